@@ -1,0 +1,124 @@
+"""Builds the compiled core: probes the compiler for OpenMP, and builds the engine's one
+source once per instruction set."""
+
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CHECKS = os.environ.get("FUNKC_CYTHON_CHECKS") == "1"
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": CHECKS,
+    "wraparound": CHECKS,
+    "initializedcheck": CHECKS,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+# The order of every floating-point sum stands in the source, so no flag may contract
+# (-ffp-contract=off) or reassociate; -O3 because -O2 leaves the kernels five times slower.
+OPTIMISE = {
+    "msvc": ["/O2", "/fp:precise"],
+    "unix": ["-O3", "-g0", "-ffp-contract=off", "-fno-fast-math", "-Wno-psabi"],
+}
+LEVELS = {
+    "msvc": {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]},
+    "unix": {
+        "v3": ["-march=x86-64-v3"],
+        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    },
+}
+OPENMP_PROGRAM = """
+#include <omp.h>
+int main(void) {
+    int n = 0;
+    #pragma omp parallel reduction(+:n)
+    n += 1;
+    return n == 0 || omp_get_max_threads() == 0;
+}
+"""
+OPENMP_FLAGS = {
+    "msvc": [(["/openmp"], [])],
+    "unix": [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])],
+}
+
+
+def engine_levels() -> list[str]:
+    """The instruction sets to build for: base everywhere, v3 and v4 on x86-64."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return ["base"]
+    # The last Intel Macs have no AVX-512 worth a third engine.
+    return ["base", "v3"] if sys.platform == "darwin" else ["base", "v3", "v4"]
+
+
+class BuildExt(build_ext):
+    """Adds the flags that depend on the compiler, which is known only now."""
+
+    def find_openmp(self, kind: str) -> tuple[list[str], list[str]]:
+        wanted = os.environ.get("FUNKC_OPENMP", "auto")
+        if wanted not in ("auto", "on", "off"):
+            raise SystemExit(f"FUNKC_OPENMP={wanted!r}: expected auto, on or off")
+        if wanted == "off":
+            return [], []
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROGRAM)
+            for compile_flags, link_flags in OPENMP_FLAGS[kind]:
+                try:
+                    objects = self.compiler.compile(
+                        [str(source)], output_dir=folder, extra_postargs=compile_flags
+                    )
+                    self.compiler.link_executable(
+                        objects, "probe", output_dir=folder, extra_postargs=link_flags
+                    )
+                except Exception:  # the compilers' errors have no class in common
+                    continue
+                return compile_flags, link_flags
+        if wanted == "on":
+            raise SystemExit("FUNKC_OPENMP=on, but the compiler has no usable OpenMP")
+        self.warn("the compiler has no usable OpenMP: funkc will run on one thread")
+        return [], []
+
+    def build_extensions(self) -> None:
+        self.parallel = self.parallel or os.cpu_count()
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        compile_flags, link_flags = self.find_openmp(kind)
+        for extension in self.extensions:
+            level = extension.name.rpartition("_")[2]
+            extension.extra_compile_args = [
+                *OPTIMISE[kind],
+                *LEVELS[kind].get(level, []),
+                *compile_flags,
+            ]
+            extension.extra_link_args = link_flags
+        super().build_extensions()
+
+
+def extension(name: str, source: str) -> Extension:
+    headers = [str(p) for p in sorted(Path("src/funkc").glob("*.h"))]
+    return Extension(f"funkc.{name}", [f"src/funkc/{source}"], depends=headers)
+
+
+def extensions() -> list[Extension]:
+    """One cythonize() call per module: a source that occurs twice needs a folder each."""
+    modules = [("_machine", "_machine.pyx"), ("_shards", "_shards.pyx")]
+    modules += [(f"_engine_{level}", "_engine.pyx") for level in engine_levels()]
+    built: list[Extension] = []
+    for name, source in modules:
+        built += cythonize(
+            [extension(name, source)],
+            build_dir=f"build/cython/{name}",
+            compiler_directives=DIRECTIVES,
+            include_path=["src"],
+            quiet=True,
+        )
+    return built
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})

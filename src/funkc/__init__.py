@@ -1,0 +1,9 @@
+"""funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
+
+from funkc._api import factorize
+from funkc._errors import DivergedError
+from funkc._machine import openmp_enabled
+from funkc.factorization import Factorization
+
+__all__ = ["DivergedError", "Factorization", "factorize", "openmp_enabled"]
+__version__ = "0.1.0"

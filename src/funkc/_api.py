@@ -1,0 +1,201 @@
+"""factorize(): the docstring, and the order of the steps."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from funkc import _schedule, _train, _validate
+from funkc.factorization import Factorization
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from funkc._validate import Callback, Duplicates, Options, Problem
+
+
+def factorize(
+    mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,
+    values: Any,
+    k: int,
+    *,
+    learning_rate: float | None = None,
+    regularization: float | tuple[float, float] | None = None,
+    n_epochs: int | None = None,
+    shape: tuple[int, int] | None = None,
+    offset: float | Literal["auto"] = "auto",
+    decay: Literal["linear", "constant"] = "linear",
+    group_size: Literal[1, 8] = 8,
+    random_state: Any = 0,
+    n_threads: int | None = None,
+    dtype: DTypeLike | None = None,
+    duplicates: Duplicates = "error",
+    on_interrupt: Literal["raise", "return"] = "raise",
+    callback: Callback | None = None,
+) -> Factorization:
+    """Factorize a matrix from its observed cells: R_ij ≈ offset + x_i · y_j.
+
+    Stochastic gradient descent cell by cell, as in [1]_, over blocks of the matrix that
+    share no row and no column [2]_.
+
+    Parameters
+    ----------
+    mask : (m, n) array of bool, or pair of (c,) arrays of int, or None
+        What selects the observed cells, as NumPy would: ``R[mask]``. A boolean array is
+        True where a value is **observed** (`numpy.ma`, pandas and scikit-image mean the
+        opposite by a mask: pass ``~mask``). A tuple ``(rows, cols)`` lists the cells. With
+        None, `values` tells: what is not NaN, what is not masked (`numpy.ma`), what is
+        stored (any `scipy.sparse` array or matrix; a stored zero is an observation, but
+        SciPy's DIA format does not keep the zeros of its diagonals).
+    values : (m, n) array, or (c,) array, or sparse array
+        The matrix R, or its c observed values ``R[mask]``, of any real dtype. Zero is a
+        value like any other.
+    k : int
+        The number of factors, from 1 to 65,536; it may exceed m and n.
+    learning_rate : float, optional
+        The rate η of ``x += η (e y - λ x)``. By default it follows from the deviation of
+        the values, the number of cells and `n_epochs`; see Notes. (In the rule
+        ``x += α (2 e y - β x)``, η = 2α and λ = β/2.)
+    regularization : float or pair of float, optional
+        λ, for rows and columns or as a pair (rows, columns); applied at every cell. By
+        default 0.03 deviations of the values.
+    n_epochs : int, optional
+        Passes over the cells. By default 20, and more for fewer than 100,000 cells.
+    shape : pair of int, optional
+        The shape (m, n) where `mask` is a pair and `values` is 1-D; by default the largest
+        row and column that occur, plus one.
+    offset : float or "auto", default "auto"
+        What is subtracted from the values before training and added to predictions. 0 is
+        Funk's plain product; "auto" is the mean less two deviations.
+    decay : {"linear", "constant"}, default "linear"
+        Whether the rate falls to 0 in equal steps, or stays.
+    group_size : {8, 1}, default 8
+        Cells of one row that take their step together; 1 is Funk's own order, several times
+        slower and no more accurate.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
+        Seeds the order of training and the start. None draws fresh entropy.
+    n_threads : int, optional
+        By default the processors that this process may use (affinity, control group,
+        OMP_NUM_THREADS).
+    dtype : numpy.float32 or numpy.float64, default numpy.float32
+        What the factors are computed in.
+    duplicates : {"error", "last", "mean", "sum"}, default "error"
+        What to do with a cell that is listed more than once.
+    on_interrupt : {"raise", "return"}, default "raise"
+        Whether Ctrl-C raises KeyboardInterrupt, or ends training with what there is.
+    callback : callable, optional
+        Called as ``callback(epoch, history)`` after every epoch (counted from 1); training
+        stops when it returns True. An epoch that diverged is trained again at half the
+        rate, so a number may come twice.
+
+    Returns
+    -------
+    Factorization
+        Factors, history, and all that can be done with them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The input can't be served; the message names argument, value, position and remedy.
+    MemoryError
+        The factors would not fit into this machine.
+    DivergedError
+        Training grew without bound even at 1/1024 of the learning rate.
+
+    Notes
+    -----
+    **Reproducible**: the same data, seed and parameters give the same bits, with any number
+    of threads, on any processor, in any form of input and any order of listing the cells.
+
+    **Threads**: the GIL is free while training; several Python threads may call at once, and
+    a forked child may call after its parent did.
+
+    **Defaults**: with σ the deviation of the values, c their number and
+    l = max(1, (100,000 / c)^⅓), the rates begin at 0.6 l / (n_epochs σ), and n_epochs is
+    20 l, rounded up. Values may therefore have any scale and shift.
+
+    **No observation**: a row or column without any keeps its start, so that its predictions
+    are close to what is usual for the columns (or rows) it meets.
+
+    **Divergence**: an epoch whose errors exceed twice those of predicting the offset is
+    taken back and the rate is halved, which ``history["learning_rate"]`` shows.
+
+    References
+    ----------
+    .. [1] Simon Funk, "Netflix update: try this at home", 2006.
+    .. [2] R. Gemulla, E. Nijkamp, P. J. Haas, Y. Sismanis, "Large-scale matrix factorization
+       with distributed stochastic gradient descent", KDD 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> ratings = np.array([[5, 4, np.nan], [4, np.nan, 2], [np.nan, 2, 1], [1, 1, 0.5]])
+    >>> fit = funkc.factorize(None, ratings, k=1)
+    >>> fit.predict(0, 2).round()
+    np.float32(2.0)
+    >>> fit.impute(None, ratings)[3]
+    array([1. , 1. , 0.5])
+    """
+    problem = _validate.problem(mask, values, shape=shape, duplicates=duplicates)
+    options = _validate.options(
+        k,
+        learning_rate=learning_rate,
+        regularization=regularization,
+        n_epochs=n_epochs,
+        offset=offset,
+        decay=decay,
+        group_size=group_size,
+        random_state=random_state,
+        n_threads=n_threads,
+        dtype=dtype,
+        on_interrupt=on_interrupt,
+        callback=callback,
+    )
+    return fit(problem, options)
+
+
+def fit(
+    problem: Problem,
+    options: Options,
+    after_epoch: Callable[[_train.Training], object] | None = None,
+) -> Factorization:
+    """Cut, train, take out: the steps that ratings and tiles share."""
+    _require_memory(problem, options)
+    training = _train.Training(_schedule.cut(problem, options), options)
+    listen = None
+    if options.callback is not None or after_epoch is not None:
+
+        def listen(epoch: int) -> object:
+            if after_epoch is not None:
+                after_epoch(training)
+            return options.callback and options.callback(epoch, training.history)
+
+    stopped_by = training.run(listen)
+    row_factors, col_factors = training.factors()
+    return Factorization(
+        row_factors,
+        col_factors,
+        offset=training.schedule.offset,
+        history=training.history,
+        stopped_by=stopped_by,
+        n_threads=options.n_threads,
+    )
+
+
+def _require_memory(problem: Problem, options: Options) -> None:
+    """Refuse at once what would push the machine into swapping and be killed there."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell
+        return
+    row = options.dtype.itemsize * (2 * _schedule.padded(options.k) + options.k) + 24
+    needed = sum(problem.shape) * row
+    if needed > there:
+        raise MemoryError(
+            f"factors of k = {options.k} for shape {problem.shape} need "
+            f"{needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f} GiB; "
+            "lower k, or number only the rows and columns that occur"
+        )

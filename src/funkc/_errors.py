@@ -1,0 +1,71 @@
+"""The words of errors, all in one place."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+class DivergedError(ArithmeticError):
+    """Training grew without bound, even after the learning rate had been halved.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch (counted from 1) in which it happened last.
+    learning_rate : float
+        The rate of that epoch.
+    """
+
+    def __init__(self, epoch: int, learning_rate: float) -> None:
+        self.epoch = epoch
+        self.learning_rate = learning_rate
+        super().__init__(epoch, learning_rate)
+
+    def __str__(self) -> str:
+        return (
+            f"training diverged in epoch {self.epoch} at a learning rate of "
+            f"{self.learning_rate:.3g}, after the rate had been halved as often as allowed; "
+            "leave learning_rate out to have it chosen from the data, or pass one at least "
+            "ten times smaller"
+        )
+
+
+def reject(
+    argument: str, found: str, remedy: str, error: type[Exception] = ValueError
+) -> NoReturn:
+    """Raise `error`: what was found in which argument, and what to do about it."""
+    raise error(f"{argument}: {found}; {remedy}")
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
+    """The error for an optional package that is not installed."""
+    return ImportError(
+        f'{purpose} needs {package}, which is not installed; run pip install "funkc[{extra}]"'
+    )
+
+
+# What the core answers (the Status of _types.pxd).
+OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE = range(5)
+
+
+def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:
+    """Turn the answer of the core into an exception; OK passes."""
+    if status == OK:
+        return
+    if status == DUPLICATE_CELL:
+        assert cell is not None
+        reject(
+            "mask",
+            f"row {cell[0]}, column {cell[1]} is listed more than once",
+            'pass duplicates="last", "mean" or "sum" to say which value counts',
+        )
+    if status == VALUES_TOO_WIDE:
+        reject(
+            "values",
+            "the largest and the smallest (or the offset) lie farther apart than the factors' "
+            "dtype can hold",
+            "divide the values by a constant, or pass dtype=numpy.float64",
+        )
+    if status == NO_MEMORY:
+        raise MemoryError("not enough memory to sort the observed cells into blocks")
+    raise AssertionError(f"the core answered with status {status}")

@@ -1,0 +1,97 @@
+"""Describes and checks what the core cuts: waves of blocks that share no row and no column."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc import _shards
+from funkc._errors import raise_for_status
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from funkc._validate import Options, Problem
+
+LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
+
+
+def padded(k: int) -> int:
+    """The length of a factor row in training."""
+    return -(-k // LANES) * LANES
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A plan of the core, and its numbers."""
+
+    plan: Any  # the capsule
+    n_cells: int
+    n_bands: int
+    n_waves: int
+    n_blocks: int
+    n_runs: int
+    cell_bytes: int  # held for the cells while training
+    coded: bool  # values as 8-bit codes
+    mean: float
+    deviation: float  # 1 for constant values
+    offset: float
+    n_rows: int
+    n_cols: int
+    low: float
+    high: float
+
+    @property
+    def zero_model_squares(self) -> float:
+        """The sum of squared errors of predicting the offset everywhere."""
+        return self.n_cells * (self.deviation**2 + (self.mean - self.offset) ** 2)
+
+    def cells(self) -> dict[str, NDArray[Any]]:
+        """Every cell in the order of training, for checks and pictures.
+
+        `row` and `col` are positions in that order; `row_position` and `col_position` say
+        where the caller's rows and columns stand in it.
+        """
+        out: dict[str, NDArray[Any]] = {
+            name: np.empty(self.n_cells, np.int64) for name in ("block", "row", "col")
+        }
+        out["target"] = np.empty(self.n_cells, np.float64)
+        out["row_position"] = np.empty(self.n_rows, np.int64)
+        out["col_position"] = np.empty(self.n_cols, np.int64)
+        _shards.unpack(self.plan, *out.values())
+        return out
+
+    def check(self) -> None:
+        """Assert what the absence of locks rests on; O(cells), for tests."""
+        cells = self.cells()
+        assert np.all(np.diff(cells["block"]) >= 0)
+        assert np.array_equal(np.sort(cells["row_position"]), np.arange(self.n_rows))
+        assert np.array_equal(np.sort(cells["col_position"]), np.arange(self.n_cols))
+        wave = cells["block"] // self.n_bands
+        for side in ("row", "col"):
+            owners = np.unique(np.stack([wave, cells[side], cells["block"]]), axis=1)
+            pairs = np.unique(owners[:2], axis=1)
+            assert owners.shape == pairs.shape, f"two blocks of a wave share a {side}"
+
+
+def cut(problem: Problem, options: Options) -> Schedule:
+    """Cut the cells into waves of blocks."""
+    status, plan, cell = _shards.cut(
+        problem.rows,
+        problem.cols,
+        problem.values,
+        *problem.shape,
+        padded(options.k),
+        options.dtype == np.float64,
+        float(np.finfo(options.dtype).max) / 4,
+        options.seed,
+        math.nan if math.isnan(options.offset) else options.offset,
+        problem.row_cuts,
+        problem.col_cuts,
+        options.n_threads,
+    )
+    raise_for_status(status, cell)
+    return Schedule(plan=plan, **_shards.describe(plan))

@@ -1,0 +1,61 @@
+"""The types of the core: numbers, the packed cells, and the plan that holds them."""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+ctypedef fused real_t:      # what the factors are computed in
+    float
+    double
+
+ctypedef fused value_t:     # what the caller's values are held in
+    float
+    double
+
+ctypedef fused index_t:     # what the caller's row and column numbers are held in
+    int32_t
+    int64_t
+
+# What a core function answers; _errors.py has the words.
+cdef enum Status:
+    OK = 0
+    NO_MEMORY = 1
+    DUPLICATE_CELL = 2
+    VALUES_TOO_WIDE = 3
+    OUTSIDE_ITS_TILE = 4
+
+# Consecutive cells of one row within a block whose columns lie on one page of 65,536.
+cdef struct Run:
+    uint32_t row            # within the row band
+    uint16_t page           # within the column band
+    uint16_t length_less_1
+
+# Waves of blocks of runs of cells.  Wave w holds the blocks w * n_bands ... and block b
+# of it pairs row band b % n_bands with column band (b % n_bands + w) % n_bands: no row
+# band and no column band stands in a wave twice.
+cdef struct Plan:
+    int64_t n_rows
+    int64_t n_cols
+    int64_t n_cells
+    int64_t n_bands
+    int64_t n_waves
+    int64_t n_blocks
+    int64_t n_runs
+    int64_t *row_cuts       # (n_bands + 1) first position of each band
+    int64_t *col_cuts
+    uint64_t *row_places    # (n_rows) band << 32 | position within the band
+    uint64_t *col_places
+    int64_t *first_run      # (n_blocks + 1)
+    int64_t *first_cell     # (n_blocks + 1)
+    Run *runs
+    uint16_t *cols          # (n_cells) column within its page
+    uint8_t *codes          # (n_cells) into values, or NULL
+    void *values            # (256 or n_cells) targets: value - offset, of real_size bytes each
+    int real_size
+    double low
+    double high
+    double mean
+    double deviation
+    double offset
+
+
+cdef inline int64_t position(const int64_t *cuts, uint64_t place) noexcept nogil:
+    """Where a row (or column) stands in the order of training."""
+    return cuts[place >> 32] + <int64_t><uint32_t>place

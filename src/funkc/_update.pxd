@@ -1,0 +1,65 @@
+"""THE SGD rule, as the engine calls it.  The arithmetic stands in update.h and lanes.h."""
+from libc.stdint cimport uint8_t, uint16_t
+from funkc._types cimport real_t
+
+
+cdef extern from "update.h" nogil:
+    ctypedef struct rule_f32:
+        pass
+    ctypedef struct rule_f64:
+        pass
+    ctypedef struct targets_f32:
+        const uint8_t *codes
+        const float *values
+    ctypedef struct targets_f64:
+        const uint8_t *codes
+        const double *values
+    rule_f32 make_rule_f32(double rate, double row_regularization, double col_regularization)
+    rule_f64 make_rule_f64(double rate, double row_regularization, double col_regularization)
+    void run_f32(float *x, float *y, const uint16_t *cols, targets_f32 targets, Py_ssize_t n,
+                 int group_size, Py_ssize_t width, const rule_f32 *rule, double *squares)
+    void run_f64(double *x, double *y, const uint16_t *cols, targets_f64 targets, Py_ssize_t n,
+                 int group_size, Py_ssize_t width, const rule_f64 *rule, double *squares)
+    void dots_f32(const float *x, const float **y, int count, Py_ssize_t width, float *out)
+    void dots_f64(const double *x, const double **y, int count, Py_ssize_t width, double *out)
+    void FUNKC_PREFETCH(const void *address)
+
+
+# The constants of one epoch, in the precision of the factors.
+cdef struct Rule:
+    rule_f32 f32
+    rule_f64 f64
+
+
+cdef inline Rule make_rule(double rate, double row_regularization,
+                           double col_regularization) noexcept nogil:
+    cdef Rule rule
+    rule.f32 = make_rule_f32(rate, row_regularization, col_regularization)
+    rule.f64 = make_rule_f64(rate, row_regularization, col_regularization)
+    return rule
+
+
+cdef inline void take_run(
+    real_t *x, real_t *y, const uint16_t *cols, const uint8_t *codes, const real_t *values,
+    Py_ssize_t n, int group_size, Py_ssize_t width, const Rule *rule, double *squares
+) noexcept nogil:
+    """Steps over the n cells of one row, in order, in groups of group_size."""
+    cdef targets_f32 narrow
+    cdef targets_f64 wide
+    if real_t is float:
+        narrow.codes = codes
+        narrow.values = values
+        run_f32(x, y, cols, narrow, n, group_size, width, &rule.f32, squares)
+    else:
+        wide.codes = codes
+        wide.values = values
+        run_f64(x, y, cols, wide, n, group_size, width, &rule.f64, squares)
+
+
+cdef inline void dots(const real_t *x, const real_t **y, int count, Py_ssize_t width,
+                      real_t *out) noexcept nogil:
+    """out[g] = x . y[g] for g < count, in the fixed order."""
+    if real_t is float:
+        dots_f32(x, y, count, width, out)
+    else:
+        dots_f64(x, y, count, width, out)

@@ -1,0 +1,557 @@
+"""THE checks of what a user passed: everything behind them may trust its input."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from funkc._errors import DUPLICATE_CELL, raise_for_status, reject
+from funkc._threads import default_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    Duplicates = Literal["error", "last", "mean", "sum"]
+    History = dict[str, list[float]]
+    Callback = Callable[[int, History], object]
+
+MOST_FACTORS = 65_536
+MOST_ROWS = 2**32 - 1
+NO_CUTS = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The observed cells, checked: finite values at places inside the shape."""
+
+    rows: NDArray[Any]  # int32 or int64, like cols
+    cols: NDArray[Any]
+    values: NDArray[Any]  # float32 or float64
+    shape: tuple[int, int]
+    # A block-diagonal problem (tiles) says where each block's rows and columns begin.
+    row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+    col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train, checked.  None: to be chosen from the data."""
+
+    k: int
+    learning_rate: float | None
+    regularization: tuple[float, float] | None  # of rows, of columns
+    n_epochs: int | None
+    offset: float  # not a number: to be chosen
+    decay: str
+    group_size: int
+    seed: int
+    n_threads: int
+    dtype: np.dtype[Any]
+    on_interrupt: str
+    callback: Callback | None
+
+
+# ---------------------------------------------------------------- single arguments
+
+
+def _shown(value: object) -> str:
+    """The value as an error shows it, never more than a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def integer(name: str, value: object, least: int, most: int) -> int:
+    remedy = f"pass an integer from {least} to {most:,}"
+    if isinstance(value, (bool, np.bool_)):
+        reject(name, f"got {value!r}", remedy, TypeError)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
+    if not least <= number <= most:
+        reject(name, f"got {number}", remedy)
+    return number
+
+
+def real(name: str, value: object, least: float, *, above: bool = False) -> float:
+    """A finite number, at least (or above) `least`."""
+    bound = "" if least == -math.inf else f" {'above' if above else 'not below'} {least:g}"
+    remedy = f"pass a finite number{bound}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
+    number = float(value)
+    if not math.isfinite(number) or number < least or (above and number == least):
+        reject(name, f"got {number!r}", remedy)
+    return number
+
+
+def choice(name: str, value: object, allowed: Sequence[object]) -> Any:
+    for option in allowed:
+        if type(value) is type(option) and value == option:
+            return option
+    listed = ", ".join(repr(option) for option in allowed)
+    error = ValueError if type(value) in {type(option) for option in allowed} else TypeError
+    reject(name, f"got {_shown(value)}", f"pass one of {listed}", error)
+
+
+def seed_of(random_state: object) -> int:
+    """One 64-bit seed from whatever the field passes as random_state."""
+    if random_state is None:
+        return secrets.randbits(64)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 2**64, dtype=np.uint64))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 2**64, dtype=np.uint64))
+    try:
+        seed = operator.index(random_state)  # type: ignore[arg-type]
+    except TypeError:
+        reject(
+            "random_state",
+            f"got {_shown(random_state)} of type {type(random_state).__name__}",
+            "pass an int, a numpy.random.Generator, a numpy.random.RandomState or None",
+            TypeError,
+        )
+    if not 0 <= seed < 2**64:
+        reject("random_state", f"got {seed}", "pass an integer from 0 to 2**64 - 1")
+    return seed
+
+
+def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
+    remedy = "pass numpy.float32 or numpy.float64"
+    try:
+        found = np.dtype(np.float32 if dtype is None else dtype)
+    except TypeError:
+        reject("dtype", f"got {_shown(dtype)}", remedy, TypeError)
+    if found not in (np.float32, np.float64):
+        reject("dtype", f"got {found}", remedy, TypeError)
+    return found.newbyteorder("=")
+
+
+def _regularization(value: object) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+        if len(value) != 2:
+            reject(
+                "regularization",
+                f"got {len(value)} numbers",
+                "pass one number, or a pair (of rows, of columns)",
+            )
+        rows, cols = value
+        return real("regularization[0]", rows, 0.0), real("regularization[1]", cols, 0.0)
+    both = real("regularization", value, 0.0)
+    return both, both
+
+
+def _group_size(value: object) -> int:
+    size = integer("group_size", value, 1, 8)
+    if size not in (1, 8):
+        reject("group_size", f"got {size}", "pass 8, or 1 for Funk's own order")
+    return size
+
+
+def threads(n_threads: object) -> int:
+    return default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 4096)
+
+
+def options(
+    k: object,
+    *,
+    learning_rate: object = None,
+    regularization: object = None,
+    n_epochs: object = None,
+    offset: object = "auto",
+    decay: object = "linear",
+    group_size: object = 8,
+    random_state: object = 0,
+    n_threads: object = None,
+    dtype: DTypeLike | None = None,
+    on_interrupt: object = "raise",
+    callback: object = None,
+) -> Options:
+    if isinstance(offset, str):
+        choice("offset", offset, ("auto",))
+    if callback is not None and not callable(callback):
+        reject(
+            "callback",
+            f"got {_shown(callback)}, which can't be called",
+            "pass a function of (epoch, history), or None",
+            TypeError,
+        )
+    return Options(
+        k=integer("k", k, 1, MOST_FACTORS),
+        learning_rate=None
+        if learning_rate is None
+        else real("learning_rate", learning_rate, 0.0, above=True),
+        regularization=_regularization(regularization),
+        n_epochs=None if n_epochs is None else integer("n_epochs", n_epochs, 1, 10**9),
+        offset=math.nan if isinstance(offset, str) else real("offset", offset, -math.inf),
+        decay=choice("decay", decay, ("linear", "constant")),
+        group_size=_group_size(group_size),
+        seed=seed_of(random_state),
+        n_threads=threads(n_threads),
+        dtype=_float_dtype(dtype),
+        on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
+        callback=callback,
+    )
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def _is_sparse(value: object) -> bool:
+    """Whether it is a scipy.sparse array or matrix; scipy need not be installed."""
+    return hasattr(value, "tocoo") and hasattr(value, "nnz")
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        reject(name, "the rows differ in length", "pass a rectangular array")
+
+
+def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Refuse what is not a real number."""
+    if array.dtype.kind not in "buif":
+        remedies = {
+            "c": "pass its real part, or factorize real and imaginary parts apart",
+            "O": "convert it with .astype(float), with NaN for None",
+        }
+        reject(
+            name,
+            f"has dtype {array.dtype}, which does not hold real numbers",
+            remedies.get(array.dtype.kind, "convert it to numbers with .astype(float)"),
+            TypeError,
+        )
+    return array
+
+
+def _as_values(array: NDArray[Any]) -> NDArray[Any]:
+    """Contiguous float32 or float64, whichever holds the numbers."""
+    dtype = np.result_type(array.dtype, np.float32)  # small integers fit float32
+    if dtype not in (np.float32, np.float64):
+        dtype = np.dtype(np.float64)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is refused below, as inf
+        return np.ascontiguousarray(array, dtype)
+
+
+def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
+    index = as_array(name, value)
+    if index.ndim != 1:
+        reject(name, f"has {index.ndim} dimensions", "pass a 1-D array of integers")
+    if index.size == 0:
+        return np.empty(0, np.int32)
+    if index.dtype.kind not in "iu":
+        reject(
+            name,
+            f"has dtype {index.dtype}",
+            "pass integers; np.unique(ids, return_inverse=True)[1] numbers arbitrary ids",
+            TypeError,
+        )
+    lowest, highest = int(index.min()), int(index.max())
+    if lowest < 0:
+        at = int(np.argmax(index < 0))
+        reject(name, f"{name}[{at}] = {index[at]} is negative", "positions count from 0")
+    if size is not None and highest >= size:
+        at = int(np.argmax(index >= size))
+        reject(
+            name,
+            f"{name}[{at}] = {index[at]} lies outside shape, which has {size} of them",
+            f"positions run from 0 to {size - 1}; pass a larger shape if need be",
+        )
+    if highest >= MOST_ROWS:
+        at = int(np.argmax(index >= MOST_ROWS))
+        reject(
+            name,
+            f"{name}[{at}] = {index[at]} is larger than any matrix in memory",
+            "number the ids from 0 with np.unique(ids, return_inverse=True)",
+        )
+    return np.ascontiguousarray(index, np.int32 if highest < 2**31 else np.int64)
+
+
+def _as_shape(shape: object) -> tuple[int, int] | None:
+    if shape is None:
+        return None
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        reject("shape", f"got {_shown(shape)}", "pass a pair (rows, columns)", TypeError)
+    return (
+        integer("shape[0]", shape[0], 1, MOST_ROWS),
+        integer("shape[1]", shape[1], 1, MOST_ROWS),
+    )
+
+
+def _matrix_shape(array: Any, shape: tuple[int, int] | None, name: str) -> tuple[int, int]:
+    """The shape of a 2-D argument, which `shape`, where given, must repeat."""
+    if array.ndim != 2:
+        reject(name, f"has shape {array.shape}", "pass a 2-D array")
+    if 0 in array.shape:
+        reject(name, f"has shape {array.shape}, without a cell", "pass at least one cell")
+    if shape is not None and tuple(array.shape) != shape:
+        reject(
+            name,
+            f"has shape {tuple(array.shape)} where {shape} is expected",
+            "pass a matrix of that shape",
+        )
+    return array.shape[0], array.shape[1]
+
+
+# ---------------------------------------------------------------- the observed cells
+
+_INVERTED = (
+    "if your mask is True where a value is missing (numpy.ma, pandas, scikit-image), pass ~mask"
+)
+
+
+def _cells_of_sparse(values: Any, shape: tuple[int, int] | None) -> tuple[Any, ...]:
+    if values.ndim != 2:
+        reject("values", f"has {values.ndim} dimensions", "pass a 2-D sparse array")
+    shape = _matrix_shape(values, shape, "values")
+    if hasattr(values, "check_format"):
+        try:  # a damaged index would make scipy read outside its arrays
+            values.check_format(full_check=True)
+        except ValueError as error:
+            reject("values", f"is not a valid sparse array ({error})", "rebuild it")
+    coo = values.tocoo()
+    _numeric("values", coo.data)
+    return coo.row, coo.col, coo.data, shape
+
+
+def _cells_of_dense(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[Any, ...]:
+    """mask=None: observed is what is not NaN, and in a masked array what is not masked."""
+    shape = _matrix_shape(_numeric("values", values), shape, "values")
+    if isinstance(values, np.ma.MaskedArray):
+        observed = ~np.ma.getmaskarray(values)
+        values = values.data
+    elif values.dtype.kind == "f":
+        observed = ~np.isnan(values)
+    else:
+        observed = np.ones(shape, bool)
+    rows, cols = np.nonzero(observed)
+    return rows, cols, values[observed], shape
+
+
+def _cells_of_pair(
+    mask: tuple[Any, ...], values: NDArray[Any], shape: tuple[int, int] | None
+) -> tuple[Any, ...]:
+    if len(mask) != 2:
+        reject(
+            "mask",
+            f"is a tuple of {len(mask)}",
+            "pass a boolean array, or a pair (rows, cols) of integer arrays",
+        )
+    if values.ndim == 2:
+        shape = _matrix_shape(values, shape, "values")
+    rows = _as_index("rows", mask[0], shape and shape[0])
+    cols = _as_index("cols", mask[1], shape and shape[1])
+    if rows.size != cols.size:
+        reject(
+            "mask",
+            f"has {rows.size} rows and {cols.size} columns",
+            "pass one row and one column for every observed cell",
+        )
+    if values.ndim == 2:
+        values = values[rows, cols]
+    elif values.shape != rows.shape:
+        reject(
+            "values",
+            f"has shape {values.shape} where mask lists {rows.size} cells",
+            "pass one value for every observed cell, or the (m, n) array",
+        )
+    if shape is None:
+        shape = (int(rows.max()) + 1, int(cols.max()) + 1) if rows.size else (1, 1)
+    return rows, cols, values, shape
+
+
+def _cells_of_mask(
+    mask: NDArray[Any], values: NDArray[Any], shape: tuple[int, int] | None
+) -> tuple[Any, ...]:
+    if mask.dtype != bool:
+        reject(
+            "mask",
+            f"has dtype {mask.dtype}",
+            "pass a boolean array (True where observed), or a tuple (rows, cols)",
+            TypeError,
+        )
+    if isinstance(mask, np.ma.MaskedArray):
+        reject("mask", "is itself a masked array", "pass a plain boolean array", TypeError)
+    shape = _matrix_shape(mask, shape, "mask")
+    rows, cols = np.nonzero(mask)
+    if values.shape == mask.shape:
+        values = values[mask]
+    elif values.shape != rows.shape:
+        reject(
+            "values",
+            f"has shape {values.shape} where mask has shape {mask.shape} and {rows.size} "
+            "cells that are True",
+            "pass the (m, n) array, or the 1-D array R[mask]",
+        )
+    return rows, cols, values, shape
+
+
+def _settle(
+    policy: str, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
+) -> tuple[Any, Any, Any]:
+    """One value for a cell that is listed several times.
+
+    Sums are taken in order of value, so that the order of listing leaves no trace.
+    """
+    order = np.lexsort((cols, rows) if policy == "last" else (values, cols, rows))
+    rows, cols, values = rows[order], cols[order], values[order]
+    new = np.empty(rows.size, bool)
+    new[0] = True
+    new[1:] = (rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1])
+    first = np.flatnonzero(new)
+    count = np.diff(first, append=rows.size)
+    if policy == "last":
+        return rows[first], cols[first], values[first + count - 1]
+    total = values[first].astype(np.float64)
+    for nth in range(1, int(count.max())):
+        several = np.flatnonzero(count > nth)
+        total[several] += values[first[several] + nth]
+    return rows[first], cols[first], total / count if policy == "mean" else total
+
+
+def _require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]) -> None:
+    if values.dtype.kind != "f":
+        return
+    finite = np.isfinite(values)
+    if finite.all():
+        return
+    at = int(np.argmin(finite))
+    what = "NaN" if np.isnan(values[at]) else "infinite"
+    reject(
+        "values",
+        f"is {what} at row {rows[at]}, column {cols[at]}, a cell that counts as observed",
+        f"mark the cell as missing, or replace the value; {_INVERTED}",
+    )
+
+
+def observed(
+    mask: Any, values: Any, *, shape: object = None, duplicates: object = "error"
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], tuple[int, int]]:
+    """Rows, columns and values (in the caller's dtype) of the observed cells, and the shape.
+
+    Takes any form that the library accepts. Whether a cell is listed twice is left to the
+    reader if `duplicates` is "error".
+    """
+    policy = choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
+    size = _as_shape(shape)
+    if _is_sparse(mask):
+        reject(
+            "mask",
+            "is a sparse array",
+            "pass mask=None and a sparse `values` (what is stored is observed), or the pair "
+            "mask.nonzero()",
+            TypeError,
+        )
+    if _is_sparse(values):
+        if mask is not None:
+            reject(
+                "values",
+                "is a sparse array beside a mask",
+                "pass mask=None: what is stored is observed",
+                TypeError,
+            )
+        cells = _cells_of_sparse(values, size)
+    else:
+        array = as_array("values", values)
+        if mask is None:
+            cells = _cells_of_dense(array, size)
+        else:
+            hidden = np.ma.getmask(array)
+            array = np.asarray(_numeric("values", array))
+            if isinstance(mask, tuple):
+                cells = _cells_of_pair(mask, array, size)
+            else:
+                cells = _cells_of_mask(as_array("mask", mask), array, size)
+            if hidden is not np.ma.nomask:
+                _require_shown(hidden, *cells[:2])
+    rows, cols, given, size = cells
+    if rows.size == 0:
+        reject("mask", "marks no cell as observed", f"mark at least one; {_INVERTED}")
+    _require_finite(rows, cols, given)
+    if policy != "error":
+        rows, cols, given = _settle(policy, rows, cols, given)
+        _require_finite(rows, cols, given)
+    return rows, cols, given, size
+
+
+def problem(
+    mask: Any, values: Any, *, shape: object = None, duplicates: object = "error"
+) -> Problem:
+    """The observed cells as the core takes them."""
+    rows, cols, given, size = observed(mask, values, shape=shape, duplicates=duplicates)
+    converted = _as_values(given)
+    _require_finite(rows, cols, converted)  # a long double may be too large for float64
+    wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
+    return Problem(
+        np.ascontiguousarray(rows, wide), np.ascontiguousarray(cols, wide), converted, size
+    )
+
+
+def require_once(rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int]) -> None:
+    """Refuse a cell that is listed twice; for callers that hold a matrix of that shape."""
+    seen = np.zeros(shape, bool)
+    seen[rows, cols] = True
+    if np.count_nonzero(seen) == rows.size:
+        return
+    order = np.lexsort((cols, rows))
+    again = (np.diff(rows[order]) == 0) & (np.diff(cols[order]) == 0)
+    at = order[int(np.argmax(again))]
+    raise_for_status(DUPLICATE_CELL, (int(rows[at]), int(cols[at])))
+
+
+def _require_shown(hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any]) -> None:
+    """A cell that the mask marks as observed must not be masked in a masked array."""
+    masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
+    if masked.any():
+        at = int(np.argmax(masked))
+        reject(
+            "values",
+            f"is masked at row {rows[at]}, column {cols[at]}, which mask marks as observed",
+            f"pass mask=None to take what is not masked; {_INVERTED}",
+        )
+
+
+def index_pair(
+    rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns to predict, broadcast against each other; IndexError outside."""
+    found = []
+    for name, value, size in (("rows", rows, shape[0]), ("cols", cols, shape[1])):
+        index = as_array(name, value)
+        if index.dtype.kind not in "iu" and index.size:
+            reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
+        outside = (index < 0) | (index >= size)
+        if outside.any():
+            at = tuple(int(i) for i in np.argwhere(outside)[0])
+            place = f"[{', '.join(map(str, at))}]" if at else ""
+            reject(
+                name,
+                f"{name}{place} = {index[at]} is not among the {size} that were trained",
+                f"positions run from 0 to {size - 1}",
+                IndexError,
+            )
+        found.append(index.astype(np.int64))
+    try:
+        both = np.broadcast_arrays(*found)
+    except ValueError:
+        reject(
+            "rows and cols",
+            f"have shapes {found[0].shape} and {found[1].shape}",
+            "pass shapes that broadcast",
+        )
+    return both[0], both[1]

@@ -1,0 +1,173 @@
+"""The result of a factorization, and all that is done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc import _validate
+from funkc._isa import engine
+from funkc._schedule import padded
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from funkc._validate import Duplicates, History
+
+PAIRS_AT_ONCE = 65_536
+
+
+class Factorization:
+    """Factors of a matrix with holes: ``reconstruct() == offset + row_factors @ col_factors.T``.
+
+    Made by `funkc.factorize`.
+
+    Attributes
+    ----------
+    row_factors : (m, k) array
+        x_i, one row for every row of the matrix; float32 or float64.
+    col_factors : (n, k) array
+        y_j, one row for every column of the matrix.
+    offset : float
+        What is added to every product.
+    history : dict of list
+        For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors met during the
+        epoch, each taken before its own step), ``learning_rate`` and ``seconds`` (wall time
+        since training began; epochs of less than 50 ms may be trained in one call, and then
+        share its time equally).
+    stopped_by : str
+        "epochs", "callback" or "interrupt".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> rows, cols = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])
+    >>> fit = funkc.factorize((rows, cols), np.array([1.0, 2.0, 3.0, 4.0]), k=2)
+    >>> fit.shape, fit.k
+    ((3, 2), 2)
+    """
+
+    def __init__(
+        self,
+        row_factors: NDArray[Any],
+        col_factors: NDArray[Any],
+        *,
+        offset: float,
+        history: History,
+        stopped_by: str,
+        n_threads: int,
+    ) -> None:
+        self.row_factors = row_factors
+        self.col_factors = col_factors
+        self.offset = offset
+        self.history = history
+        self.stopped_by = stopped_by
+        self.n_threads = n_threads
+
+    @property
+    def k(self) -> int:
+        """The number of factors."""
+        return self.row_factors.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (m, n) of the matrix."""
+        return self.row_factors.shape[0], self.col_factors.shape[0]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the factors and of predictions."""
+        return self.row_factors.dtype
+
+    def __repr__(self) -> str:
+        epochs = len(self.history["epoch"])
+        error = f", train_rmse={self.history['train_rmse'][-1]:.4g}" if epochs else ""
+        return (
+            f"Factorization(shape={self.shape}, k={self.k}, dtype={self.dtype}, "
+            f"epochs={epochs}{error})"
+        )
+
+    def predict(self, rows: ArrayLike, cols: ArrayLike) -> Any:
+        """Predict the cells (rows[c], cols[c]).
+
+        Parameters
+        ----------
+        rows, cols : int or array of int
+            Positions, broadcast against each other.
+
+        Returns
+        -------
+        scalar or array
+            Of the factors' dtype, equal to the bit to the same cells of `reconstruct`.
+
+        Raises
+        ------
+        IndexError
+            For a position that was not trained; nothing is predicted for strangers.
+        """
+        i, j = _validate.index_pair(rows, cols, self.shape)
+        out = np.empty(i.shape, self.dtype)
+        flat, i, j = out.reshape(-1), i.reshape(-1), j.reshape(-1)
+        for first in range(0, flat.size, PAIRS_AT_ONCE):
+            part = slice(first, first + PAIRS_AT_ONCE)
+            engine.inner_products(
+                _with_lanes(self.row_factors[i[part]]),
+                _with_lanes(self.col_factors[j[part]]),
+                flat[part],
+                self.offset,
+                self.n_threads,
+            )
+        return out[()]
+
+    def reconstruct(self) -> NDArray[Any]:
+        """The full product, offset + row_factors @ col_factors.T.
+
+        Returns
+        -------
+        (m, n) array
+            Of the factors' dtype. The sums have one order, so the bits do not depend on
+            threads or processor (a BLAS gives no such promise).
+        """
+        out = np.empty(self.shape, self.dtype)
+        engine.product(
+            _with_lanes(self.row_factors),
+            _with_lanes(self.col_factors),
+            out,
+            self.offset,
+            self.n_threads,
+        )
+        return out
+
+    def impute(self, mask: Any, values: Any, *, duplicates: Duplicates = "error") -> NDArray[Any]:
+        """The observed cells exactly as they are, the holes filled by the product.
+
+        Parameters
+        ----------
+        mask, values, duplicates
+            As for `funkc.factorize`; the shape must be this factorization's.
+
+        Returns
+        -------
+        (m, n) array
+            Of the dtype of `values` if that is a floating one, otherwise float64.
+        """
+        rows, cols, given, _ = _validate.observed(
+            mask, values, shape=self.shape, duplicates=duplicates
+        )
+        _validate.require_once(rows, cols, self.shape)
+        dtype = given.dtype if given.dtype.kind == "f" else np.dtype(np.float64)
+        out = self.reconstruct().astype(dtype.newbyteorder("="), copy=False)
+        out[rows, cols] = given
+        return out
+
+
+def _with_lanes(factors: NDArray[Any]) -> NDArray[Any]:
+    """The factors, each row padded with zeros to whole lanes."""
+    n, k = factors.shape
+    if padded(k) == k:
+        return np.ascontiguousarray(factors)
+    out = np.zeros((n, padded(k)), factors.dtype)
+    out[:, :k] = factors
+    return out

@@ -1,0 +1,142 @@
+/* The SGD rule, written once.
+
+   One step takes up to eight observed cells of one row i against the same x_i:
+
+       e_g  = r_g - x_i . y_g                                  for every cell g of the group
+       x_i += rate * sum_g (e_g * y_g - row_regularization * x_i)
+       y_g += rate * (e_g * x_i - col_regularization * y_g)    with x_i as it was before
+
+   With one cell in the group this is Funk's step (Simon Funk, "Netflix update: try this
+   at home", 2006), both sides moved from the old values.  The group must not hold a
+   column twice.  Like lanes.h, the file includes itself for float and for double. */
+#ifndef FUNKC_UPDATE_H
+#define FUNKC_UPDATE_H
+
+#include "lanes.h"
+
+#define REAL float
+#define REAL_BYTES 4
+#define SUFFIX f32
+#include "update.h"
+#undef REAL
+#undef REAL_BYTES
+#undef SUFFIX
+#define REAL double
+#define REAL_BYTES 8
+#define SUFFIX f64
+#include "update.h"
+#undef REAL
+#undef REAL_BYTES
+#undef SUFFIX
+
+#elif defined(REAL)
+
+/* The constants of one epoch.  keep_row[c] is what c cells at once leave of a row. */
+typedef struct {
+    REAL rate;
+    REAL keep_row[9];
+    REAL keep_col;
+} NAME(rule);
+
+FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
+                                        double col_regularization)
+{
+    NAME(rule) rule;
+    rule.rate = (REAL)rate;
+    for (int count = 0; count < 9; count++)
+        rule.keep_row[count] = (REAL)(1.0 - rate * row_regularization * count);
+    rule.keep_col = (REAL)(1.0 - rate * col_regularization);
+    return rule;
+}
+
+/* Targets of a run: codes into a table of the distinct values, or the values themselves. */
+typedef struct {
+    const uint8_t *codes;
+    const REAL *values; /* the table if there are codes */
+} NAME(targets);
+
+FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
+                             int count, ptrdiff_t width, const NAME(rule) *rule,
+                             double *squares)
+{
+    REAL *column[8];
+    REAL error[8], move[8];
+    FUNKC_UNROLL for (int g = 0; g < 8; g++) column[g] = y + (g < count ? cols[g] * width : 0);
+    NAME(dots)(x, (const REAL *const *)column, count, width, error);
+    FUNKC_UNROLL for (int g = 0; g < 8; g++)
+        if (g < count)
+            error[g] = (targets.codes ? targets.values[targets.codes[g]] : targets.values[g])
+                     - error[g];
+    FUNKC_UNROLL for (int g = 0; g < 8; g++) {
+        squares[g] += (double)error[g] * (double)error[g];
+        move[g] = rule->rate * error[g];
+    }
+    for (ptrdiff_t f = 0; f < width; f += (ptrdiff_t)(sizeof(NAME(vector)) / sizeof(REAL))) {
+        const NAME(vector) old = NAME(load)(x + f);
+        NAME(vector) pull[8];
+        FUNKC_UNROLL for (int g = 0; g < 8; g++)
+            if (g < count) pull[g] = NAME(load)(column[g] + f);
+        FUNKC_UNROLL for (int g = 0; g < 8; g++)
+            if (g < count) {
+                NAME(store)(column[g] + f, NAME(add)(NAME(scale)(pull[g], rule->keep_col),
+                                                     NAME(scale)(old, move[g])));
+                pull[g] = NAME(scale)(pull[g], move[g]);
+            }
+        FUNKC_UNROLL for (int apart = 1; apart < 8; apart *= 2)
+            FUNKC_UNROLL for (int g = 0; g + apart < 8; g += 2 * apart)
+                if (g + apart < count) pull[g] = NAME(add)(pull[g], pull[g + apart]);
+        NAME(store)(x + f, NAME(add)(NAME(scale)(old, rule->keep_row[count]), pull[0]));
+    }
+}
+
+FUNKC_INLINE void NAME(run_of_width)(REAL *x, REAL *y, const uint16_t *cols,
+                                     NAME(targets) targets, ptrdiff_t n, int group_size,
+                                     ptrdiff_t width, const NAME(rule) *rule, double *squares)
+{
+#define STEP(count)                                                              \
+    NAME(step)(x, y, cols, targets, count, width, rule, squares);                \
+    n -= count;                                                                  \
+    cols += count;                                                               \
+    if (targets.codes) targets.codes += count;                                   \
+    else targets.values += count;
+    if (group_size == 1) {
+        while (n > 0) { STEP(1) }
+        return;
+    }
+    while (n >= 8) {
+        for (int g = 8; g < 16 && g < n; g++)
+            for (ptrdiff_t f = 0; f < width; f += 64 / (ptrdiff_t)sizeof(REAL))
+                FUNKC_PREFETCH(y + cols[g] * width + f);
+        STEP(8)
+    }
+    switch (n) {
+    case 7: STEP(7) break;
+    case 6: STEP(6) break;
+    case 5: STEP(5) break;
+    case 4: STEP(4) break;
+    case 3: STEP(3) break;
+    case 2: STEP(2) break;
+    case 1: STEP(1) break;
+    }
+#undef STEP
+}
+
+/* All n cells of one row's run, in order.  x is the row, y the columns' page.  squares
+   holds eight running sums of squared errors, in double.  The common widths are handed
+   on as literals so that the compiler unrolls them. */
+static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets, ptrdiff_t n,
+                      int group_size, ptrdiff_t width, const NAME(rule) *rule, double *squares)
+{
+#define RUN(literal) \
+    NAME(run_of_width)(x, y, cols, targets, n, group_size, literal, rule, squares)
+    switch (width) {
+    case 16: RUN(16); break;
+    case 32: RUN(32); break;
+    case 64: RUN(64); break;
+    case 128: RUN(128); break;
+    default: RUN(width);
+    }
+#undef RUN
+}
+
+#endif
