@@ -4,6 +4,7 @@ from funkc._api import factorize
 from funkc._errors import DivergedError
 from funkc._machine import openmp_enabled
 from funkc.factorization import Factorization
+from funkc.images import inpaint
 
-__all__ = ["DivergedError", "Factorization", "factorize", "openmp_enabled"]
+__all__ = ["DivergedError", "Factorization", "factorize", "inpaint", "openmp_enabled"]
 __version__ = "0.1.0"

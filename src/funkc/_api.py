@@ -152,28 +152,15 @@ def factorize(
         n_threads=n_threads,
         dtype=dtype,
         on_interrupt=on_interrupt,
-        callback=callback,
     )
-    return fit(problem, options)
+    listen = _validate.callback(callback)
+    after_epoch = None
+    if listen is not None:
 
+        def after_epoch(training: _train.Training) -> object:
+            return listen(len(training.history["epoch"]), training.history)
 
-def fit(
-    problem: Problem,
-    options: Options,
-    after_epoch: Callable[[_train.Training], object] | None = None,
-) -> Factorization:
-    """Cut, train, take out: the steps that ratings and tiles share."""
-    _require_memory(problem, options)
-    training = _train.Training(_schedule.cut(problem, options), options)
-    listen = None
-    if options.callback is not None or after_epoch is not None:
-
-        def listen(epoch: int) -> object:
-            if after_epoch is not None:
-                after_epoch(training)
-            return options.callback and options.callback(epoch, training.history)
-
-    stopped_by = training.run(listen)
+    training, stopped_by = train(problem, options, after_epoch)
     row_factors, col_factors = training.factors()
     return Factorization(
         row_factors,
@@ -183,6 +170,17 @@ def fit(
         stopped_by=stopped_by,
         n_threads=options.n_threads,
     )
+
+
+def train(
+    problem: Problem,
+    options: Options,
+    after_epoch: Callable[[_train.Training], object] | None = None,
+) -> tuple[_train.Training, str]:
+    """Cut and train, the steps that ratings and tiles share; and what stopped it."""
+    _require_memory(problem, options)
+    training = _train.Training(_schedule.cut(problem, options), options)
+    return training, training.run(after_epoch)
 
 
 def _require_memory(problem: Problem, options: Options) -> None:

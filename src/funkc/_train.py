@@ -106,8 +106,8 @@ class Training:
             raise DivergedError(len(self.history["epoch"]), float(self._rates()[-1]))
         return row_factors, col_factors
 
-    def run(self, after_epoch: Callable[[int], object] | None = None) -> str:
-        """Train to the end; what stopped it.  `after_epoch` gets the number of epochs done."""
+    def run(self, after_epoch: Callable[[Training], object] | None = None) -> str:
+        """Train to the end; what stopped it.  `after_epoch` returns True to stop it."""
         try:
             return self._run(after_epoch)
         except KeyboardInterrupt:
@@ -115,7 +115,7 @@ class Training:
                 raise
             return "interrupt"
 
-    def _run(self, after_epoch: Callable[[int], object] | None) -> str:
+    def _run(self, after_epoch: Callable[[Training], object] | None) -> str:
         blocks = self.schedule.n_blocks
         last = self.settings.n_epochs * blocks
         limit = DIVERGED_RATIO**2 * self.schedule.zero_model_squares
@@ -155,7 +155,7 @@ class Training:
                 continue
             if epoch & (epoch - 1) == 0:
                 self._keep(epoch)
-            if after_epoch is not None and after_epoch(epoch) is True:
+            if after_epoch is not None and after_epoch(self) is True:
                 return "callback"
         return "epochs"
 

@@ -56,7 +56,6 @@ class Options:
     n_threads: int
     dtype: np.dtype[Any]
     on_interrupt: str
-    callback: Callback | None
 
 
 # ---------------------------------------------------------------- single arguments
@@ -164,6 +163,17 @@ def threads(n_threads: object) -> int:
     return default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 4096)
 
 
+def callback(value: object) -> Callback | None:
+    if value is not None and not callable(value):
+        reject(
+            "callback",
+            f"got {_shown(value)}, which can't be called",
+            "pass a function of (epoch, history), or None",
+            TypeError,
+        )
+    return value
+
+
 def options(
     k: object,
     *,
@@ -177,17 +187,9 @@ def options(
     n_threads: object = None,
     dtype: DTypeLike | None = None,
     on_interrupt: object = "raise",
-    callback: object = None,
 ) -> Options:
     if isinstance(offset, str):
         choice("offset", offset, ("auto",))
-    if callback is not None and not callable(callback):
-        reject(
-            "callback",
-            f"got {_shown(callback)}, which can't be called",
-            "pass a function of (epoch, history), or None",
-            TypeError,
-        )
     return Options(
         k=integer("k", k, 1, MOST_FACTORS),
         learning_rate=None
@@ -202,7 +204,6 @@ def options(
         n_threads=threads(n_threads),
         dtype=_float_dtype(dtype),
         on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
-        callback=callback,
     )
 
 
@@ -555,3 +556,89 @@ def index_pair(
             "pass shapes that broadcast",
         )
     return both[0], both[1]
+
+
+# ---------------------------------------------------------------- images
+
+
+def tile_shape(value: object) -> tuple[int, int]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        reject("tile_shape", f"got {_shown(value)}", "pass a pair (rows, columns)", TypeError)
+    return (
+        integer("tile_shape[0]", value[0], 1, MOST_ROWS),
+        integer("tile_shape[1]", value[1], 1, MOST_ROWS),
+    )
+
+
+def image_and_holes(
+    image: Any, missing: Any, channel_axis: object
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The picture and where it is unknown, both (h, w, channels)."""
+    array = _numeric("image", as_array("image", image))
+    hidden = np.ma.getmaskarray(array)
+    array = np.asarray(array)
+    axis = None
+    if channel_axis is not None:
+        axis = integer("channel_axis", channel_axis, -array.ndim, array.ndim - 1) % array.ndim
+    if array.ndim != (2 if axis is None else 3):
+        reject(
+            "image",
+            f"has shape {array.shape}",
+            "pass a 2-D image"
+            if axis is not None
+            else "pass a 2-D image, or say by channel_axis which axis holds the channels",
+        )
+    if array.size == 0:
+        reject("image", f"has shape {array.shape}, without a pixel", "pass at least one pixel")
+    plane = tuple(size for at, size in enumerate(array.shape) if at != axis)
+    if missing is None:
+        holes = hidden | np.isnan(array) if array.dtype.kind == "f" else hidden
+    else:
+        holes = as_array("missing", missing)
+        if holes.dtype != bool:
+            reject(
+                "missing",
+                f"has dtype {holes.dtype}",
+                "pass a boolean array, True where a pixel is unknown",
+                TypeError,
+            )
+        if holes.shape == plane and axis is not None:
+            holes = np.broadcast_to(np.expand_dims(holes, axis), array.shape)
+        if holes.shape != array.shape:
+            reject(
+                "missing",
+                f"has shape {holes.shape} where the image has {array.shape}",
+                "pass one value for every pixel" + ("" if axis is None else ", or every channel"),
+            )
+    picture = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
+    holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
+    unknown = holes.all(axis=(0, 1))
+    if unknown.any():
+        where = "" if axis is None else f" in channel {int(np.argmax(unknown))}"
+        reject("missing", f"marks every pixel{where} as unknown", f"leave some; {_SEEN}")
+    if picture.dtype.kind == "f":
+        bad = ~holes & ~np.isfinite(picture)
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            reject(
+                "image",
+                f"is {picture[at]} at row {at[0]}, column {at[1]}, a pixel that counts as observed",
+                f"mark the pixel as missing; {_SEEN}",
+            )
+    native = picture.dtype.newbyteorder("=")
+    return np.ascontiguousarray(picture, native), np.ascontiguousarray(holes)
+
+
+_SEEN = "if your mask is True where a pixel is observed, pass ~mask"
+
+
+def tiles(
+    rows: NDArray[Any],
+    cols: NDArray[Any],
+    values: NDArray[Any],
+    shape: tuple[int, int],
+    row_cuts: NDArray[np.int64],
+    col_cuts: NDArray[np.int64],
+) -> Problem:
+    """The block-diagonal problem of a tiled picture, whose pixels have been checked."""
+    return Problem(rows, cols, _as_values(values), shape, row_cuts, col_cuts)

@@ -130,15 +130,7 @@ class Factorization:
             Of the factors' dtype. The sums have one order, so the bits do not depend on
             threads or processor (a BLAS gives no such promise).
         """
-        out = np.empty(self.shape, self.dtype)
-        engine.product(
-            _with_lanes(self.row_factors),
-            _with_lanes(self.col_factors),
-            out,
-            self.offset,
-            self.n_threads,
-        )
-        return out
+        return product(self.row_factors, self.col_factors, self.offset, self.n_threads)
 
     def impute(self, mask: Any, values: Any, *, duplicates: Duplicates = "error") -> NDArray[Any]:
         """The observed cells exactly as they are, the holes filled by the product.
@@ -161,6 +153,15 @@ class Factorization:
         out = self.reconstruct().astype(dtype.newbyteorder("="), copy=False)
         out[rows, cols] = given
         return out
+
+
+def product(
+    row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float, n_threads: int
+) -> NDArray[Any]:
+    """offset + row_factors @ col_factors.T, every sum in the fixed order."""
+    out = np.empty((len(row_factors), len(col_factors)), row_factors.dtype)
+    engine.product(_with_lanes(row_factors), _with_lanes(col_factors), out, offset, n_threads)
+    return out
 
 
 def _with_lanes(factors: NDArray[Any]) -> NDArray[Any]:
