@@ -68,7 +68,8 @@ def factorize(
         row and column that occur, plus one.
     offset : float or "auto", default "auto"
         What is subtracted from the values before training and added to predictions. 0 is
-        Funk's plain product; "auto" is the mean less two deviations.
+        Funk's plain product; "auto" is the mean less two deviations, a level that takes up
+        about one of the k factors.
     decay : {"linear", "constant"}, default "linear"
         Whether the rate falls to 0 in equal steps, or stays.
     group_size : {8, 1}, default 8
@@ -87,8 +88,8 @@ def factorize(
         Whether Ctrl-C raises KeyboardInterrupt, or ends training with what there is.
     callback : callable, optional
         Called as ``callback(epoch, history)`` after every epoch (counted from 1); training
-        stops when it returns True. An epoch that diverged is trained again at half the
-        rate, so a number may come twice.
+        stops when it returns True. If an epoch diverges, training begins again at half the
+        rate, and so do the numbers.
 
     Returns
     -------
@@ -113,14 +114,15 @@ def factorize(
     a forked child may call after its parent did.
 
     **Defaults**: with σ the deviation of the values, c their number and
-    l = max(1, (100,000 / c)^⅓), the rates begin at 0.6 l / (n_epochs σ), and n_epochs is
-    20 l, rounded up. Values may therefore have any scale and shift.
+    l = max(1, (100,000 / c)^⅓), n_epochs is 20 l, rounded up, and the rates begin at
+    0.6 l / (n_epochs σ), but not above 0.12 / max(2σ, |mean - offset|). Values may therefore
+    have any scale and shift.
 
     **No observation**: a row or column without any keeps its start, so that its predictions
     are close to what is usual for the columns (or rows) it meets.
 
-    **Divergence**: an epoch whose errors exceed twice those of predicting the offset is
-    taken back and the rate is halved, which ``history["learning_rate"]`` shows.
+    **Divergence**: after an epoch whose errors exceed twice those of predicting the offset,
+    training begins again at half the rate, which ``history["learning_rate"]`` shows.
 
     References
     ----------

@@ -58,15 +58,22 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssiz
             + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
 
 
+cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil:
+    """The rate of an epoch: falling to 0 in equal steps, or constant."""
+    return rate * (1.0 - <double>epoch / <double>n_epochs) if falling else rate
+
+
 cdef int64_t advance_steps(
     const Plan *plan, real_t *x, real_t *y, Py_ssize_t width, int64_t first, int64_t last,
-    const double *rates, double row_regularization, double col_regularization,
-    int group_size, int n_threads, double *sums, double *squares, double limit
+    double rate, int64_t n_epochs, bint falling, double row_regularization,
+    double col_regularization, int group_size, int n_threads, double *sums, double *squares,
+    double limit
 ) noexcept nogil:
-    """Steps first ... last - 1.  Answers the step it came to: less than `last` only where
-    the squared errors of an epoch, squares[epoch], went past `limit` or are not a number."""
+    """Steps first ... last - 1.  Answers the step it came to: less than `last` only after an
+    epoch whose squared errors are above `limit` or not a number."""
     cdef:
         int64_t n = plan.n_blocks
+        int64_t first_epoch = first // n
         int64_t epoch, block, stop
         int workers = <int>min(<int64_t>n_threads, plan.n_bands)
         Rule rule
@@ -75,7 +82,8 @@ cdef int64_t advance_steps(
         epoch = first // n
         block = first % n
         stop = min((block // plan.n_bands + 1) * plan.n_bands, block + last - first)
-        rule = make_rule(rates[epoch], row_regularization, col_regularization)
+        rule = make_rule(rate_of(epoch, rate, n_epochs, falling), row_regularization,
+                         col_regularization)
         first += stop - block
         for block in prange(block, stop, num_threads=workers, schedule="dynamic", chunksize=1):
             sums[block] = sweep(plan, block, x, y, width, &rule, group_size)
@@ -83,7 +91,7 @@ cdef int64_t advance_steps(
             total = 0.0
             for block in range(n):
                 total = total + sums[block]
-            squares[epoch] = total
+            squares[epoch - first_epoch] = total
             if not total <= limit:
                 return first
     return first
@@ -91,22 +99,29 @@ cdef int64_t advance_steps(
 
 def advance(
     plan, real_t[:, ::1] x, real_t[:, ::1] y, int64_t first, int64_t last,
-    const double[::1] rates, double row_regularization, double col_regularization,
-    int group_size, int n_threads, double[::1] sums, double[::1] squares, double limit,
+    double rate, int64_t n_epochs, bint falling, double row_regularization,
+    double col_regularization, int group_size, int n_threads, double[::1] sums,
+    double[::1] squares, double limit,
 ):
     """Train x and y, in the plan's order, through the steps first ... last - 1.
 
-    sums (one double per block) carries an unfinished epoch from call to call; squares (one
-    per epoch) receives the sum of squared errors of each epoch that ends.  Returns the step
-    reached, and stops early after an epoch whose sum is not <= limit.  The GIL is free.
+    The rate of an epoch is `rate`, or falls from it to 0 over n_epochs.  sums (one double per
+    block) carries an unfinished epoch from call to call; squares (one for every epoch of the
+    span) receives the sum of squared errors of those that end.  Returns the step reached,
+    and stops early after an epoch whose sum is not <= limit.  The GIL is free.
     """
     cdef const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
     with nogil:
         first = advance_steps(
-            p, &x[0, 0], &y[0, 0], x.shape[1], first, last, &rates[0],
+            p, &x[0, 0], &y[0, 0], x.shape[1], first, last, rate, n_epochs, falling,
             row_regularization, col_regularization, group_size, n_threads,
             &sums[0], &squares[0], limit)
     return first
+
+
+def learning_rate(int64_t epoch, double rate, int64_t n_epochs, bint falling):
+    """The rate of an epoch (counted from 0), as `advance` takes it."""
+    return rate_of(epoch, rate, n_epochs, falling)
 
 
 def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] out,

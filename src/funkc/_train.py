@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 #    GIL.  A span is sized by the clock to about CALL_SECONDS; between spans the interpreter
 #    runs, and with it signal handlers and other threads.  The cut into spans leaves no
 #    trace in the factors.
-# b. A copy of the factors is kept from before epochs 0, 1, 2, 4, 8, ..., which costs a few
-#    copies in all.  An epoch that diverged goes back to the newest copy with half the rate.
+# b. When an epoch diverges, training begins again from the start factors at half the rate.
+#    A copy of the last good epoch would cost memory and time in every fit, and saves
+#    little: divergence shows early, and the state just before it is bad already.
 # c. Rate and regularization act on the values as given; only their defaults know the
 #    deviation, which makes the defaults follow any shift and scale of the values.
 
 log = logging.getLogger("funkc")
 
 CALL_SECONDS = 0.05
+EPOCHS_AT_ONCE = 1024
 MOST_HALVINGS = 10
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
+HIGHEST_RATE = 0.12
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,15 @@ def settle(schedule: Schedule, options: Options) -> Settings:
 
     The rates of all epochs add up to about 0.3 / deviation.  Small problems need longer to
     settle and cost nothing, so both the sum and the number of epochs grow as the number of
-    cells falls below 100,000.
+    cells falls below 100,000.  No rate is above what eight cells at once bear: the factors
+    begin with squared lengths of about the level of the values above the offset.
     """
     longer = max(1.0, (1e5 / schedule.n_cells) ** (1 / 3))
     n_epochs = options.n_epochs or math.ceil(20 * longer)
     rate = options.learning_rate
     if rate is None:
-        rate = 0.6 * longer / (n_epochs * schedule.deviation)
+        level = max(2 * schedule.deviation, abs(schedule.mean - schedule.offset))
+        rate = min(0.6 * longer / (n_epochs * schedule.deviation), HIGHEST_RATE / level)
     regularization = options.regularization or (0.03 * schedule.deviation,) * 2
     return Settings(rate, regularization, n_epochs)
 
@@ -84,7 +89,6 @@ class Training:
         width = padded(options.k)
         self.x = aligned(schedule.n_rows, width, options.dtype)
         self.y = aligned(schedule.n_cols, width, options.dtype)
-        _shards.start(schedule.plan, self.x, self.y, options.k, options.seed, options.n_threads)
         self.history: History = {
             "epoch": [],
             "train_rmse": [],
@@ -92,10 +96,16 @@ class Training:
             "seconds": [],
         }
         self._sums = np.zeros(schedule.n_blocks)
-        self._squares = np.zeros(self.settings.n_epochs)
+        self._squares = np.zeros(EPOCHS_AT_ONCE)
         self._halvings = 0
-        self._kept: tuple[int, NDArray[Any], NDArray[Any]] = (0, self.x, self.y)
-        self._keep(0)
+        self._start()
+
+    def _start(self) -> None:
+        """Put the start factors in place, and empty the history."""
+        o = self.options
+        _shards.start(self.schedule.plan, self.x, self.y, o.k, o.seed, o.n_threads)
+        for column in self.history.values():
+            column.clear()
 
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The factors as they stand, in the caller's order."""
@@ -103,7 +113,7 @@ class Training:
         col_factors = np.empty((self.schedule.n_cols, self.options.k), self.options.dtype)
         finite = _shards.take_out(self.schedule.plan, False, self.x, row_factors)
         if not (_shards.take_out(self.schedule.plan, True, self.y, col_factors) and finite):
-            raise DivergedError(len(self.history["epoch"]), float(self._rates()[-1]))
+            raise DivergedError(len(self.history["epoch"]), self.history["learning_rate"][-1])
         return row_factors, col_factors
 
     def run(self, after_epoch: Callable[[Training], object] | None = None) -> str:
@@ -119,51 +129,48 @@ class Training:
         blocks = self.schedule.n_blocks
         last = self.settings.n_epochs * blocks
         limit = DIVERGED_RATIO**2 * self.schedule.zero_model_squares
-        rates = self._rates()
+        at_once = EPOCHS_AT_ONCE if after_epoch is None else 1
         step, span = 0, self._first_span()
         started = time.perf_counter()
         before = 0.0
         while step < last:
-            stop = min(last, self._whole_waves(step, span), self._next_copy(step))
-            if after_epoch is not None:
-                stop = min(stop, (step // blocks + 1) * blocks)
-            reached = engine.advance(
-                self.schedule.plan,
-                self.x,
-                self.y,
-                step,
-                stop,
-                rates,
-                *self.settings.regularization,
-                self.options.group_size,
-                self.options.n_threads,
-                self._sums,
-                self._squares,
-                limit,
-            )
+            epoch = step // blocks
+            stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
+            reached = self._advance(step, stop, limit)
             now = time.perf_counter() - started
             span = max(1, min(4 * span, int(span * CALL_SECONDS / max(now - before, 1e-9))))
-            epoch = reached // blocks
-            bad = epoch > step // blocks and not self._squares[epoch - 1] <= limit
-            self._record(step // blocks, epoch - bad, before, now, rates)
+            done = reached // blocks - epoch  # epochs that ended in this call
+            bad = done and not self._squares[done - 1] <= limit
+            self._record(epoch, done, before, now)
             before, step = now, reached
             if bad:
-                step = self._back_off(epoch, rates) * blocks
-                rates = self._rates()
-                continue
-            if step % blocks:
-                continue
-            if epoch & (epoch - 1) == 0:
-                self._keep(epoch)
-            if after_epoch is not None and after_epoch(self) is True:
+                self._back_off(epoch + done)
+                step = 0
+            elif after_epoch is not None and done and after_epoch(self) is True:
                 return "callback"
         return "epochs"
 
-    def _rates(self) -> NDArray[np.float64]:
-        """The rate of every epoch: falling to 0 in equal steps, or constant."""
-        n = self.settings.n_epochs
-        left = 1 - np.arange(n) / n if self.options.decay == "linear" else np.ones(n)
-        return self.settings.learning_rate * 0.5**self._halvings * left
+    def _advance(self, first: int, last: int, limit: float) -> int:
+        reached: int = engine.advance(
+            self.schedule.plan,
+            self.x,
+            self.y,
+            first,
+            last,
+            *self._rates(),
+            *self.settings.regularization,
+            self.options.group_size,
+            self.options.n_threads,
+            self._sums,
+            self._squares,
+            limit,
+        )
+        return reached
+
+    def _rates(self) -> tuple[float, int, bool]:
+        """What the core makes the rate of every epoch of."""
+        rate = self.settings.learning_rate * 0.5**self._halvings
+        return rate, self.settings.n_epochs, self.options.decay == "linear"
 
     def _first_span(self) -> int:
         """Steps that take well under CALL_SECONDS on any machine."""
@@ -178,41 +185,22 @@ class Training:
         threads = self.options.n_threads
         return min(step + -(-span // threads) * threads, (step // bands + 1) * bands)
 
-    def _next_copy(self, step: int) -> int:
-        """The first step of the next epoch before which the factors are copied."""
-        epoch = step // self.schedule.n_blocks
-        return (1 << epoch.bit_length()) * self.schedule.n_blocks
-
-    def _keep(self, epoch: int) -> None:
-        self._kept = (epoch, self.x.copy(), self.y.copy())
-
-    def _back_off(self, epoch: int, rates: NDArray[np.float64]) -> int:
-        """Return to the copy and halve the rate; the number of epochs behind the copy."""
-        rate = float(rates[epoch - 1])
+    def _back_off(self, epoch: int) -> None:
+        """Begin again at half the rate."""
+        rate = self.history["learning_rate"][-1]
         if self._halvings == MOST_HALVINGS:
             raise DivergedError(epoch, rate)
         self._halvings += 1
-        kept, x, y = self._kept
-        self.x[:], self.y[:] = x, y
-        for column in self.history.values():
-            del column[kept:]
-        log.info(
-            "epoch %d diverged at a learning rate of %.3g: going on from epoch %d at half of it",
-            epoch,
-            rate,
-            kept,
-        )
-        return kept
+        log.info("epoch %d diverged at a learning rate of %.3g; it is halved", epoch, rate)
+        self._start()
 
-    def _record(
-        self, first: int, last: int, before: float, now: float, rates: NDArray[np.float64]
-    ) -> None:
-        """History of the epochs that a call finished; they share its time equally."""
-        for epoch in range(first, last):
-            share = (epoch + 1 - first) / (last - first)
-            self.history["epoch"].append(epoch + 1)
-            self.history["train_rmse"].append(
-                math.sqrt(self._squares[epoch] / self.schedule.n_cells)
+    def _record(self, first: int, done: int, before: float, now: float) -> None:
+        """History of the epochs that ended in a call; they share its time equally."""
+        for nth in range(done):
+            squares = float(self._squares[nth])
+            self.history["epoch"].append(first + nth + 1)
+            self.history["train_rmse"].append(math.sqrt(squares / self.schedule.n_cells))
+            self.history["learning_rate"].append(
+                engine.learning_rate(first + nth, *self._rates())
             )
-            self.history["learning_rate"].append(float(rates[epoch]))
-            self.history["seconds"].append(before + share * (now - before))
+            self.history["seconds"].append(before + (nth + 1) / done * (now - before))
