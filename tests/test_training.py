@@ -1,0 +1,322 @@
+"""How training behaves: callbacks, Ctrl-C, divergence, threads, forks."""
+
+import concurrent.futures
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import funkc
+from funkc import _threads
+
+
+def ratings(n=20_000, shape=(500, 300), seed=0):
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(shape[0] * shape[1])[:n]
+    return (chosen // shape[1], chosen % shape[1]), rng.integers(1, 6, n).astype(float)
+
+
+def run(program, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **kwargs,
+    )
+
+
+def same(a, b):
+    return np.array_equal(a.row_factors, b.row_factors) and np.array_equal(
+        a.col_factors, b.col_factors
+    )
+
+
+# ---------------------------------------------------------------- learning
+
+
+def test_it_learns_a_matrix_of_low_rank():
+    rng = np.random.default_rng(0)
+    truth = 3 + rng.normal(size=(200, 3)) @ rng.normal(size=(3, 150))
+    mask = rng.random(truth.shape) < 0.5
+    fit = funkc.factorize(mask, truth, 4)  # three, and one for the level
+    error = np.sqrt(np.mean((fit.reconstruct() - truth)[~mask] ** 2))
+    assert error < 0.1 * truth.std()
+
+
+@pytest.mark.parametrize("scale, shift", [(1000.0, -40_000.0), (1e-6, 5.0), (-3.0, 0.0)])
+def test_defaults_follow_scale_and_shift(scale, shift):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 150)) + rng.normal(size=(200, 150)) / 2
+    mask = rng.random(truth.shape) < 0.5
+
+    def held_out(scale, shift):
+        fit = funkc.factorize(mask, truth * scale + shift, 5, dtype=np.float64)
+        return np.std((fit.reconstruct() - shift)[~mask] / scale - truth[~mask])
+
+    assert held_out(scale, shift) == pytest.approx(held_out(1.0, 0.0), rel=0.02)
+
+
+def test_the_nine_by_five_example_of_the_slides():
+    nan = np.nan
+    table = np.array(
+        [
+            [2, nan, nan, nan, 2],
+            [nan, nan, 3, 2, nan],
+            [3, nan, nan, nan, nan],
+            [4, 4, 5, 3, 4],
+            [nan, nan, nan, 2, nan],
+            [2, 2, 2, 1, 1],
+            [3, nan, 3, nan, nan],
+            [nan, nan, 3, nan, 2],
+            [3, 3, nan, 2, nan],
+        ]
+    )
+    # Published with the example: factors whose product leaves a sum of squares of 1.49.
+    product = np.outer([1.2, 1.3, 1.5, 2.2, 1.6, 1.0, 1.4, 1.4, 1.6], [2, 1.7, 2.2, 1.3, 1.7])
+    observed = ~np.isnan(table)
+    fit = funkc.factorize(observed, table, 1)
+    assert np.sum((fit.reconstruct() - table)[observed] ** 2) <= 1.49
+    assert np.abs(fit.reconstruct() - product).max() <= 0.5
+
+
+# ---------------------------------------------------------------- callbacks
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_callback_sees_every_epoch_and_changes_nothing(n_threads):
+    cells, values = ratings()
+    seen = []
+    fit = funkc.factorize(
+        cells, values, 3, n_epochs=7, n_threads=n_threads,
+        callback=lambda epoch, history: seen.append((epoch, history["train_rmse"][-1])),
+    )  # fmt: skip
+    assert seen == list(zip(range(1, 8), fit.history["train_rmse"], strict=True))
+    assert same(fit, funkc.factorize(cells, values, 3, n_epochs=7))
+    assert fit.stopped_by == "epochs"
+    assert fit.history["seconds"] == sorted(fit.history["seconds"])
+    assert {len(column) for column in fit.history.values()} == {7}
+
+
+def test_a_callback_that_returns_true_stops():
+    cells, values = ratings()
+    fit = funkc.factorize(cells, values, 3, n_epochs=9, callback=lambda epoch, _: epoch == 4)
+    assert fit.stopped_by == "callback"
+    assert fit.history["epoch"] == [1, 2, 3, 4]
+
+
+def test_only_true_stops():
+    cells, values = ratings()
+    fit = funkc.factorize(cells, values, 3, n_epochs=3, callback=lambda *_: "yes")
+    assert fit.stopped_by == "epochs"
+
+
+def test_an_exception_in_the_callback_comes_out_and_leaves_nothing_running():
+    cells, values = ratings()
+    threads = threading.active_count()
+
+    def fail(epoch, history):
+        raise LookupError(f"epoch {epoch}")
+
+    with pytest.raises(LookupError, match="epoch 1"):
+        funkc.factorize(cells, values, 3, callback=fail)
+    assert threading.active_count() == threads
+    assert funkc.factorize(cells, values, 3).stopped_by == "epochs"
+
+
+# ---------------------------------------------------------------- divergence
+
+
+def test_a_rate_that_diverges_is_halved_until_it_does_not(caplog):
+    cells, values = ratings()
+    with caplog.at_level(logging.INFO, "funkc"):
+        fit = funkc.factorize(cells, values, 3, learning_rate=2.0, n_epochs=5)
+    assert "diverged at a learning rate of 2;" in caplog.messages[0]
+    halved = 2.0 / fit.history["learning_rate"][0]
+    assert halved == 2 ** len(caplog.messages) > 1
+    assert fit.history["epoch"] == [1, 2, 3, 4, 5]
+    assert fit.history["train_rmse"][-1] < 1.5
+    assert same(
+        fit, funkc.factorize(cells, values, 3, learning_rate=2.0 / halved, n_epochs=5)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_hopeless_rate_is_an_error_that_says_so(dtype):
+    cells, values = ratings()
+    with pytest.raises(funkc.DivergedError, match=r"epoch 1 at a learning rate of 9.77e\+05") as e:
+        funkc.factorize(cells, values, 3, learning_rate=1e9, dtype=dtype)
+    assert (e.value.epoch, e.value.learning_rate) == (1, 1e9 / 1024)
+    assert isinstance(e.value, ArithmeticError)
+
+
+# ---------------------------------------------------------------- Ctrl-C
+
+INTERRUPTED = """
+    import signal, sys, threading, time
+    import numpy as np
+    import funkc
+
+    rng = np.random.default_rng(0)
+    n = {n}
+    cells = rng.integers(0, 3000, n), rng.integers(0, 2000, n)
+    values = rng.normal(size=n)
+    sent = []
+
+    def interrupt():
+        time.sleep(1.5)
+        sent.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        fit = funkc.factorize(
+            cells, values, {k}, n_epochs=10**8, n_threads={threads}, duplicates="last",
+            on_interrupt={on_interrupt!r},
+        )
+    except KeyboardInterrupt:
+        print("raised", time.perf_counter() - sent[0])
+    else:
+        assert np.isfinite(fit.row_factors).all() and fit.history["epoch"]
+        print(fit.stopped_by, time.perf_counter() - sent[0])
+"""
+
+
+@pytest.mark.parametrize(
+    "n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 1)]
+)
+def test_ctrl_c_ends_a_fit(n, k, threads):
+    out = run(INTERRUPTED.format(n=n, k=k, threads=threads, on_interrupt="raise"))
+    assert out.stdout.startswith("raised"), out.stderr
+
+
+def test_ctrl_c_can_give_back_what_there_is():
+    out = run(INTERRUPTED.format(n=20_000, k=4, threads=2, on_interrupt="return"))
+    assert out.stdout.startswith("interrupt"), out.stderr
+
+
+# ---------------------------------------------------------------- threads and forks
+
+
+def test_other_threads_run_while_it_trains():
+    """The GIL is free: another thread counts on while one call into the core lasts."""
+    from funkc import _schedule, _train, _validate
+
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(600, 500))
+    problem = _validate.problem(np.ones(matrix.shape, bool), matrix)
+    options = _validate.options(64, n_epochs=60, n_threads=1)
+    training = _train.Training(_schedule.cut(problem, options), options)
+    steps = 60 * training.schedule.n_blocks
+    count, inside = 0, threading.Event()
+
+    def counter():
+        nonlocal count
+        while not inside.is_set():
+            count += 1
+
+    thread = threading.Thread(target=counter)
+    thread.start()
+    time.sleep(0.05)
+    before = count
+    _train.engine.advance(
+        training.schedule.plan, training.x, training.y, 0, steps, *training._rates(), 0.1, 0.1,
+        8, 1, training._sums, training._squares, np.inf,
+    )  # fmt: skip
+    after = count
+    inside.set()
+    thread.join()
+    # With the GIL held the counter could not move between the two readings but for the
+    # 5 ms of a switch on either side; the call takes some hundred times as long.
+    assert after - before > 10_000
+
+
+def test_several_threads_may_factorize_at_once():
+    problems = [ratings(seed=s) for s in range(8)]
+    alone = [funkc.factorize(*p, 5, n_threads=2) for p in problems]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda p: funkc.factorize(*p, 5, n_threads=2), problems))
+    assert all(map(same, alone, together))
+
+
+FORK = """
+    import os, sys
+    import numpy as np
+    import funkc
+
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(500 * 300)[:20_000]
+    cells = chosen // 300, chosen % 300
+
+    def bits(values):
+        fit = funkc.factorize(cells, values, 5, n_threads=2, n_epochs=3)
+        return fit.row_factors.tobytes() + fit.col_factors.tobytes()
+
+    for values in (rng.normal(size=20_000), np.full(20_000, 3.0)):
+        before = bits(values)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            os.write(write, b"same" if bits(values) == before else b"other")
+            os._exit(0)
+        os.close(write)
+        print(os.read(read, 10).decode(), os.waitpid(child, 0)[1], bits(values) == before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_trains_too_with_the_same_bits():
+    # Python itself warns of forks beside threads; that warning is not ours to judge here.
+    out = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORK)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert out.stdout.splitlines() == ["same 0 True"] * 2, out.stderr
+
+
+def test_the_default_number_of_threads_heeds_the_environment():
+    program = "from funkc._threads import default_threads; print(default_threads())"
+    found = {
+        n: int(run(program, env={**os.environ, "OMP_NUM_THREADS": n}).stdout) for n in ("1", "64")
+    }
+    assert found["1"] == 1
+    assert found["64"] <= (os.cpu_count() or 1)
+
+
+def test_the_quota_of_a_control_group_is_rounded_up(monkeypatch):
+    monkeypatch.setattr(_threads, "_cgroup_quota", lambda: 1.5)
+    monkeypatch.setattr(_threads, "_processors", lambda: 64)
+    monkeypatch.setattr(_threads._machine, "max_threads", lambda: 64)
+    monkeypatch.setattr(_threads._machine, "openmp_enabled", lambda: True)
+    assert _threads.default_threads() == 2
+
+
+def test_without_openmp_there_is_one_thread(monkeypatch):
+    monkeypatch.setattr(_threads._machine, "openmp_enabled", lambda: False)
+    assert _threads.default_threads() == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no timers")
+def test_signal_handlers_run_during_a_fit():
+    """A handler of the user's runs in the middle, and the fit goes on to the same bits."""
+    cells, values = ratings(100_000, (1000, 900))
+    plain = funkc.factorize(cells, values, 16, n_epochs=300)
+    ran = []
+    old = signal.signal(signal.SIGALRM, lambda *_: ran.append(True))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        fit = funkc.factorize(cells, values, 16, n_epochs=300)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert ran
+    assert same(fit, plain)
