@@ -245,7 +245,7 @@ def _add_image(commands: Any) -> None:
         "--remove",
         metavar="SHARE",
         type=_share,
-        help="remove this share of the pixels at random (0.33, say), to see how well they are "
+        help="remove about this share of the pixels at random (0.33, say), to see how well they are "
         "found again; needs scikit-image",
     )
     add("-o", "--output", metavar="OUT", type=_output, required=True, help="the filled picture")
@@ -640,9 +640,8 @@ def _missing(picture: _Picture, options: argparse.Namespace) -> NDArray[np.bool_
     else:
         missing = _of_color(picture.pixels, options.missing_color)
     if not missing.any():
-        found = "has no white pixel" if options.mask else "has no pixel of --missing-color"
-        remedy = "so that nothing is missing; mark what is to be filled"
-        reject(str(options.mask or options.file), found, remedy)
+        found = "no pixel is white" if options.mask else "no pixel has --missing-color"
+        reject(str(options.mask or options.file), found, "mark the pixels that are to be filled")
     return missing
 
 
@@ -709,6 +708,8 @@ def _load(path: Path) -> _Picture:
             with image_module.open(file) as image:
                 upright = operations.exif_transpose(image)  # as every viewer shows it
                 upright.load()
+        except image_module.UnidentifiedImageError:
+            reject(str(path), "is no picture", "pass a .png, .tif, .jpg or such")
         # Pillow's decoders have no error in common.
         except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
             reject(str(path), f"can't be read ({error})", "pass a whole .png, .tif, .jpg or such")

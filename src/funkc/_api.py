@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from funkc._validate import Callback, Duplicates, Options, Problem
+    from funkc._validate import Duplicates, History, Options, Problem
+
+    Callback = Callable[[int, History], object]
 
 
 def factorize(
@@ -155,7 +157,7 @@ def factorize(
         dtype=dtype,
         on_interrupt=on_interrupt,
     )
-    listen = _validate.callback(callback)
+    listen = _validate.callback(callback, "(epoch, history)")
     after_epoch = None
     if listen is not None:
 

@@ -15,13 +15,12 @@ from funkc._errors import DUPLICATE_CELL, raise_for_status, reject
 from funkc._threads import default_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Duplicates = Literal["error", "last", "mean", "sum"]
     History = dict[str, list[float]]
-    Callback = Callable[[int, History], object]
 
 MOST_FACTORS = 65_536
 MOST_ROWS = 2**32 - 1
@@ -163,12 +162,12 @@ def threads(n_threads: object) -> int:
     return default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 4096)
 
 
-def callback(value: object) -> Callback | None:
+def callback(value: Any, arguments: str) -> Any:
     if value is not None and not callable(value):
         reject(
             "callback",
             f"got {_shown(value)}, which can't be called",
-            "pass a function of (epoch, history), or None",
+            f"pass a function of {arguments}, or None",
             TypeError,
         )
     return value

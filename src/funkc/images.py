@@ -187,6 +187,7 @@ def inpaint(
     True
     """
     _validate.choice("method", method, ("funk",))
+    _validate.callback(callback, "(stage, step, image)")
     picture, holes = _validate.image_and_holes(image, missing, channel_axis)
     options = _validate.options(
         DEFAULT_FACTORS if k is None else k,
