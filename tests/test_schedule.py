@@ -98,3 +98,20 @@ def test_the_order_of_the_rows_is_shuffled_by_the_seed():
     ]
     assert orders[0] != orders[1]
     assert orders[0] != tuple(range(50))
+
+
+def test_a_cut_that_takes_several_calls():
+    """More cells than one call of the core works through, shared by several workers."""
+    rng = np.random.default_rng(0)
+    mask = rng.random((1500, 1200)) < 0.7
+    rows, cols = np.nonzero(mask)
+    shuffled = rng.permutation(rows.size)
+    values = rng.normal(size=rows.size)
+    plain, _ = schedule_of((rows, cols), values, mask.shape, n_threads=1)
+    plain.check()
+    for n_threads in (2, 3):
+        schedule, _ = schedule_of(
+            (rows[shuffled], cols[shuffled]), values[shuffled], mask.shape, n_threads=n_threads
+        )
+        for name, column in schedule.cells().items():
+            np.testing.assert_array_equal(column, plain.cells()[name])

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from funkc.images import ImageCallback
     from funkc.ratings import Ratings
 
 # Design
@@ -245,8 +244,8 @@ def _add_image(commands: Any) -> None:
         "--remove",
         metavar="SHARE",
         type=_share,
-        help="remove about this share of the pixels at random (0.33, say), to see how well they are "
-        "found again; needs scikit-image",
+        help="remove about this share of the pixels at random (0.33, say), to see how well they "
+        "are found again; needs scikit-image",
     )
     add("-o", "--output", metavar="OUT", type=_output, required=True, help="the filled picture")
     add(
@@ -395,10 +394,13 @@ def _ratings(options: argparse.Namespace) -> None:
         delimiter=options.delimiter,
         header=options.header,
         duplicates=options.duplicates,
+        watch=_progress_bar,
     )
     pairs = None
     if options.predict is not None:
-        pairs = ratings_file.read_pairs(options.predict, ratings, header=options.pairs_header)
+        pairs = ratings_file.read_pairs(
+            options.predict, ratings, header=options.pairs_header, watch=_progress_bar
+        )
     _describe(ratings, options.file, time.perf_counter() - began)
     trained, held = _hold_out(ratings, options.holdout, options.seed)
     fit = _train(trained, options)
@@ -408,6 +410,18 @@ def _ratings(options: argparse.Namespace) -> None:
         _write_factors(options.factors, fit, ratings)
     if pairs is not None:
         _write_predictions(options.output, fit, ratings, pairs, trained)
+
+
+def _progress_bar(lines: Iterable[Any]) -> Iterable[Any]:
+    """The lines, counted on stderr; as they are where no terminal (or no tqdm) shows it."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return lines
+    bar: Iterable[Any] = tqdm(
+        lines, "reading", unit=" lines", unit_scale=True, disable=None, ascii=True, leave=False
+    )
+    return bar
 
 
 def _describe(ratings: Ratings, path: Path, seconds: float) -> None:
@@ -595,32 +609,15 @@ def _fill(pixels: NDArray[Any], missing: NDArray[np.bool_], **options: Any) -> _
     corrupted = pixels.copy()
     corrupted[missing] = 0
     began = time.perf_counter()
-    with _progress_bar("filling") as callback:
-        corrected, generated = funkc.inpaint(
-            corrupted,
-            missing,
-            channel_axis=None if pixels.ndim == 2 else -1,
-            return_generated=True,
-            callback=callback,
-            **options,
-        )
+    # No callback for a progress bar: the pictures made for it take longer than the filling.
+    corrected, generated = funkc.inpaint(
+        corrupted,
+        missing,
+        channel_axis=None if pixels.ndim == 2 else -1,
+        return_generated=True,
+        **options,
+    )
     return _Filled(corrupted, generated, corrected, time.perf_counter() - began)
-
-
-@contextmanager
-def _progress_bar(what: str) -> Iterator[ImageCallback | None]:
-    """A callback that moves a bar; None where there is no terminal (or no tqdm) to see it."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield None
-        return
-    with tqdm(desc=what, unit=" epochs", disable=None, ascii=True, leave=False) as bar:
-
-        def move(_stage: str, _step: int, _image: NDArray[Any]) -> None:
-            bar.update()  # whose answer may be True, which would end the training
-
-        yield None if bar.disable else move
 
 
 def _missing(picture: _Picture, options: argparse.Namespace) -> NDArray[np.bool_]:

@@ -81,7 +81,7 @@ def factorize(
         Seeds the order of training and the start. None draws fresh entropy.
     n_threads : int, optional
         By default the processors that this process may use (affinity, control group,
-        OMP_NUM_THREADS).
+        OMP_NUM_THREADS); more than 256 count as 256.
     dtype : numpy.float32 or numpy.float64, default numpy.float32
         What the factors are computed in.
     duplicates : {"error", "last", "mean", "sum"}, default "error"

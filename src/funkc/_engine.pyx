@@ -2,8 +2,9 @@
 
 Design
 a. A plan (see _types.pxd) is waves of blocks of runs.  Blocks of one wave share no row of
-   x and no row of y, so they run side by side without a lock, and the result does not
-   depend on the number of threads.
+   x and no row of y, so they run side by side without a lock.  A block may begin as soon as
+   the waves before it are done with its row band and its column band: every row and column
+   meets the blocks in one fixed order, so the result does not depend on the threads.
 b. A step is one block of one epoch; steps are numbered through, epoch by epoch.  `advance`
    takes a span of steps, so the caller decides how long a call may last, and any cut into
    spans gives the same bits.
@@ -11,10 +12,18 @@ c. Squared errors are added in double, per block, and the blocks' sums in block 
 d. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
 from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
+from libc.string cimport memset
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from funkc._types cimport Plan, Run, real_t
 from funkc._update cimport FUNKC_PREFETCH, Rule, dots, make_rule, take_run
+
+
+cdef extern from "claims.h" nogil:
+    int64_t funkc_get(const int64_t *p)
+    void funkc_set(int64_t *p, int64_t value)
+    int64_t funkc_count(int64_t *p)
+    void funkc_await(const int64_t *p, int64_t least)
 
 
 cdef extern from "float_state.h" nogil:
@@ -63,59 +72,140 @@ cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) 
     return rate * (1.0 - <double>epoch / <double>n_epochs) if falling else rate
 
 
-cdef int64_t advance_steps(
-    const Plan *plan, real_t *x, real_t *y, Py_ssize_t width, int64_t first, int64_t last,
-    double rate, int64_t n_epochs, bint falling, double row_regularization,
-    double col_regularization, int group_size, int n_threads, double *sums, double *squares,
+# Where the workers of one call have come to.  Counters that are written together lie on a
+# cache line of their own.
+cdef struct Progress:
+    int64_t claimed             # steps
+    int64_t[7] _1
+    int64_t finished            # steps of the epoch that is open
+    int64_t[7] _2
+    int64_t epoch               # the one that is open; past the last one: stop
+    int64_t[7] _3
+
+
+cdef struct Span:               # one call's work
+    const Plan *plan
+    int64_t first               # steps
+    int64_t last
+    Py_ssize_t width
+    double rate
+    int64_t n_epochs
+    bint falling
+    double row_regularization
+    double col_regularization
+    int group_size
     double limit
-) noexcept nogil:
-    """Steps first ... last - 1.  Answers the step it came to: less than `last` only after an
-    epoch whose squared errors are above `limit` or not a number."""
+    double *sums                # (n_blocks)
+    double *squares             # (epochs of the span)
+    int64_t *rows_done          # (n_bands) waves, counted from that of the first step
+    int64_t *cols_done
+    Progress progress
+
+
+cdef void work(Span *span, real_t *x, real_t *y) noexcept nogil:
+    """One worker: claims steps in order until there are none left."""
     cdef:
-        int64_t n = plan.n_blocks
-        int64_t first_epoch = first // n
-        int64_t epoch, block, stop
-        int workers = <int>min(<int64_t>n_threads, plan.n_bands)
+        const Plan *plan = span.plan
+        int64_t n = plan.n_blocks, bands = plan.n_bands
+        int64_t step, epoch, block, row_band, col_band, wave
+        int64_t begun = -1
         Rule rule
-        double total
-    while first < last:
-        epoch = first // n
-        block = first % n
-        stop = min((block // plan.n_bands + 1) * plan.n_bands, block + last - first)
-        rule = make_rule(rate_of(epoch, rate, n_epochs, falling), row_regularization,
-                         col_regularization)
-        first += stop - block
-        for block in prange(block, stop, num_threads=workers, schedule="dynamic", chunksize=1):
-            sums[block] = sweep(plan, block, x, y, width, &rule, group_size)
-        if stop == n:
-            total = 0.0
-            for block in range(n):
-                total = total + sums[block]
-            squares[epoch - first_epoch] = total
-            if not total <= limit:
-                return first
-    return first
+    while True:
+        step = span.first + funkc_count(&span.progress.claimed)
+        if step >= span.last:
+            return
+        epoch = step // n
+        block = step % n
+        row_band = block % bands
+        col_band = (row_band + block // bands) % bands
+        wave = step // bands - span.first // bands
+        funkc_await(&span.progress.epoch, epoch)
+        if funkc_get(&span.progress.epoch) > epoch:
+            return                              # stopped
+        funkc_await(span.rows_done + row_band, wave)
+        funkc_await(span.cols_done + col_band, wave)
+        if epoch != begun:
+            rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
+                             span.row_regularization, span.col_regularization)
+            begun = epoch
+        span.sums[block] = sweep(plan, block, x, y, span.width, &rule, span.group_size)
+        funkc_set(span.rows_done + row_band, wave + 1)
+        funkc_set(span.cols_done + col_band, wave + 1)
+        if (funkc_count(&span.progress.finished) + 1
+                == min(span.last, (epoch + 1) * n) - max(span.first, epoch * n)):
+            close_epoch(span, epoch)
+
+
+cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
+    """The last worker of an epoch adds up its errors and opens the next one, or stops."""
+    cdef:
+        int64_t n = span.plan.n_blocks, block
+        double total = 0.0
+    if (epoch + 1) * n <= span.last:
+        for block in range(n):
+            total = total + span.sums[block]
+        span.squares[epoch - span.first // n] = total
+        if not total <= span.limit:
+            span.last = (epoch + 1) * n
+            funkc_set(&span.progress.epoch, span.n_epochs + 1)
+            return
+    funkc_set(&span.progress.finished, 0)
+    funkc_set(&span.progress.epoch, epoch + 1)
+
+
+cdef int64_t advance_steps(Span *span, real_t *x, real_t *y, int n_threads) noexcept nogil:
+    """Works through a span whose sizes, numbers and memory are set.  Answers the step it came
+    to: less than the last only after an epoch whose squared errors are above the limit or
+    not a number."""
+    cdef:
+        int64_t bands = span.plan.n_bands
+        int64_t wave = span.first % span.plan.n_blocks // bands
+        int64_t done = span.first % bands
+        int64_t i
+        int w
+        int workers = <int>min(<int64_t>n_threads, min(bands, span.last - span.first))
+    for i in range(bands):                      # the first wave may have begun in another call
+        span.rows_done[i] = i < done
+        span.cols_done[(i + wave) % bands] = i < done
+    memset(&span.progress, 0, sizeof(Progress))
+    span.progress.epoch = span.first // span.plan.n_blocks
+    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        work(span, x, y)
+    return span.last
 
 
 def advance(
     plan, real_t[:, ::1] x, real_t[:, ::1] y, int64_t first, int64_t last,
     double rate, int64_t n_epochs, bint falling, double row_regularization,
     double col_regularization, int group_size, int n_threads, double[::1] sums,
-    double[::1] squares, double limit,
+    double[::1] squares, int64_t[::1] bands_done, double limit,
 ):
     """Train x and y, in the plan's order, through the steps first ... last - 1.
 
     The rate of an epoch is `rate`, or falls from it to 0 over n_epochs.  sums (one double per
     block) carries an unfinished epoch from call to call; squares (one for every epoch of the
-    span) receives the sum of squared errors of those that end.  Returns the step reached,
-    and stops early after an epoch whose sum is not <= limit.  The GIL is free.
+    span) receives the sum of squared errors of those that end; bands_done (two per band) is
+    scratch.  Returns the step reached, and stops early after an epoch whose sum is not
+    <= limit.  The GIL is free.
     """
-    cdef const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
+    cdef Span span
+    span.plan = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
+    span.first = first
+    span.last = last
+    span.width = x.shape[1]
+    span.rate = rate
+    span.n_epochs = n_epochs
+    span.falling = falling
+    span.row_regularization = row_regularization
+    span.col_regularization = col_regularization
+    span.group_size = group_size
+    span.limit = limit
+    span.sums = &sums[0]
+    span.squares = &squares[0]
+    span.rows_done = &bands_done[0]
+    span.cols_done = &bands_done[span.plan.n_bands]
     with nogil:
-        first = advance_steps(
-            p, &x[0, 0], &y[0, 0], x.shape[1], first, last, rate, n_epochs, falling,
-            row_regularization, col_regularization, group_size, n_threads,
-            &sums[0], &squares[0], limit)
+        first = advance_steps(&span, &x[0, 0], &y[0, 0], n_threads)
     return first
 
 

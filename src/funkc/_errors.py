@@ -45,7 +45,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
 
 
 # What the core answers (the Status of _types.pxd).
-OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE = range(5)
+OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE = range(6)
 
 
 def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:

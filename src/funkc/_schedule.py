@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funkc import _shards
-from funkc._errors import raise_for_status
+from funkc._errors import MORE, raise_for_status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,19 +78,23 @@ class Schedule:
 
 def cut(problem: Problem, options: Options) -> Schedule:
     """Cut the cells into waves of blocks."""
-    status, plan, cell = _shards.cut(
+    status, begun = _shards.begin(
         problem.rows,
         problem.cols,
         problem.values,
         *problem.shape,
         padded(options.k),
         options.dtype == np.float64,
-        float(np.finfo(options.dtype).max) / 4,
+        min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,
-        math.nan if math.isnan(options.offset) else options.offset,
+        options.offset,
         problem.row_cuts,
         problem.col_cuts,
         options.n_threads,
     )
+    raise_for_status(status)
+    status = MORE
+    while status == MORE:  # signals are served in between
+        status, plan, cell = _shards.go_on(begun)
     raise_for_status(status, cell)
     return Schedule(plan=plan, **_shards.describe(plan))

@@ -9,28 +9,34 @@ b. Cells are scattered to their blocks, and every block is sorted by (row, colum
    leaves no trace.
 c. Mean and deviation are added up in whole numbers (28-bit steps between the smallest and
    the largest value), where the order of an addition can't matter.
-d. No C function here raises or takes the GIL; the answer is a Status.  What they allocate
-   they allocate before the parallel part begins.
+d. The work is cut into calls of bounded length, stage by stage, so that the caller may stop
+   between them; within a call the workers share the cells (or blocks) at hand.
+e. Memory: while cells are sorted, a key of 4 bytes and the target each (8 bytes for a key in
+   blocks of more than 2**32 places).  Columns are packed into the memory of the keys.
+f. No C function here raises or takes the GIL; the answer is a Status.  What they allocate
+   they allocate before a parallel part begins.
 """
 from cython.parallel cimport prange
 from libc.math cimport fabs, sqrt
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memmove, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._types cimport (
-    DUPLICATE_CELL, NO_MEMORY, OK, OUTSIDE_ITS_TILE, VALUES_TOO_WIDE,
+    DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, VALUES_TOO_WIDE,
     Plan, Run, index_t, position, real_t, value_t,
 )
-from funkc._stream cimport (
-    COL_ORDER, COL_START, Purpose, ROW_ORDER, ROW_START, below, noise, stream_seed,
-)
+from funkc._stream cimport COL_ORDER, COL_START, ROW_ORDER, ROW_START, below, noise, stream_seed
 
 
 cdef extern from "float_state.h" nogil:
     unsigned long long funkc_float_begin()
     void funkc_float_end(unsigned long long state)
 
+
+ctypedef fused key_t:           # row, then column, within a block
+    uint32_t
+    uint64_t
 
 cdef enum:
     BLOCK_BYTES = 524288        # of y that one block works on: half of a usual L2 cache
@@ -39,6 +45,9 @@ cdef enum:
     LEAST_CELLS = 512           # a block, on average: smaller ones cost more than they give
     PAGE = 65536                # columns that a 16-bit number tells apart
     DIGIT_BITS = 11             # of one pass of the radix sort
+    CELLS_A_CALL = 4194304      # some 50 ms of one processor
+    CHUNK = 4096                # cells that one worker takes at a time
+    MOST_WORKERS = 64
 
 
 # ---------------------------------------------------------------- what the values are
@@ -49,9 +58,10 @@ cdef struct Codes:              # up to 256 distinct values, found by hashing
     int16_t[1024] slots         # 0 = empty, otherwise index + 1
 
 
-cdef struct Survey:
+cdef struct Survey:             # of the values that one worker has seen
     double low
     double high
+    double latest
     uint64_t total              # of the steps above low
     uint64_t squares_high       # of their squares, in two halves of 28 bits
     uint64_t squares_low
@@ -97,92 +107,7 @@ cdef void sort_codes(Codes *codes) noexcept nogil:
         codes.slots[slot_of(codes, codes.values[i])] = <int16_t>(i + 1)
 
 
-cdef void find_range(const value_t *values, int64_t first, int64_t last,
-                     Survey *survey) noexcept nogil:
-    cdef:
-        int64_t c
-        double value, latest = 0.0
-        double low = <double>values[first], high = <double>values[first]
-    add_code(&survey.codes, 0.0 if low == 0.0 else low)
-    latest = low
-    for c in range(first, last):
-        value = <double>values[c]
-        low = min(low, value)
-        high = max(high, value)
-        if value != latest and survey.codes.n <= 256:
-            add_code(&survey.codes, 0.0 if value == 0.0 else value)     # -0.0 is 0.0
-            latest = value
-    survey.low = low
-    survey.high = high
-
-
-cdef void add_steps(const value_t *values, int64_t first, int64_t last, double low,
-                    double scale, Survey *survey) noexcept nogil:
-    cdef int64_t c
-    cdef uint64_t steps, square
-    for c in range(first, last):
-        steps = <uint64_t>((<double>values[c] - low) * scale + 0.5)
-        square = steps * steps
-        survey.total += steps
-        survey.squares_high += square >> 28
-        survey.squares_low += square & 0xfffffff
-
-
-cdef int survey_values(const value_t *values, int64_t n, double largest, Survey *surveys,
-                       int workers, Plan *plan) noexcept nogil:
-    """Range, mean, deviation and distinct values; surveys[0] holds them in the end."""
-    cdef:
-        int w, i
-        Survey *s = surveys
-        double scale, mean, square
-    for w in prange(workers, num_threads=workers):
-        if n * w // workers < n * (w + 1) // workers:
-            find_range(values, n * w // workers, n * (w + 1) // workers, surveys + w)
-        else:
-            surveys[w].low = <double>values[0]
-            surveys[w].high = <double>values[0]
-    for w in range(1, workers):
-        s.low = min(s.low, surveys[w].low)
-        s.high = max(s.high, surveys[w].high)
-        for i in range(min(surveys[w].codes.n, 256)):
-            add_code(&s.codes, surveys[w].codes.values[i])
-        if surveys[w].codes.n > 256:
-            s.codes.n = 257
-    if s.codes.n <= 256:
-        sort_codes(&s.codes)
-    plan.low = s.low
-    plan.high = s.high
-    plan.mean = s.low
-    plan.deviation = 1.0
-    if s.low == s.high:
-        return OK
-    if not (s.high - s.low <= largest and fabs(s.low) <= largest and fabs(s.high) <= largest):
-        return VALUES_TOO_WIDE
-    scale = 268435456.0 / (s.high - s.low)
-    if not scale <= 1e300:                      # values that differ by denormals only
-        return OK
-    for w in prange(workers, num_threads=workers):
-        add_steps(values, n * w // workers, n * (w + 1) // workers, s.low, scale, surveys + w)
-    for w in range(1, workers):
-        s.total += surveys[w].total
-        s.squares_high += surveys[w].squares_high
-        s.squares_low += surveys[w].squares_low
-    mean = <double>s.total / <double>n
-    square = (<double>s.squares_high * 268435456.0 + <double>s.squares_low) / <double>n
-    plan.mean = s.low + mean / scale
-    square = square - mean * mean
-    if square > 0.0:
-        plan.deviation = sqrt(square) / scale
-    return OK
-
-
 # ---------------------------------------------------------------- where rows and columns go
-
-cdef void count_cells(const index_t *index, int64_t n, int64_t *counts) noexcept nogil:
-    cdef int64_t c
-    for c in range(n):
-        counts[index[c]] += 1
-
 
 cdef void shuffle(int64_t *order, int64_t n, uint64_t seed) noexcept nogil:
     cdef int64_t i, j
@@ -214,9 +139,9 @@ cdef void put_in_order(const int64_t *order, const int64_t *cuts, int64_t n_band
             places[order[at]] = (<uint64_t>band << 32) | <uint64_t>(at - cuts[band])
 
 
-cdef int lay_out(int64_t *counts, int64_t *order, int64_t n, int64_t n_cells, uint64_t seed,
-                 const int64_t *given_cuts, int64_t n_bands, int64_t *cuts,
-                 uint64_t *places) noexcept nogil:
+cdef void lay_out(const int64_t *counts, int64_t *order, int64_t n, int64_t n_cells,
+                  uint64_t seed, const int64_t *given_cuts, int64_t n_bands, int64_t *cuts,
+                  uint64_t *places) noexcept nogil:
     """The order of one side.  Given cuts (tiles) keep the order as it is."""
     cdef int64_t i
     if given_cuts != NULL:
@@ -227,7 +152,6 @@ cdef int lay_out(int64_t *counts, int64_t *order, int64_t n, int64_t n_cells, ui
         shuffle(order, n, seed)
         cut_evenly(order, counts, n, n_cells, n_bands, cuts)
     put_in_order(order, cuts, n_bands, places)
-    return OK
 
 
 cdef int64_t choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width,
@@ -245,23 +169,327 @@ cdef int64_t choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ss
     return max(<int64_t>1, min(bands, min(n_rows, n_cols)))
 
 
-# ---------------------------------------------------------------- cells to blocks
+# ---------------------------------------------------------------- the work
 
-cdef struct Work:               # what the cut needs besides the plan it makes
-    Survey *surveys             # one a worker
+cdef enum Stage:
+    RANGE                       # smallest, largest and distinct values
+    STEPS                       # sums
+    COUNT                       # cells of every row and column
+    LAY_OUT                     # where rows and columns go
+    BLOCKS                      # cells of every block
+    SCATTER                     # cells to their blocks
+    ORDER                       # every block by row and column
+    PACK                        # runs and columns
+    DONE
+
+
+cdef struct Cut:
+    Plan *plan
+    int stage
+    int64_t at                  # cells, sides or blocks of the stage that are done
+    int workers
+    const void *rows            # the caller's cells
+    const void *cols
+    const void *values
+    bint wide_index             # 64 bits
+    bint wide_values
+    double largest              # size of a value that the precision bears
+    double offset               # as asked for; not a number: to be chosen
+    uint64_t seed
+    const int64_t *row_given    # cuts of tiles, or NULL
+    const int64_t *col_given
+    Survey *surveys             # (workers); the first holds all in the end
+    double scale
     int64_t *row_counts
     int64_t *col_counts
     int64_t *order
     int64_t *offsets            # (workers, n_blocks) cells, then where they go
-    uint64_t *keys              # (n_cells) row | column | code, by block
-    void *values                # (n_cells) targets, by block, if there are no codes
-    uint64_t *spare_keys        # (workers, largest block)
-    void *spare_values
     int64_t *digits             # (workers, 2 ** DIGIT_BITS)
     int64_t *duplicates         # (n_blocks) a cell that repeats the one before it, or -1
+    void *keys                  # (n_cells) by block: row << col_bits | column
+    void *spare_keys            # (workers, largest block)
+    void *spare_targets
+    int64_t largest_block
     int row_bits
     int col_bits
-    int code_bits               # 8 or 0
+    int key_size                # 4 or 8 bytes
+    int target_size             # 1 for codes, otherwise that of the precision
+
+
+cdef inline int64_t index_at(const void *index, bint wide, int64_t c) noexcept nogil:
+    return (<const int64_t *>index)[c] if wide else <int64_t>(<const int32_t *>index)[c]
+
+
+cdef inline double value_at(const Cut *cut, int64_t c) noexcept nogil:
+    """The value; -0.0 is 0.0."""
+    return 0.0 + ((<const double *>cut.values)[c] if cut.wide_values
+                  else <double>(<const float *>cut.values)[c])
+
+
+cdef inline uint64_t key_at(const Cut *cut, int64_t c) noexcept nogil:
+    return ((<const uint32_t *>cut.keys)[c] if cut.key_size == 4
+            else (<const uint64_t *>cut.keys)[c])
+
+
+cdef int cut_begin(Cut *cut, Py_ssize_t width, int64_t n_tiles) noexcept nogil:
+    """Allocates what does not depend on the cells.  Sizes and input are set already."""
+    cdef:
+        Plan *plan = cut.plan
+        int w
+    plan.n_bands = n_tiles if n_tiles else choose_bands(
+        plan.n_rows, plan.n_cols, plan.n_cells, width, plan.real_size)
+    plan.n_waves = 1 if n_tiles else plan.n_bands
+    plan.n_blocks = plan.n_waves * plan.n_bands
+    cut.workers = <int>min(<int64_t>min(cut.workers, MOST_WORKERS), 1 + plan.n_cells // 16384)
+    plan.row_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
+    plan.col_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
+    plan.row_places = <uint64_t *>malloc(plan.n_rows * sizeof(uint64_t))
+    plan.col_places = <uint64_t *>malloc(plan.n_cols * sizeof(uint64_t))
+    plan.first_run = <int64_t *>calloc(plan.n_blocks + 1, sizeof(int64_t))
+    plan.first_cell = <int64_t *>malloc((plan.n_blocks + 1) * sizeof(int64_t))
+    cut.surveys = <Survey *>calloc(cut.workers, sizeof(Survey))
+    cut.row_counts = <int64_t *>calloc(plan.n_rows, sizeof(int64_t))
+    cut.col_counts = <int64_t *>calloc(plan.n_cols, sizeof(int64_t))
+    cut.order = <int64_t *>malloc(max(plan.n_rows, plan.n_cols) * sizeof(int64_t))
+    cut.offsets = <int64_t *>calloc(cut.workers * plan.n_blocks, sizeof(int64_t))
+    cut.digits = <int64_t *>malloc(cut.workers * (1 << DIGIT_BITS) * sizeof(int64_t))
+    cut.duplicates = <int64_t *>malloc(plan.n_blocks * sizeof(int64_t))
+    if (plan.row_cuts == NULL or plan.col_cuts == NULL or plan.row_places == NULL
+            or plan.col_places == NULL or plan.first_run == NULL or plan.first_cell == NULL
+            or cut.surveys == NULL or cut.row_counts == NULL or cut.col_counts == NULL
+            or cut.order == NULL or cut.offsets == NULL or cut.digits == NULL
+            or cut.duplicates == NULL):
+        return NO_MEMORY
+    for w in range(cut.workers):
+        cut.surveys[w].low = cut.surveys[w].high = cut.surveys[w].latest = value_at(cut, 0)
+        add_code(&cut.surveys[w].codes, value_at(cut, 0))
+    return OK
+
+
+cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
+    """Works through about `budget` cells; MORE until the plan is made."""
+    cdef:
+        Plan *plan = cut.plan
+        int64_t first, last
+        int w, status, failed
+    while budget > 0:
+        first = cut.at
+        last = first
+        if cut.stage == LAY_OUT:
+            if first < 2:
+                budget -= plan.n_rows if first == 0 else plan.n_cols
+                last += 1
+        elif cut.stage >= ORDER:
+            while last < plan.n_blocks and budget > 0:
+                last += 1
+                budget -= plan.first_cell[last] - plan.first_cell[last - 1] + 1
+        else:
+            last = min(plan.n_cells, first + budget)
+            budget -= last - first
+        if first == last:
+            status = finish_stage(cut)
+            cut.stage += 1
+            cut.at = 0
+            if status != OK or cut.stage == DONE:
+                return status
+            continue
+        failed = 0
+        for w in prange(cut.workers, num_threads=cut.workers):
+            failed += do_share(cut, w, first, last)
+        if failed:
+            return OUTSIDE_ITS_TILE
+        cut.at = last
+    return MORE
+
+
+cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept nogil:
+    """One worker's share of the cells (or sides, or blocks) first ... last - 1 of a stage."""
+    cdef:
+        Plan *plan = cut.plan
+        int64_t b
+        int status = OK
+        unsigned long long state = funkc_float_begin()
+    if cut.stage == COUNT:                    # a side each: two workers at most
+        if worker == 0:
+            count_cells(cut.rows, cut.wide_index, first, last, cut.row_counts)
+        if worker == 1 or cut.workers == 1:
+            count_cells(cut.cols, cut.wide_index, first, last, cut.col_counts)
+    elif cut.stage == LAY_OUT:
+        if worker == 0 and first == 0:
+            lay_out(cut.row_counts, cut.order, plan.n_rows, plan.n_cells,
+                    stream_seed(cut.seed, ROW_ORDER), cut.row_given, plan.n_bands,
+                    plan.row_cuts, plan.row_places)
+        elif worker == 0:
+            lay_out(cut.col_counts, cut.order, plan.n_cols, plan.n_cells,
+                    stream_seed(cut.seed, COL_ORDER), cut.col_given, plan.n_bands,
+                    plan.col_cuts, plan.col_places)
+    elif cut.stage >= ORDER:
+        b = first + worker
+        while b < last:
+            if cut.stage == PACK:
+                pack(cut, b)
+            elif cut.key_size == 4:
+                order_block(cut, b, worker, <uint32_t *>cut.keys)
+            else:
+                order_block(cut, b, worker, <uint64_t *>cut.keys)
+            b += cut.workers
+    else:
+        # Chunk by chunk in turn: however a stage is cut into calls, a worker scatters the
+        # very cells that it counted.
+        for b in range(first // CHUNK, (last + CHUNK - 1) // CHUNK):
+            if b % cut.workers == worker:
+                status = do_chunk(cut, worker, max(first, b * CHUNK), min(last, (b + 1) * CHUNK))
+                if status != OK:
+                    break
+    funkc_float_end(state)
+    return status
+
+
+cdef int do_chunk(Cut *cut, int worker, int64_t first, int64_t last) noexcept nogil:
+    cdef:
+        Survey *survey = cut.surveys + worker
+        int64_t *offsets = cut.offsets + worker * cut.plan.n_blocks
+    if cut.stage == RANGE:
+        find_range(cut, first, last, survey)
+    elif cut.stage == STEPS:
+        add_steps(cut, first, last, survey)
+    elif cut.stage == BLOCKS:
+        return count_blocks(cut, first, last, offsets)
+    else:
+        scatter(cut, first, last, offsets)
+    return OK
+
+
+cdef int finish_stage(Cut *cut) noexcept nogil:
+    if cut.stage == RANGE:
+        return sum_up_range(cut)
+    if cut.stage == STEPS:
+        return sum_up_steps(cut)
+    if cut.stage == BLOCKS:
+        return make_room(cut)
+    if cut.stage == ORDER:
+        return sum_up_runs(cut)
+    if cut.stage == PACK:
+        close_up(cut)
+    return OK
+
+
+# ---------------------------------------------------------------- stage by stage
+
+cdef void find_range(const Cut *cut, int64_t first, int64_t last, Survey *survey) noexcept nogil:
+    cdef:
+        int64_t c
+        double value
+        double low = survey.low, high = survey.high, latest = survey.latest
+    for c in range(first, last):
+        value = value_at(cut, c)
+        low = min(low, value)
+        high = max(high, value)
+        if value != latest and survey.codes.n <= 256:
+            add_code(&survey.codes, value)
+            latest = value
+    survey.low = low
+    survey.high = high
+    survey.latest = latest
+
+
+cdef int sum_up_range(Cut *cut) noexcept nogil:
+    cdef:
+        Plan *plan = cut.plan
+        Survey *all_seen = cut.surveys
+        Survey *s
+        int w, i
+    for w in range(1, cut.workers):
+        s = cut.surveys + w
+        all_seen.low = min(all_seen.low, s.low)
+        all_seen.high = max(all_seen.high, s.high)
+        for i in range(min(s.codes.n, 256)):
+            add_code(&all_seen.codes, s.codes.values[i])
+        if s.codes.n > 256:
+            all_seen.codes.n = 257
+    if all_seen.codes.n <= 256:
+        sort_codes(&all_seen.codes)
+    plan.low = all_seen.low
+    plan.high = all_seen.high
+    if not plan.high - plan.low <= cut.largest:
+        return VALUES_TOO_WIDE
+    cut.scale = 268435456.0 / (plan.high - plan.low) if plan.low < plan.high else 0.0
+    if not cut.scale <= 1e300:                  # values that differ by denormals only
+        cut.scale = 0.0
+    return OK
+
+
+cdef void add_steps(const Cut *cut, int64_t first, int64_t last, Survey *survey) noexcept nogil:
+    cdef:
+        int64_t c
+        uint64_t steps, square
+        uint64_t total = 0, high = 0, low = 0
+        double lowest = cut.plan.low
+    for c in range(first, last):
+        steps = <uint64_t><int64_t>((value_at(cut, c) - lowest) * cut.scale + 0.5)
+        square = steps * steps
+        total += steps
+        high += square >> 28
+        low += square & 0xfffffff
+    survey.total += total
+    survey.squares_high += high
+    survey.squares_low += low
+
+
+cdef int sum_up_steps(Cut *cut) noexcept nogil:
+    """Mean, deviation and offset."""
+    cdef:
+        Plan *plan = cut.plan
+        Survey *s = cut.surveys
+        int w
+        double n = <double>plan.n_cells
+        double mean, square
+    for w in range(1, cut.workers):
+        s.total += cut.surveys[w].total
+        s.squares_high += cut.surveys[w].squares_high
+        s.squares_low += cut.surveys[w].squares_low
+    plan.mean = plan.low
+    plan.deviation = 1.0
+    if cut.scale > 0.0:
+        mean = <double>s.total / n
+        square = (<double>s.squares_high * 268435456.0 + <double>s.squares_low) / n - mean * mean
+        plan.mean = plan.low + mean / cut.scale
+        if square > 0.0:
+            plan.deviation = sqrt(square) / cut.scale
+    plan.offset = cut.offset if cut.offset == cut.offset else plan.mean - 2.0 * plan.deviation
+    if not (fabs(plan.offset) <= cut.largest and fabs(plan.low) <= cut.largest
+            and fabs(plan.high) <= cut.largest and fabs(plan.low - plan.offset) <= cut.largest
+            and fabs(plan.high - plan.offset) <= cut.largest):
+        return VALUES_TOO_WIDE
+    return OK
+
+
+cdef void count_cells(const void *index, bint wide, int64_t first, int64_t last,
+                      int64_t *counts) noexcept nogil:
+    cdef int64_t c
+    for c in range(first, last):
+        counts[index_at(index, wide, c)] += 1
+
+
+cdef inline int64_t block_of(const Plan *plan, uint64_t row, uint64_t col) noexcept nogil:
+    cdef int64_t i = <int64_t>(row >> 32), wave = <int64_t>(col >> 32) - i
+    if wave < 0:
+        wave += plan.n_bands
+    return wave * plan.n_bands + i
+
+
+cdef int count_blocks(const Cut *cut, int64_t first, int64_t last,
+                      int64_t *counts) noexcept nogil:
+    cdef:
+        int64_t c, block
+        const Plan *plan = cut.plan
+    for c in range(first, last):
+        block = block_of(plan, plan.row_places[index_at(cut.rows, cut.wide_index, c)],
+                         plan.col_places[index_at(cut.cols, cut.wide_index, c)])
+        if block >= plan.n_blocks:
+            return OUTSIDE_ITS_TILE
+        counts[block] += 1
+    return OK
 
 
 cdef int bits_for(const int64_t *cuts, int64_t n_bands) noexcept nogil:
@@ -275,62 +503,96 @@ cdef int bits_for(const int64_t *cuts, int64_t n_bands) noexcept nogil:
     return bits
 
 
-cdef inline int64_t block_of(const Plan *plan, uint64_t row, uint64_t col) noexcept nogil:
-    cdef int64_t i = <int64_t>(row >> 32), wave = <int64_t>(col >> 32) - i
-    if wave < 0:
-        wave += plan.n_bands
-    return wave * plan.n_bands + i
+cdef int make_room(Cut *cut) noexcept nogil:
+    """Counts a worker and block become first places; memory for keys and targets."""
+    cdef:
+        Plan *plan = cut.plan
+        int64_t n = plan.n_cells, b, count, at = 0
+        int w
+        float *narrow
+        double *wide
+    for b in range(plan.n_blocks):
+        plan.first_cell[b] = at
+        for w in range(cut.workers):
+            count = cut.offsets[w * plan.n_blocks + b]
+            cut.offsets[w * plan.n_blocks + b] = at
+            at += count
+        cut.largest_block = max(cut.largest_block, at - plan.first_cell[b])
+    plan.first_cell[plan.n_blocks] = at
 
-
-cdef int count_blocks(const Plan *plan, const index_t *rows, const index_t *cols,
-                      int64_t first, int64_t last, int64_t *counts) noexcept nogil:
-    cdef int64_t c, block
-    for c in range(first, last):
-        block = block_of(plan, plan.row_places[rows[c]], plan.col_places[cols[c]])
-        if block >= plan.n_blocks:
-            return OUTSIDE_ITS_TILE
-        counts[block] += 1
+    cut.row_bits = bits_for(plan.row_cuts, plan.n_bands)
+    cut.col_bits = bits_for(plan.col_cuts, plan.n_bands)
+    cut.key_size = 4 if cut.row_bits + cut.col_bits <= 32 else 8
+    cut.keys = malloc(n * cut.key_size)
+    cut.spare_keys = malloc(cut.workers * cut.largest_block * cut.key_size)
+    if cut.surveys.codes.n <= 256:
+        cut.target_size = 1
+        plan.codes = <uint8_t *>malloc(n)
+        plan.values = calloc(256, plan.real_size)
+    else:
+        cut.target_size = plan.real_size
+        plan.values = malloc(n * plan.real_size)
+    cut.spare_targets = malloc(cut.workers * cut.largest_block * cut.target_size)
+    if (cut.keys == NULL or cut.spare_keys == NULL or cut.spare_targets == NULL
+            or plan.values == NULL or (cut.target_size == 1 and plan.codes == NULL)):
+        return NO_MEMORY
+    if plan.codes != NULL:
+        narrow = <float *>plan.values
+        wide = <double *>plan.values
+        for b in range(cut.surveys.codes.n):
+            if plan.real_size == 4:
+                narrow[b] = <float>(cut.surveys.codes.values[b] - plan.offset)
+            else:
+                wide[b] = cut.surveys.codes.values[b] - plan.offset
     return OK
 
 
-cdef void scatter(const Plan *plan, const index_t *rows, const index_t *cols,
-                  const value_t *values, int64_t first, int64_t last, const Work *work,
-                  int64_t *offsets, real_t *targets) noexcept nogil:
+cdef void scatter(const Cut *cut, int64_t first, int64_t last, int64_t *offsets) noexcept nogil:
     cdef:
-        int64_t c, to
+        int64_t c, to, block
         uint64_t row, col, key
-        const Codes *codes = &work.surveys[0].codes
-        unsigned long long state = funkc_float_begin()
+        const Plan *plan = cut.plan
+        const Codes *codes = &cut.surveys.codes
     for c in range(first, last):
-        row = plan.row_places[rows[c]]
-        col = plan.col_places[cols[c]]
-        to = offsets[block_of(plan, row, col)]
-        offsets[block_of(plan, row, col)] = to + 1
-        key = (<uint64_t><uint32_t>row << work.col_bits) | <uint32_t>col
-        if work.code_bits:
-            key = (key << 8) | <uint64_t>(codes.slots[slot_of(
-                codes, 0.0 if values[c] == 0.0 else <double>values[c])] - 1)
+        row = plan.row_places[index_at(cut.rows, cut.wide_index, c)]
+        col = plan.col_places[index_at(cut.cols, cut.wide_index, c)]
+        block = block_of(plan, row, col)
+        to = offsets[block]
+        offsets[block] = to + 1
+        key = (<uint64_t><uint32_t>row << cut.col_bits) | <uint32_t>col
+        if cut.key_size == 4:
+            (<uint32_t *>cut.keys)[to] = <uint32_t>key
         else:
-            targets[to] = <real_t>(<double>values[c] - plan.offset)
-        work.keys[to] = key
-    funkc_float_end(state)
+            (<uint64_t *>cut.keys)[to] = key
+        if cut.target_size == 1:
+            plan.codes[to] = <uint8_t>(codes.slots[slot_of(codes, value_at(cut, c))] - 1)
+        elif cut.target_size == 4:
+            (<float *>plan.values)[to] = <float>(value_at(cut, c) - plan.offset)
+        else:
+            (<double *>plan.values)[to] = value_at(cut, c) - plan.offset
 
 
-cdef void sort_block(uint64_t *keys, uint64_t *other_keys, real_t *values, real_t *other_values,
-                     int64_t n, int lowest_bit, int n_bits, int64_t *digits) noexcept nogil:
-    """Radix sort by the bits lowest_bit ... lowest_bit + n_bits - 1; values may be NULL."""
+ctypedef fused target_t:
+    uint8_t
+    float
+    double
+
+
+cdef void sort_block(key_t *keys, key_t *other_keys, target_t *targets, target_t *other_targets,
+                     int64_t n, int n_bits, int64_t *digits) noexcept nogil:
+    """Radix sort of keys of n_bits bits, and of the targets along with them."""
     cdef:
         int passes = (n_bits + DIGIT_BITS - 1) // DIGIT_BITS
         int each = (n_bits + passes - 1) // passes if passes else 0
         int p, shift
-        uint64_t mask = (<uint64_t>1 << each) - 1
+        key_t mask = <key_t>((<uint64_t>1 << each) - 1)
         int64_t c, at, count
-        uint64_t *from_keys = keys
-        uint64_t *to_keys = other_keys
-        real_t *from_values = values
-        real_t *to_values = other_values
+        key_t *from_keys = keys
+        key_t *to_keys = other_keys
+        target_t *from_targets = targets
+        target_t *to_targets = other_targets
     for p in range(passes):
-        shift = lowest_bit + p * each
+        shift = p * each
         memset(digits, 0, (<int64_t>1 << each) * sizeof(int64_t))
         for c in range(n):
             digits[(from_keys[c] >> shift) & mask] += 1
@@ -343,148 +605,121 @@ cdef void sort_block(uint64_t *keys, uint64_t *other_keys, real_t *values, real_
             at = digits[(from_keys[c] >> shift) & mask]
             digits[(from_keys[c] >> shift) & mask] = at + 1
             to_keys[at] = from_keys[c]
-            if values != NULL:
-                to_values[at] = from_values[c]
+            to_targets[at] = from_targets[c]
         from_keys, to_keys = to_keys, from_keys
-        from_values, to_values = to_values, from_values
+        from_targets, to_targets = to_targets, from_targets
     if passes % 2:
-        memcpy(keys, other_keys, n * sizeof(uint64_t))
-        if values != NULL:
-            memcpy(values, other_values, n * sizeof(real_t))
+        memcpy(keys, other_keys, n * sizeof(key_t))
+        memcpy(targets, other_targets, n * sizeof(target_t))
 
 
-cdef inline bint starts_run(const Work *work, uint64_t key, uint64_t before,
+cdef inline bint starts_run(const Cut *cut, uint64_t key, uint64_t before,
                             int64_t length) noexcept nogil:
     """Another row or another page, or the run is as long as its 16-bit length can say."""
-    cdef uint64_t page = PAGE - 1
-    cdef int row = work.code_bits + work.col_bits
-    return (length == PAGE or key >> row != before >> row
-            or (key >> work.code_bits) & ~page != (before >> work.code_bits) & ~page)
+    return length == PAGE or (key ^ before) >> min(cut.col_bits, 16) != 0
 
 
-cdef int64_t count_runs(const Work *work, const uint64_t *keys, int64_t n,
-                        int64_t *duplicate) noexcept nogil:
-    cdef int64_t c, runs = 0, length = 0
-    duplicate[0] = -1
+cdef void order_block(Cut *cut, int64_t block, int worker, key_t *keys) noexcept nogil:
+    """Sorts a block and counts its runs into first_run[block + 1]."""
+    cdef:
+        Plan *plan = cut.plan
+        int64_t first = plan.first_cell[block], n = plan.first_cell[block + 1] - first
+        int64_t c, runs = 0, length = 0, spare = worker * cut.largest_block
+        int n_bits = cut.row_bits + cut.col_bits
+        int64_t *digits = cut.digits + worker * (1 << DIGIT_BITS)
+        key_t *other_keys = <key_t *>cut.spare_keys + spare
+    keys += first
+    if cut.target_size == 1:
+        sort_block(keys, other_keys, plan.codes + first, <uint8_t *>cut.spare_targets + spare,
+                   n, n_bits, digits)
+    elif cut.target_size == 4:
+        sort_block(keys, other_keys, <float *>plan.values + first,
+                   <float *>cut.spare_targets + spare, n, n_bits, digits)
+    else:
+        sort_block(keys, other_keys, <double *>plan.values + first,
+                   <double *>cut.spare_targets + spare, n, n_bits, digits)
+    cut.duplicates[block] = -1
     for c in range(n):
-        if c and keys[c] >> work.code_bits == keys[c - 1] >> work.code_bits and duplicate[0] < 0:
-            duplicate[0] = c
-        if c == 0 or starts_run(work, keys[c], keys[c - 1], length):
+        if c and keys[c] == keys[c - 1] and cut.duplicates[block] < 0:
+            cut.duplicates[block] = first + c
+        if c == 0 or starts_run(cut, keys[c], keys[c - 1], length):
             runs += 1
             length = 0
         length += 1
-    return runs
+    plan.first_run[block + 1] = runs
 
 
-cdef void pack(Plan *plan, const Work *work, int64_t block) noexcept nogil:
+cdef int sum_up_runs(Cut *cut) noexcept nogil:
     cdef:
+        Plan *plan = cut.plan
+        int64_t b
+    for b in range(plan.n_blocks):
+        if cut.duplicates[b] >= 0:
+            return DUPLICATE_CELL
+        plan.first_run[b + 1] += plan.first_run[b]
+    plan.n_runs = plan.first_run[plan.n_blocks]
+    plan.runs = <Run *>malloc(plan.n_runs * sizeof(Run))
+    return NO_MEMORY if plan.runs == NULL else OK
+
+
+cdef void pack(Cut *cut, int64_t block) noexcept nogil:
+    """The runs of a block; its columns take the place of its keys, from the front."""
+    cdef:
+        Plan *plan = cut.plan
         int64_t c, first = plan.first_cell[block], last = plan.first_cell[block + 1]
         int64_t length = 0
-        uint64_t key, col
+        uint64_t key, before = 0
+        uint64_t col_mask = (<uint64_t>1 << cut.col_bits) - 1
         Run *run = plan.runs + plan.first_run[block] - 1
+        uint16_t *cols = <uint16_t *>(<char *>cut.keys + first * cut.key_size) - first
     for c in range(first, last):
-        key = work.keys[c]
-        col = (key >> work.code_bits) & ((<uint64_t>1 << work.col_bits) - 1)
-        if c == first or starts_run(work, key, work.keys[c - 1], length):
+        key = key_at(cut, c)
+        if c == first or starts_run(cut, key, before, length):
             run += 1
-            run.row = <uint32_t>(key >> (work.code_bits + work.col_bits))
-            run.page = <uint16_t>(col >> 16)
+            run.row = <uint32_t>(key >> cut.col_bits)
+            run.page = <uint16_t>((key & col_mask) >> 16)
             length = 0
         run.length_less_1 = <uint16_t>length
         length += 1
-        plan.cols[c] = <uint16_t>(col & (PAGE - 1))
-        if work.code_bits:
-            plan.codes[c] = <uint8_t>(key & 0xff)
+        before = key
+        cols[c] = <uint16_t>(key & col_mask)
 
 
-cdef int64_t shared_out(int64_t *counts, int workers, int64_t n_blocks,
-                        int64_t *first) noexcept nogil:
-    """Counts a worker and block become first places; the size of the largest block."""
-    cdef int64_t b, count, at = 0, largest = 0
-    cdef int w
-    for b in range(n_blocks):
-        first[b] = at
-        for w in range(workers):
-            count = counts[w * n_blocks + b]
-            counts[w * n_blocks + b] = at
-            at += count
-        largest = max(largest, at - first[b])
-    first[n_blocks] = at
-    return largest
-
-
-cdef int fill(Plan *plan, Work *work, const index_t *rows, const index_t *cols,
-              const value_t *values, real_t precision, int workers) noexcept nogil:
-    """Everything after the layout: count, scatter, sort, pack."""
+cdef void close_up(Cut *cut) noexcept nogil:
+    """Moves the columns of all blocks together and gives the rest of the keys back."""
     cdef:
-        int64_t n = plan.n_cells, n_blocks = plan.n_blocks, b, largest
-        int w, status = OK
-        real_t *targets
-        real_t *spare
-    for w in prange(workers, num_threads=workers):
-        if count_blocks(plan, rows, cols, n * w // workers, n * (w + 1) // workers,
-                        work.offsets + w * n_blocks) != OK:
-            status = OUTSIDE_ITS_TILE
-    if status != OK:
-        return status
-    largest = shared_out(work.offsets, workers, n_blocks, plan.first_cell)
-
-    work.row_bits = bits_for(plan.row_cuts, plan.n_bands)
-    work.col_bits = bits_for(plan.col_cuts, plan.n_bands)
-    work.code_bits = 8 if (work.surveys[0].codes.n <= 256
-                           and work.row_bits + work.col_bits <= 56) else 0
-    work.keys = <uint64_t *>malloc(n * sizeof(uint64_t))
-    work.spare_keys = <uint64_t *>malloc(workers * largest * sizeof(uint64_t))
-    work.digits = <int64_t *>malloc(workers * (1 << DIGIT_BITS) * sizeof(int64_t))
-    plan.cols = <uint16_t *>malloc(n * sizeof(uint16_t))
-    if work.code_bits:
-        plan.codes = <uint8_t *>malloc(n)
-        plan.values = calloc(256, sizeof(real_t))
-    else:
-        plan.values = malloc(n * sizeof(real_t))
-        work.spare_values = malloc(workers * largest * sizeof(real_t))
-    if (work.keys == NULL or work.spare_keys == NULL or work.digits == NULL
-            or plan.cols == NULL or plan.values == NULL
-            or (plan.codes == NULL if work.code_bits else work.spare_values == NULL)):
-        return NO_MEMORY
-    targets = <real_t *>plan.values
-    spare = <real_t *>work.spare_values
-    if work.code_bits:
-        for b in range(work.surveys[0].codes.n):
-            targets[b] = <real_t>(work.surveys[0].codes.values[b] - plan.offset)
-
-    for w in prange(workers, num_threads=workers):
-        scatter[index_t, value_t, real_t](
-            plan, rows, cols, values, n * w // workers, n * (w + 1) // workers, work,
-            work.offsets + w * n_blocks, targets)
-    for w in prange(workers, num_threads=workers):
-        order_blocks[real_t](plan, work, w, workers, largest, targets, spare)
-    for b in range(n_blocks):
-        plan.first_run[b + 1] += plan.first_run[b]
-    plan.n_runs = plan.first_run[n_blocks]
-    plan.runs = <Run *>malloc(plan.n_runs * sizeof(Run))
-    if plan.runs == NULL:
-        return NO_MEMORY
-    for b in prange(n_blocks, num_threads=workers):
-        pack(plan, work, b)
-    return OK
-
-
-cdef void order_blocks(Plan *plan, const Work *work, int worker, int workers, int64_t largest,
-                       real_t *targets, real_t *spare) noexcept nogil:
-    """Sorts every workers-th block and counts its runs into first_run[block + 1]."""
-    cdef int64_t b = worker, first, n
-    while b < plan.n_blocks:
+        Plan *plan = cut.plan
+        char *keys = <char *>cut.keys
+        void *shrunk
+        int64_t b, first, n
+    for b in range(plan.n_blocks):
         first = plan.first_cell[b]
         n = plan.first_cell[b + 1] - first
-        sort_block[real_t](
-            work.keys + first, work.spare_keys + worker * largest,
-            NULL if work.code_bits else targets + first,
-            NULL if work.code_bits else spare + worker * largest, n,
-            work.code_bits, work.row_bits + work.col_bits,
-            work.digits + worker * (1 << DIGIT_BITS))
-        plan.first_run[b + 1] = count_runs(work, work.keys + first, n, work.duplicates + b)
-        b += workers
+        memmove(keys + first * sizeof(uint16_t), keys + first * cut.key_size,
+                n * sizeof(uint16_t))
+    shrunk = realloc(keys, plan.n_cells * sizeof(uint16_t))
+    plan.cols = <uint16_t *>(keys if shrunk == NULL else shrunk)
+    cut.keys = NULL
+
+
+cdef void original(const Cut *cut, int64_t *row, int64_t *col) noexcept nogil:
+    """The caller's row and column of the first cell that was found twice."""
+    cdef:
+        const Plan *plan = cut.plan
+        int64_t b = 0
+        uint64_t key, row_place, col_place
+    while cut.duplicates[b] < 0:
+        b += 1
+    key = key_at(cut, cut.duplicates[b])
+    row_place = (<uint64_t>(b % plan.n_bands) << 32) | (key >> cut.col_bits)
+    col_place = (<uint64_t>((b % plan.n_bands + b // plan.n_bands) % plan.n_bands) << 32) | (
+        key & ((<uint64_t>1 << cut.col_bits) - 1))
+    row[0] = 0
+    while plan.row_places[row[0]] != row_place:
+        row[0] += 1
+    col[0] = 0
+    while plan.col_places[col[0]] != col_place:
+        col[0] += 1
 
 
 cdef void plan_free(Plan *plan) noexcept nogil:
@@ -502,88 +737,20 @@ cdef void plan_free(Plan *plan) noexcept nogil:
         free(plan)
 
 
-cdef void work_free(Work *work) noexcept nogil:
-    free(work.surveys)
-    free(work.row_counts)
-    free(work.col_counts)
-    free(work.order)
-    free(work.offsets)
-    free(work.keys)
-    free(work.values)
-    free(work.spare_keys)
-    free(work.spare_values)
-    free(work.digits)
-    free(work.duplicates)
-
-
-cdef int plan_make(
-    Plan *plan, Work *work, const index_t *rows, const index_t *cols, const value_t *values,
-    real_t largest, Py_ssize_t width, uint64_t seed, double offset, const int64_t *row_cuts,
-    const int64_t *col_cuts, int64_t n_tiles, int workers, int64_t *duplicate
-) noexcept nogil:
-    """Fills a plan whose numbers of rows, columns and cells are set.
-
-    An offset that is not a number is chosen here.  With row_cuts and col_cuts (n_tiles + 1
-    numbers each) the cells are block-diagonal: one wave, a block a tile, order as given.
-    `largest` is the greatest size of a value and says, by its type, the precision.
-    duplicate receives (row, column) positions of a cell listed twice.
-    """
-    cdef:
-        int64_t n = plan.n_cells, b
-        int status, side
-        int64_t longest = max(plan.n_rows, plan.n_cols)
-    plan.real_size = sizeof(real_t)
-    plan.n_bands = n_tiles if n_tiles else choose_bands(
-        plan.n_rows, plan.n_cols, n, width, plan.real_size)
-    plan.n_waves = 1 if n_tiles else plan.n_bands
-    plan.n_blocks = plan.n_waves * plan.n_bands
-    plan.row_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
-    plan.col_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
-    plan.row_places = <uint64_t *>malloc(plan.n_rows * sizeof(uint64_t))
-    plan.col_places = <uint64_t *>malloc(plan.n_cols * sizeof(uint64_t))
-    plan.first_run = <int64_t *>calloc(plan.n_blocks + 1, sizeof(int64_t))
-    plan.first_cell = <int64_t *>malloc((plan.n_blocks + 1) * sizeof(int64_t))
-    work.surveys = <Survey *>calloc(workers, sizeof(Survey))
-    work.row_counts = <int64_t *>calloc(plan.n_rows, sizeof(int64_t))
-    work.col_counts = <int64_t *>calloc(plan.n_cols, sizeof(int64_t))
-    work.order = <int64_t *>malloc(longest * sizeof(int64_t))
-    work.offsets = <int64_t *>calloc(workers * plan.n_blocks, sizeof(int64_t))
-    work.duplicates = <int64_t *>malloc(plan.n_blocks * sizeof(int64_t))
-    if (plan.row_cuts == NULL or plan.col_cuts == NULL or plan.row_places == NULL
-            or plan.col_places == NULL or plan.first_run == NULL or plan.first_cell == NULL
-            or work.surveys == NULL or work.row_counts == NULL or work.col_counts == NULL
-            or work.order == NULL or work.offsets == NULL or work.duplicates == NULL):
-        return NO_MEMORY
-
-    status = survey_values(values, n, <double>largest, work.surveys, workers, plan)
-    if status != OK:
-        return status
-    plan.offset = offset if offset == offset else plan.mean - 2.0 * plan.deviation
-    if not fabs(plan.offset) <= <double>largest:
-        return VALUES_TOO_WIDE
-
-    for side in prange(2, num_threads=workers):
-        if side == 0:
-            count_cells(rows, n, work.row_counts)
-        else:
-            count_cells(cols, n, work.col_counts)
-    lay_out(work.row_counts, work.order, plan.n_rows, n, stream_seed(seed, ROW_ORDER),
-            row_cuts, plan.n_bands, plan.row_cuts, plan.row_places)
-    lay_out(work.col_counts, work.order, plan.n_cols, n, stream_seed(seed, COL_ORDER),
-            col_cuts, plan.n_bands, plan.col_cuts, plan.col_places)
-
-    status = fill[index_t, value_t, real_t](plan, work, rows, cols, values, largest, workers)
-    if status != OK:
-        return status
-    for b in range(plan.n_blocks):
-        if work.duplicates[b] >= 0:
-            n = <int64_t>(work.keys[plan.first_cell[b] + work.duplicates[b]] >> work.code_bits)
-            duplicate[0] = plan.row_cuts[b % plan.n_bands] + (n >> work.col_bits)
-            duplicate[1] = (
-                plan.col_cuts[(b % plan.n_bands + b // plan.n_bands) % plan.n_bands]
-                + (n & ((<int64_t>1 << work.col_bits) - 1)))
-            return DUPLICATE_CELL
-    return OK
+cdef void cut_free(Cut *cut) noexcept nogil:
+    """Frees everything but the plan."""
+    if cut != NULL:
+        free(cut.surveys)
+        free(cut.row_counts)
+        free(cut.col_counts)
+        free(cut.order)
+        free(cut.offsets)
+        free(cut.digits)
+        free(cut.duplicates)
+        free(cut.keys)
+        free(cut.spare_keys)
+        free(cut.spare_targets)
+        free(cut)
 
 
 # ---------------------------------------------------------------- start factors
@@ -645,58 +812,81 @@ cdef bint put_back(const int64_t *cuts, const uint64_t *places, int64_t first, i
 
 # ---------------------------------------------------------------- Python's doors
 
-cdef void destroy(object capsule) noexcept:
+cdef void destroy_plan(object capsule) noexcept:
     plan_free(<Plan *>PyCapsule_GetPointer(capsule, "funkc.plan"))
+
+
+cdef void destroy_cut(object capsule) noexcept:
+    cdef Cut *cut = <Cut *>PyCapsule_GetPointer(capsule, "funkc.cut")
+    plan_free(cut.plan)
+    cut_free(cut)
 
 
 cdef Plan *plan_of(object capsule) except NULL:
     return <Plan *>PyCapsule_GetPointer(capsule, "funkc.plan")
 
 
-def cut(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] values,
-        int64_t n_rows, int64_t n_cols, Py_ssize_t width, bint double_precision, double largest,
-        uint64_t seed, double offset, const int64_t[::1] row_cuts, const int64_t[::1] col_cuts,
-        int n_threads):
-    """Make a plan.  Returns (status, capsule or None, (row, column) of a duplicate)."""
+def begin(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] values,
+          int64_t n_rows, int64_t n_cols, Py_ssize_t width, bint double_precision,
+          double largest, uint64_t seed, double offset, const int64_t[::1] row_cuts,
+          const int64_t[::1] col_cuts, int n_threads):
+    """Begin a cut.  Returns (status, capsule for `go_on`).
+
+    The cells have been checked: positions within n_rows and n_cols, values finite.  The
+    arrays must live until the plan is made.  `largest` is the greatest size of a value that
+    is taken.  An offset that is not a number is chosen.  With row_cuts and col_cuts (one
+    number more than tiles) the cells are block-diagonal: one wave, a block a tile, the order
+    as given.
+    """
     cdef:
+        Cut *cut = <Cut *>calloc(1, sizeof(Cut))
         Plan *plan = <Plan *>calloc(1, sizeof(Plan))
-        Work work
         int status
-        int64_t[2] duplicate
-        int64_t n_tiles = row_cuts.shape[0] - 1 if row_cuts.shape[0] else 0
-        const int64_t *row_given = &row_cuts[0] if n_tiles else NULL
-        const int64_t *col_given = &col_cuts[0] if n_tiles else NULL
-    if plan == NULL:
-        return NO_MEMORY, None, None
-    memset(&work, 0, sizeof(work))
+    if cut == NULL or plan == NULL:
+        free(cut)
+        free(plan)
+        return NO_MEMORY, None
     plan.n_rows = n_rows
     plan.n_cols = n_cols
     plan.n_cells = values.shape[0]
+    plan.real_size = 8 if double_precision else 4
+    cut.plan = plan
+    cut.workers = n_threads
+    cut.rows = &rows[0]
+    cut.cols = &cols[0]
+    cut.values = &values[0]
+    cut.wide_index = sizeof(index_t) == 8
+    cut.wide_values = sizeof(value_t) == 8
+    cut.largest = largest
+    cut.offset = offset
+    cut.seed = seed
+    if row_cuts.shape[0]:
+        cut.row_given = &row_cuts[0]
+        cut.col_given = &col_cuts[0]
     with nogil:
-        if double_precision:
-            status = plan_make[index_t, value_t, double](
-                plan, &work, &rows[0], &cols[0], &values[0], largest, width, seed, offset,
-                row_given, col_given, n_tiles, n_threads, duplicate)
-        else:
-            status = plan_make[index_t, value_t, float](
-                plan, &work, &rows[0], &cols[0], &values[0], <float>largest, width, seed,
-                offset, row_given, col_given, n_tiles, n_threads, duplicate)
-        work_free(&work)
+        status = cut_begin(cut, width, max(0, row_cuts.shape[0] - 1))
+    return status, PyCapsule_New(cut, "funkc.cut", &destroy_cut)
+
+
+def go_on(begun):
+    """Go on with a cut for some 50 ms.  Returns (status, capsule of the plan or None, (row,
+    column) of a cell listed twice); the status is MORE until the plan is made."""
+    cdef:
+        Cut *cut = <Cut *>PyCapsule_GetPointer(begun, "funkc.cut")
+        int status
+        int64_t row, col
+        Plan *plan
+    with nogil:
+        status = cut_advance(cut, CELLS_A_CALL)
+        if status == DUPLICATE_CELL:
+            original(cut, &row, &col)
+    if status == DUPLICATE_CELL:
+        return status, None, (row, col)
     if status != OK:
-        at = original(plan, duplicate[0], duplicate[1]) if status == DUPLICATE_CELL else None
-        plan_free(plan)
-        return status, None, at
-    return status, PyCapsule_New(plan, "funkc.plan", &destroy), None
-
-
-cdef tuple original(const Plan *plan, int64_t row_position, int64_t col_position):
-    """The caller's numbers of a row and a column of the training order."""
-    cdef int64_t i = 0, j = 0
-    while position(plan.row_cuts, plan.row_places[i]) != row_position:
-        i += 1
-    while position(plan.col_cuts, plan.col_places[j]) != col_position:
-        j += 1
-    return i, j
+        return status, None, None
+    plan = cut.plan
+    cut.plan = NULL
+    return status, PyCapsule_New(plan, "funkc.plan", &destroy_plan), None
 
 
 def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed, int n_threads):

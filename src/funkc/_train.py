@@ -66,9 +66,18 @@ def settle(schedule: Schedule, options: Options) -> Settings:
     rate = options.learning_rate
     if rate is None:
         level = max(2 * schedule.deviation, abs(schedule.mean - schedule.offset))
-        rate = min(0.6 * longer / (n_epochs * schedule.deviation), HIGHEST_RATE / level)
+        rate = min(
+            0.6 * longer / (n_epochs * schedule.deviation),
+            HIGHEST_RATE / level,
+            float(np.finfo(options.dtype).max) / 4,  # values that differ by denormals only
+        )
     regularization = options.regularization or (0.03 * schedule.deviation,) * 2
     return Settings(rate, regularization, n_epochs)
+
+
+def _is_true(answer: object) -> bool:
+    """Python's True or NumPy's, and nothing that merely counts as true."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -97,6 +106,7 @@ class Training:
         }
         self._sums = np.zeros(schedule.n_blocks)
         self._squares = np.zeros(EPOCHS_AT_ONCE)
+        self._bands_done = np.zeros(2 * schedule.n_bands, np.int64)
         self._halvings = 0
         self._start()
 
@@ -146,7 +156,7 @@ class Training:
             if bad:
                 self._back_off(epoch + done)
                 step = 0
-            elif after_epoch is not None and done and after_epoch(self) is True:
+            elif after_epoch is not None and done and _is_true(after_epoch(self)):
                 return "callback"
         return "epochs"
 
@@ -163,6 +173,7 @@ class Training:
             self.options.n_threads,
             self._sums,
             self._squares,
+            self._bands_done,
             limit,
         )
         return reached

@@ -20,6 +20,7 @@ cdef enum Status:
     DUPLICATE_CELL = 2
     VALUES_TOO_WIDE = 3
     OUTSIDE_ITS_TILE = 4
+    MORE = 5                    # not done yet
 
 # Consecutive cells of one row within a block whose columns lie on one page of 65,536.
 cdef struct Run:

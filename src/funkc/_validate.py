@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 import operator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     History = dict[str, list[float]]
 
 MOST_FACTORS = 65_536
+MOST_THREADS = 256
 MOST_ROWS = 2**32 - 1
 NO_CUTS = np.empty(0, np.int64)
 
@@ -62,7 +64,10 @@ class Options:
 
 def _shown(value: object) -> str:
     """The value as an error shows it, never more than a line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return f"a huge {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -75,7 +80,7 @@ def integer(name: str, value: object, least: int, most: int) -> int:
     except TypeError:
         reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
     if not least <= number <= most:
-        reject(name, f"got {number}", remedy)
+        reject(name, f"got {_shown(number)}", remedy)
     return number
 
 
@@ -87,7 +92,10 @@ def real(name: str, value: object, least: float, *, above: bool = False) -> floa
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or number < least or (above and number == least):
         reject(name, f"got {number!r}", remedy)
     return number
@@ -111,6 +119,8 @@ def seed_of(random_state: object) -> int:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 2**64, dtype=np.uint64))
     try:
+        if isinstance(random_state, (bool, np.bool_)):
+            raise TypeError
         seed = operator.index(random_state)  # type: ignore[arg-type]
     except TypeError:
         reject(
@@ -120,7 +130,7 @@ def seed_of(random_state: object) -> int:
             TypeError,
         )
     if not 0 <= seed < 2**64:
-        reject("random_state", f"got {seed}", "pass an integer from 0 to 2**64 - 1")
+        reject("random_state", f"got {_shown(seed)}", "pass an integer from 0 to 2**64 - 1")
     return seed
 
 
@@ -128,7 +138,7 @@ def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
     remedy = "pass numpy.float32 or numpy.float64"
     try:
         found = np.dtype(np.float32 if dtype is None else dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         reject("dtype", f"got {_shown(dtype)}", remedy, TypeError)
     if found not in (np.float32, np.float64):
         reject("dtype", f"got {found}", remedy, TypeError)
@@ -138,7 +148,7 @@ def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
 def _regularization(value: object) -> tuple[float, float] | None:
     if value is None:
         return None
-    if isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1:
+    if isinstance(value, (tuple, list, np.ndarray)) and as_array("regularization", value).ndim == 1:
         if len(value) != 2:
             reject(
                 "regularization",
@@ -159,7 +169,10 @@ def _group_size(value: object) -> int:
 
 
 def threads(n_threads: object) -> int:
-    return default_threads() if n_threads is None else integer("n_threads", n_threads, 1, 4096)
+    """A number that the system will surely start; more would find no work."""
+    if n_threads is None:
+        return default_threads()
+    return min(integer("n_threads", n_threads, 1, 2**31 - 1), MOST_THREADS)
 
 
 def callback(value: Any, arguments: str) -> Any:
@@ -211,7 +224,7 @@ def options(
 
 def _is_sparse(value: object) -> bool:
     """Whether it is a scipy.sparse array or matrix; scipy need not be installed."""
-    return hasattr(value, "tocoo") and hasattr(value, "nnz")
+    return hasattr(type(value), "tocoo") and hasattr(type(value), "nnz")
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -250,6 +263,8 @@ def _as_values(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
     index = as_array(name, value)
+    if isinstance(index, np.ma.MaskedArray):
+        reject(name, "is a masked array", "pass a plain array of integers", TypeError)
     if index.ndim != 1:
         reject(name, f"has {index.ndim} dimensions", "pass a 1-D array of integers")
     if index.size == 0:
@@ -279,7 +294,9 @@ def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
             f"{name}[{at}] = {index[at]} is larger than any matrix in memory",
             "number the ids from 0 with np.unique(ids, return_inverse=True)",
         )
-    return np.ascontiguousarray(index, np.int32 if highest < 2**31 else np.int64)
+    if index.dtype in (np.int32, np.int64):
+        return np.ascontiguousarray(index, index.dtype.newbyteorder("="))
+    return index.astype(np.int32 if highest < 2**31 else np.int64)
 
 
 def _as_shape(shape: object) -> tuple[int, int] | None:
@@ -319,14 +336,19 @@ def _cells_of_sparse(values: Any, shape: tuple[int, int] | None) -> tuple[Any, .
     if values.ndim != 2:
         reject("values", f"has {values.ndim} dimensions", "pass a 2-D sparse array")
     shape = _matrix_shape(values, shape, "values")
-    if hasattr(values, "check_format"):
-        try:  # a damaged index would make scipy read outside its arrays
+    try:  # a damaged index would make scipy or the core read outside its arrays
+        if hasattr(values, "check_format"):
+            values = copy.copy(values)  # which check_format changes
             values.check_format(full_check=True)
-        except ValueError as error:
-            reject("values", f"is not a valid sparse array ({error})", "rebuild it")
-    coo = values.tocoo()
+        coo = values.tocoo()
+        rows = _as_index("row", coo.row, shape[0])
+        cols = _as_index("col", coo.col, shape[1])
+        if not rows.size == cols.size == coo.data.size:
+            raise ValueError("row, col and data differ in length")
+    except ValueError as error:
+        reject("values", f"is not a valid sparse array ({error})", "rebuild it")
     _numeric("values", coo.data)
-    return coo.row, coo.col, coo.data, shape
+    return rows, cols, coo.data, shape
 
 
 def _cells_of_dense(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[Any, ...]:
@@ -334,7 +356,7 @@ def _cells_of_dense(values: NDArray[Any], shape: tuple[int, int] | None) -> tupl
     shape = _matrix_shape(_numeric("values", values), shape, "values")
     if isinstance(values, np.ma.MaskedArray):
         observed = ~np.ma.getmaskarray(values)
-        values = values.data
+        values = np.asarray(values.data)  # which may be a matrix
     elif values.dtype.kind == "f":
         observed = ~np.isnan(values)
     else:
@@ -417,10 +439,11 @@ def _settle(
     count = np.diff(first, append=rows.size)
     if policy == "last":
         return rows[first], cols[first], values[first + count - 1]
-    total = values[first].astype(np.float64)
-    for nth in range(1, int(count.max())):
-        several = np.flatnonzero(count > nth)
-        total[several] += values[first[several] + nth]
+    with np.errstate(over="ignore"):  # what overflows is refused, as inf
+        total = values[first].astype(np.float64)
+        for nth in range(1, int(count.max())):
+            several = np.flatnonzero(count > nth)
+            total[several] += values[first[several] + nth]
     return rows[first], cols[first], total / count if policy == "mean" else total
 
 
@@ -471,13 +494,13 @@ def observed(
         if mask is None:
             cells = _cells_of_dense(array, size)
         else:
-            hidden = np.ma.getmask(array)
+            hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
             array = np.asarray(_numeric("values", array))
             if isinstance(mask, tuple):
                 cells = _cells_of_pair(mask, array, size)
             else:
                 cells = _cells_of_mask(as_array("mask", mask), array, size)
-            if hidden is not np.ma.nomask:
+            if hidden is not None:
                 _require_shown(hidden, *cells[:2])
     rows, cols, given, size = cells
     if rows.size == 0:
@@ -533,6 +556,8 @@ def index_pair(
     found = []
     for name, value, size in (("rows", rows, shape[0]), ("cols", cols, shape[1])):
         index = as_array(name, value)
+        if isinstance(index, np.ma.MaskedArray):
+            reject(name, "is a masked array", "pass a plain array of integers", TypeError)
         if index.dtype.kind not in "iu" and index.size:
             reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
         outside = (index < 0) | (index >= size)

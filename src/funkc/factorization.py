@@ -69,7 +69,7 @@ class Factorization:
     @property
     def k(self) -> int:
         """The number of factors."""
-        return self.row_factors.shape[1]
+        return int(self.row_factors.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,14 +143,19 @@ class Factorization:
         Returns
         -------
         (m, n) array
-            Of the dtype of `values` if that is a floating one, otherwise float64.
+            Of the dtype of `values` if that is a floating one (and holds the predictions),
+            otherwise float64; float64 also where duplicates were added up.
         """
         rows, cols, given, _ = _validate.observed(
             mask, values, shape=self.shape, duplicates=duplicates
         )
         _validate.require_once(rows, cols, self.shape)
         dtype = given.dtype if given.dtype.kind == "f" else np.dtype(np.float64)
-        out = self.reconstruct().astype(dtype.newbyteorder("="), copy=False)
+        out = self.reconstruct()
+        largest = np.finfo(dtype).max
+        if largest < np.finfo(out.dtype).max and np.abs(out).max() > largest:
+            dtype = out.dtype  # a prediction that float16, say, can't hold
+        out = out.astype(dtype.newbyteorder("="), copy=False)
         out[rows, cols] = given
         return out
 

@@ -92,8 +92,20 @@ def inpaint(
     image: Any,
     missing: Any = ...,
     *,
+    method: Literal["funk"] = ...,
+    k: int | None = ...,
+    tile_shape: tuple[int, int] | None = ...,
+    n_epochs: int | None = ...,
+    learning_rate: float | None = ...,
+    regularization: float | tuple[float, float] | None = ...,
+    offset: float | Literal["auto"] = ...,
+    decay: Literal["linear", "constant"] = ...,
+    group_size: Literal[1, 8] = ...,
+    channel_axis: int | None = ...,
+    random_state: Any = ...,
+    n_threads: int | None = ...,
     return_generated: Literal[False] = ...,
-    **options: Any,
+    callback: ImageCallback | None = ...,
 ) -> NDArray[Any]: ...
 
 
@@ -102,8 +114,20 @@ def inpaint(
     image: Any,
     missing: Any = ...,
     *,
+    method: Literal["funk"] = ...,
+    k: int | None = ...,
+    tile_shape: tuple[int, int] | None = ...,
+    n_epochs: int | None = ...,
+    learning_rate: float | None = ...,
+    regularization: float | tuple[float, float] | None = ...,
+    offset: float | Literal["auto"] = ...,
+    decay: Literal["linear", "constant"] = ...,
+    group_size: Literal[1, 8] = ...,
+    channel_axis: int | None = ...,
+    random_state: Any = ...,
+    n_threads: int | None = ...,
     return_generated: Literal[True],
-    **options: Any,
+    callback: ImageCallback | None = ...,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
 
@@ -201,7 +225,8 @@ def inpaint(
         n_threads=n_threads,
     )
     tiling = Tiling(
-        *picture.shape[:2],
+        picture.shape[0],
+        picture.shape[1],
         DEFAULT_TILE if tile_shape is None else _validate.tile_shape(tile_shape),
     )
     corrected, generated = picture.copy(), picture.copy()

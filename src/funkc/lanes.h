@@ -16,8 +16,7 @@
 #include <string.h>
 
 /* The vectors are as long as the registers of the instruction set that is compiled for. */
-#if defined(__has_builtin) && !defined(FUNKC_PLAIN_LANES)
-#if __has_builtin(__builtin_shufflevector)
+#if defined(__GNUC__) && !defined(FUNKC_PLAIN_LANES)
 #if defined(__AVX512F__)
 #define FUNKC_VECTOR_BYTES 64
 #define FUNKC_REGISTERS 32
@@ -31,20 +30,20 @@
 #define FUNKC_VECTOR_BYTES 16
 #define FUNKC_REGISTERS 16
 #endif
-#endif
+#define FUNKC_UNROLL _Pragma("GCC unroll 16")
+#else
+#define FUNKC_UNROLL
 #endif
 
 #if defined(__GNUC__)
 #define FUNKC_INLINE static inline __attribute__((always_inline, unused))
-#define FUNKC_UNROLL _Pragma("GCC unroll 16")
 #define FUNKC_PREFETCH(address) __builtin_prefetch((address), 1, 3)
-#elif defined(_MSC_VER)
+#else
+#if defined(_MSC_VER)
 #define FUNKC_INLINE static __forceinline
-#define FUNKC_UNROLL
-#define FUNKC_PREFETCH(address) ((void)0)
 #else
 #define FUNKC_INLINE static inline
-#define FUNKC_UNROLL
+#endif
 #define FUNKC_PREFETCH(address) ((void)0)
 #endif
 
@@ -56,10 +55,13 @@
 /* Folds a pair of vectors: the first halves of the parts of a, then of b, plus the second
    halves.  A vector of W numbers that holds parts of H numbers becomes one of parts of H/2. */
 #define FUNKC_FOLD(a, b, ...) FUNKC_FOLD_(a, b, __VA_ARGS__)
-#define FUNKC_FOLD_(a, b, first, second)                                                    \
-    (__builtin_shufflevector(a, b, FUNKC_INDEXES first)                                     \
-     + __builtin_shufflevector(a, b, FUNKC_INDEXES second))
-#define FUNKC_INDEXES(...) __VA_ARGS__
+#define FUNKC_FOLD_(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
+#ifdef __clang__
+#define FUNKC_SHUFFLE(a, b, which) __builtin_shufflevector(a, b, FUNKC_LIST which)
+#else /* GCC has it from version 12 on, and this one always */
+#define FUNKC_SHUFFLE(a, b, which) __builtin_shuffle(a, b, (NAME(indexes)){FUNKC_LIST which})
+#endif
+#define FUNKC_LIST(...) __VA_ARGS__
 #define FUNKC_2_BY_2 (0, 2), (1, 3)
 #define FUNKC_4_BY_4 (0, 1, 4, 5), (2, 3, 6, 7)
 #define FUNKC_4_BY_2 (0, 2, 4, 6), (1, 3, 5, 7)
@@ -75,21 +77,28 @@
 #define FUNKC_16_BY_4                                                                       \
     (0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29),                             \
         (2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31)
+#define FUNKC_16_BY_2                                                                       \
+    (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),                            \
+        (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 #endif
 
 #define REAL float
 #define REAL_BYTES 4
+#define INTEGER int32_t
 #define SUFFIX f32
 #include "lanes.h"
 #undef REAL
 #undef REAL_BYTES
+#undef INTEGER
 #undef SUFFIX
 #define REAL double
 #define REAL_BYTES 8
+#define INTEGER int64_t
 #define SUFFIX f64
 #include "lanes.h"
 #undef REAL
 #undef REAL_BYTES
+#undef INTEGER
 #undef SUFFIX
 
 #elif defined(REAL)
@@ -103,6 +112,7 @@
 
 typedef REAL NAME(vector)
     __attribute__((vector_size(FUNKC_VECTOR_BYTES), aligned(REAL_BYTES), may_alias));
+typedef INTEGER NAME(indexes) __attribute__((vector_size(FUNKC_VECTOR_BYTES)));
 #define VECTOR NAME(vector)
 
 FUNKC_INLINE VECTOR NAME(load)(const REAL *p) { return *(const VECTOR *)p; }
@@ -134,13 +144,13 @@ FUNKC_INLINE void NAME(sums)(const VECTOR *v, REAL *out)
         b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], FUNKC_8_BY_4);
     NAME(store)(out, FUNKC_FOLD(b[0], b[1], FUNKC_8_BY_2));
 #else
-    typedef REAL eight __attribute__((vector_size(8 * REAL_BYTES), aligned(REAL_BYTES), may_alias));
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
         a[i] = FUNKC_FOLD(v[2 * i], v[2 * i + 1], FUNKC_16_BY_16);
     FUNKC_UNROLL for (int i = 0; i < 2; i++)
         b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], FUNKC_16_BY_8);
     a[0] = FUNKC_FOLD(b[0], b[1], FUNKC_16_BY_4);
-    *(eight *)out = FUNKC_FOLD(a[0], a[0], FUNKC_8_BY_2);
+    a[0] = FUNKC_FOLD(a[0], a[0], FUNKC_16_BY_2); /* the eight sums, twice */
+    memcpy(out, &a[0], 8 * REAL_BYTES);
 #endif
 #endif
 }

@@ -1,0 +1,31 @@
+# One source is built as _engine_base, _engine_v3 and _engine_v4; this describes all three.
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def advance(
+    plan: Any,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    first: int,
+    last: int,
+    rate: float,
+    n_epochs: int,
+    falling: bool,
+    row_regularization: float,
+    col_regularization: float,
+    group_size: int,
+    n_threads: int,
+    sums: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    bands_done: NDArray[np.int64],
+    limit: float,
+) -> int: ...
+def learning_rate(epoch: int, rate: float, n_epochs: int, falling: bool) -> float: ...
+def inner_products(
+    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
+) -> None: ...
+def product(
+    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
+) -> None: ...
