@@ -97,7 +97,21 @@ class BuildExt(build_ext):
                 *compile_flags,
             ]
             extension.extra_link_args = link_flags
+        flags = [e.extra_compile_args + e.extra_link_args for e in self.extensions]
+        settings = changed_with([CHECKS, getattr(self.compiler, "compiler_so", None), flags])
+        for extension in self.extensions:
+            extension.depends.append(settings)
         super().build_extensions()
+
+
+def changed_with(settings: object) -> str:
+    """A file that is rewritten, and so becomes newer than what was built, when they change."""
+    file = Path("build/settings.txt")
+    text = repr(settings)
+    if not file.exists() or file.read_text() != text:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    return str(file)
 
 
 def extension(name: str, source: str) -> Extension:
@@ -113,7 +127,7 @@ def extensions() -> list[Extension]:
     for name, source in modules:
         built += cythonize(
             [extension(name, source)],
-            build_dir=f"build/cython/{name}",
+            build_dir=f"build/cython{'-checked' if CHECKS else ''}/{name}",
             compiler_directives=DIRECTIVES,
             include_path=["src"],
             quiet=True,

@@ -152,10 +152,13 @@ def test_the_bits_are_those_of_every_other_machine(dtype):
     i, j = np.divmod(np.arange(0, 40 * 30, 3), 30)
     values = (i * 7 + j * 11) % 13 / 4
     fit = funkc.factorize((i, j), values, 5, dtype=dtype, n_epochs=5)
-    assert hashlib.sha256(
-        fit.row_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
-        + fit.col_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
-    ).hexdigest()[:16] == GOLDEN[dtype]
+    assert (
+        hashlib.sha256(
+            fit.row_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
+            + fit.col_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
+        ).hexdigest()[:16]
+        == GOLDEN[dtype]
+    )
 
 
 @pytest.mark.skipif(

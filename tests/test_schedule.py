@@ -62,9 +62,7 @@ def test_a_rating_takes_less_than_four_bytes():
     """Few distinct values: two bytes of column, one of value, and the runs' headers."""
     rng = np.random.default_rng(0)
     mask = rng.random((3000, 2000)) < 0.1
-    schedule, _ = schedule_of(
-        np.nonzero(mask), rng.integers(1, 6, mask.sum()), (3000, 2000)
-    )
+    schedule, _ = schedule_of(np.nonzero(mask), rng.integers(1, 6, mask.sum()), (3000, 2000))
     assert schedule.coded
     assert schedule.cell_bytes / schedule.n_cells < 4
 
@@ -91,9 +89,7 @@ def test_statistics_are_those_of_the_values():
 def test_the_order_of_the_rows_is_shuffled_by_the_seed():
     cells = np.arange(50), np.zeros(50, int)
     orders = [
-        tuple(
-            schedule_of(cells, np.ones(50), (50, 1), random_state=s)[0].cells()["row_position"]
-        )
+        tuple(schedule_of(cells, np.ones(50), (50, 1), random_state=s)[0].cells()["row_position"])
         for s in (0, 1)
     ]
     assert orders[0] != orders[1]

@@ -144,9 +144,7 @@ def test_a_rate_that_diverges_is_halved_until_it_does_not(caplog):
     assert halved == 2 ** len(caplog.messages) > 1
     assert fit.history["epoch"] == [1, 2, 3, 4, 5]
     assert fit.history["train_rmse"][-1] < 1.5
-    assert same(
-        fit, funkc.factorize(cells, values, 3, learning_rate=2.0 / halved, n_epochs=5)
-    )
+    assert same(fit, funkc.factorize(cells, values, 3, learning_rate=2.0 / halved, n_epochs=5))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -190,9 +188,7 @@ INTERRUPTED = """
 """
 
 
-@pytest.mark.parametrize(
-    "n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 1)]
-)
+@pytest.mark.parametrize("n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 1)])
 def test_ctrl_c_ends_a_fit(n, k, threads):
     out = run(INTERRUPTED.format(n=n, k=k, threads=threads, on_interrupt="raise"))
     assert out.stdout.startswith("raised"), out.stderr

@@ -162,14 +162,14 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y, int n_threads) noex
         int64_t wave = span.first % span.plan.n_blocks // bands
         int64_t done = span.first % bands
         int64_t i
-        int w
+        int _
         int workers = <int>min(<int64_t>n_threads, min(bands, span.last - span.first))
     for i in range(bands):                      # the first wave may have begun in another call
         span.rows_done[i] = i < done
         span.cols_done[(i + wave) % bands] = i < done
     memset(&span.progress, 0, sizeof(Progress))
     span.progress.epoch = span.first // span.plan.n_blocks
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for _ in prange(workers, num_threads=workers, schedule="static", chunksize=1):
         work(span, x, y)
     return span.last
 

@@ -30,9 +30,7 @@ class DivergedError(ArithmeticError):
         )
 
 
-def reject(
-    argument: str, found: str, remedy: str, error: type[Exception] = ValueError
-) -> NoReturn:
+def reject(argument: str, found: str, remedy: str, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error`: what was found in which argument, and what to do about it."""
     raise error(f"{argument}: {found}; {remedy}")
 

@@ -932,7 +932,7 @@ def unpack(plan, int64_t[::1] block, int64_t[::1] row, int64_t[::1] col, double[
     of the caller stands in that order."""
     cdef:
         const Plan *p = plan_of(plan)
-        int64_t b, r, c, cell, i
+        int64_t b, r, _, cell, i
         const Run *run
     for i in range(p.n_rows):
         row_position[i] = position(p.row_cuts, p.row_places[i])
@@ -942,7 +942,7 @@ def unpack(plan, int64_t[::1] block, int64_t[::1] row, int64_t[::1] col, double[
         cell = p.first_cell[b]
         for r in range(p.first_run[b], p.first_run[b + 1]):
             run = p.runs + r
-            for c in range(<int64_t>run.length_less_1 + 1):
+            for _ in range(<int64_t>run.length_less_1 + 1):
                 i = p.codes[cell] if p.codes != NULL else cell
                 block[cell] = b
                 row[cell] = p.row_cuts[b % p.n_bands] + run.row

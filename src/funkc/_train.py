@@ -211,7 +211,5 @@ class Training:
             squares = float(self._squares[nth])
             self.history["epoch"].append(first + nth + 1)
             self.history["train_rmse"].append(math.sqrt(squares / self.schedule.n_cells))
-            self.history["learning_rate"].append(
-                engine.learning_rate(first + nth, *self._rates())
-            )
+            self.history["learning_rate"].append(engine.learning_rate(first + nth, *self._rates()))
             self.history["seconds"].append(before + (nth + 1) / done * (now - before))

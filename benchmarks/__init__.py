@@ -1,0 +1,1 @@
+"""Measurements of funkc, beside other programs where they are installed."""

@@ -1,0 +1,70 @@
+"""Ratings to measure on: generated in the shape of the field's data, or read from a file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from funkc import ratings
+
+
+class Split(NamedTuple):
+    """Ratings to train on, and ratings held out of rows and columns that occur in training."""
+
+    name: str
+    rows: np.ndarray  # int32
+    cols: np.ndarray
+    values: np.ndarray  # float32
+    shape: tuple[int, int]
+    held_rows: np.ndarray
+    held_cols: np.ndarray
+    held_values: np.ndarray
+
+
+def split(name, rows, cols, values, shape, seed=0, held=0.1) -> Split:
+    """Hold out a random part."""
+    rows, cols = rows.astype(np.int32), cols.astype(np.int32)
+    values = values.astype(np.float32)
+    test = np.random.default_rng(seed).random(len(values)) < held
+    train = ~test
+    row_seen, col_seen = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
+    row_seen[rows[train]] = True
+    col_seen[cols[train]] = True
+    test &= row_seen[rows] & col_seen[cols]
+    return Split(
+        name, rows[train], cols[train], values[train], shape, rows[test], cols[test], values[test]
+    )
+
+
+def generate(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Split:
+    """Half stars of a planted model of rank 16, log-normal rows and Zipf-like columns."""
+    rng = np.random.default_rng(seed)
+    row_share = rng.lognormal(0, 1, n_rows)
+    col_share = 1 / (np.arange(n_cols) + 20.0) ** 0.9
+    cells = np.empty(0, np.int64)
+    while cells.size < n_cells:
+        missing = int((n_cells - cells.size) * 1.3) + 1000
+        row = rng.choice(n_rows, missing, p=row_share / row_share.sum())
+        col = rng.choice(n_cols, missing, p=col_share / col_share.sum())
+        cells = np.unique(np.concatenate([cells, row * n_cols + col]))
+    cells = rng.permutation(cells)[:n_cells]
+    rows, cols = np.divmod(cells, n_cols)
+    x, y = (rng.normal(0, 0.4, (n, 16)).astype(np.float32) for n in (n_rows, n_cols))
+    bias = rng.normal(0, 0.35, n_rows)[rows] + rng.normal(0, 0.35, n_cols)[cols]
+    signal = np.concatenate(
+        [
+            np.einsum("cf,cf->c", x[rows[at : at + 2**20]], y[cols[at : at + 2**20]])
+            for at in range(0, n_cells, 2**20)
+        ]
+    )
+    noisy = 3.5 + bias + signal + rng.normal(0, 0.72, n_cells)
+    values = np.clip(np.round(noisy * 2) / 2, 0.5, 5)
+    name = f"{n_rows:,} x {n_cols:,}, {n_cells:,} generated"
+    return split(name, rows, cols, values, (n_rows, n_cols))
+
+
+def read(path: str) -> Split:
+    """A file of ratings, as the command line reads them."""
+    data = ratings.read(path)
+    return split(path, data.rows, data.cols, data.values, data.shape)
