@@ -113,6 +113,12 @@ def test_a_callback_that_returns_true_stops():
     assert fit.history["epoch"] == [1, 2, 3, 4]
 
 
+def test_a_callback_may_be_called_thousands_of_times():
+    fit = funkc.factorize((np.arange(2), np.arange(2)), np.arange(2.0), 1, n_epochs=3000,
+                          callback=lambda *_: None)  # fmt: skip
+    assert fit.history["epoch"] == list(range(1, 3001))
+
+
 def test_only_true_stops():
     cells, values = ratings()
     fit = funkc.factorize(cells, values, 3, n_epochs=3, callback=lambda *_: "yes")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # c. Whatever can be refused is refused before training starts, and a file is written under
 #    another name first, so that an interruption leaves the old file or the new one.
 
-USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, ArithmeticError)
+USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, funkc.DivergedError)
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 DEMO_SHARE = 1 / 3

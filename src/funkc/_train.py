@@ -148,7 +148,8 @@ class Training:
             stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
             reached = self._advance(step, stop, limit)
             now = time.perf_counter() - started
-            span = max(1, min(4 * span, int(span * CALL_SECONDS / max(now - before, 1e-9))))
+            spent = max(now - before, 1e-9)
+            span = min(last, 4 * span, max(1, int(span * CALL_SECONDS / spent)))
             done = reached // blocks - epoch  # epochs that ended in this call
             bad = done and not self._squares[done - 1] <= limit
             self._record(epoch, done, before, now)
