@@ -510,6 +510,8 @@ def test_ctrl_c(tmp_path):
         env=ONE_THREAD,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A job in the background of a shell begins with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while not process.stdout.readline().startswith(b"epoch"):
             assert process.poll() is None

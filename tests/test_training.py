@@ -169,6 +169,8 @@ INTERRUPTED = """
     import numpy as np
     import funkc
 
+    # A job in the background of a shell begins with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = np.random.default_rng(0)
     n = {n}
     cells = rng.integers(0, 3000, n), rng.integers(0, 2000, n)
