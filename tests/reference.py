@@ -51,7 +51,7 @@ def statistics(values):
     """Mean and deviation, added up in whole steps of a 2^-28th of the range."""
     low, high = min(values), max(values)
     if low == high:
-        return low, 1.0
+        return low, abs(low) * 2.0**-20 or 1.0
     scale = 2.0**28 / (high - low)
     steps = [int((v - low) * scale + 0.5) for v in values]
     mean = sum(steps) / len(steps)
@@ -122,18 +122,23 @@ class Reference:
     """What funkc.factorize answers, computed slowly from rows, cols and values."""
 
     def __init__(self, rows, cols, values, shape, k, *, dtype=np.float32, seed=0, offset=None,
-                 tiles=None):  # fmt: skip
+                 tiles=None, weights=None, biases=False, nonnegative=False):  # fmt: skip
         rows, cols = [int(i) for i in rows], [int(j) for j in cols]
         values = [float(v) for v in values]
         m, n = shape
         self.dtype, self.k = dtype, k
+        self.biases, self.nonnegative = biases, nonnegative
+        weights = [1.0] * len(values) if weights is None else [float(w) for w in weights]
+        largest = max(weights)
+        steps = sum(round(w / largest * 2**28) for w in weights)
+        scale = len(weights) * 2.0**28 / steps / largest
         self.mean, self.deviation = statistics(values)
         self.offset = self.mean - 2 * self.deviation if offset is None else offset
 
         if tiles is None:
             self.row_order = permutation(m, stream_seed(seed, ROW_ORDER))
             self.col_order = permutation(n, stream_seed(seed, COL_ORDER))
-            bands = bands_of(shape, len(values), k, np.dtype(dtype).itemsize)
+            bands = bands_of(shape, len(values), k + 2 * biases, np.dtype(dtype).itemsize)
             row_cuts = cut_evenly(
                 self.row_order, np.bincount(rows, minlength=m), len(values), bands
             )
@@ -155,8 +160,9 @@ class Reference:
                 int(col_at[j] - col_cuts[col_band[j]]),
                 int(col_at[j]),
                 dtype(v - self.offset),
+                dtype(w * scale),
             )
-            for i, j, v in zip(rows, cols, values, strict=True)
+            for i, j, v, w in zip(rows, cols, values, weights, strict=True)
         )
         self.x = self._start(m, self.row_order, stream_seed(seed, ROW_START), sign=1)
         self.y = self._start(n, self.col_order, stream_seed(seed, COL_START), sign=-1)
@@ -166,12 +172,24 @@ class Reference:
         above = self.mean - self.offset
         level = math.sqrt(abs(above)) * (sign if above < 0 else 1)
         spread = 0.05 / math.sqrt(self.k) * math.sqrt(self.deviation)
-        out = np.zeros((n, padded(self.k)), self.dtype)
+        out = np.zeros((n, padded(self.k + 2 * self.biases)), self.dtype)
         for at, i in enumerate(order):
             for f in range(self.k):
                 out[at, f] = self.dtype(spread * noise(seed, i * self.k + f))
+            if self.nonnegative:
+                out[at] = np.abs(out[at])
             out[at, 0] = self.dtype(level + float(out[at, 0]))
+        if self.biases:
+            out[:, self.k + (sign > 0)] = 1
         return out
+
+    def _constrain(self, x, one):
+        """Factors not below 0; with biases, a row ends in [bias, 1] and a column in [1, bias]."""
+        if self.nonnegative:
+            x[: self.k] = np.maximum(x[: self.k], 0)
+        if self.biases:
+            x[self.k + one] = 1
+        return x
 
     def train(self, rates, regularization, group=8):
         """Returns the training error of every epoch."""
@@ -183,22 +201,26 @@ class Reference:
             for cells in runs_of(self.cells, group):
                 i = cells[0][1]
                 x = self.x[i].copy()
-                y = [self.y[j].copy() for _, _, _, j, _ in cells]
-                e = [r - dot(x, yj) for (*_, r), yj in zip(cells, y, strict=True)]
-                squares += sum(float(error) ** 2 for error in e)
-                move = [real(rate) * error for error in e]
+                y = [self.y[j].copy() for _, _, _, j, _, _ in cells]
+                e = [r - dot(x, yj) for (*_, r, _), yj in zip(cells, y, strict=True)]
+                weights = [w for *_, w in cells]
+                squares += sum(
+                    float(w) * float(error) ** 2 for error, w in zip(e, weights, strict=True)
+                )
+                move = [real(rate) * error * w for error, w in zip(e, weights, strict=True)]
                 pull = tree_sum(step * yj for step, yj in zip(move, y, strict=True))
-                self.x[i] = x * real(1 - rate * regularization[0] * len(cells)) + pull
-                for (_, _, _, j, _), step, yj in zip(cells, move, y, strict=True):
-                    self.y[j] = yj * keep_col + step * x
+                keep_row = real(1 - rate * regularization[0] * len(cells))
+                self.x[i] = self._constrain(x * keep_row + pull, 1)
+                for (_, _, _, j, _, _), step, yj in zip(cells, move, y, strict=True):
+                    self.y[j] = self._constrain(yj * keep_col + step * x, 0)
             errors.append(math.sqrt(squares / self.n_cells))
         return errors
 
     def factors(self):
         out = []
         for order, x in ((self.row_order, self.x), (self.col_order, self.y)):
-            back = np.empty((len(order), self.k), self.dtype)
-            back[order] = x[:, : self.k]
+            back = np.empty((len(order), self.k + 2 * self.biases), self.dtype)
+            back[order] = x[:, : self.k + 2 * self.biases]
             out.append(back)
         return out
 

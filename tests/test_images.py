@@ -172,7 +172,7 @@ def test_the_slides_parameters_on_a_photograph():
 IMAGE, MISSING = picture()
 BAD = [
     (dict(image=IMAGE[0]), ValueError, r"image: has shape \(50,\); pass a 2-D image"),
-    (dict(image=np.stack([IMAGE] * 3)), ValueError, "say by channel_axis"),
+    (dict(image=np.stack([IMAGE] * 3)), ValueError, "a 3-D one and the channel_axis"),
     (dict(image=np.empty((0, 5))), ValueError, r"image: has shape \(0, 5\), without a pixel"),
     (dict(image=IMAGE.astype(complex)), TypeError, "image: has dtype complex128"),
     (dict(missing=MISSING.astype(int)), TypeError, "missing: has dtype int64"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _schedule, _train, _validate
+from funkc._errors import reject
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from funkc._validate import Duplicates, History, Options, Problem
+    from funkc._validate import Duplicates, History, Options, Problem, Start
 
     Callback = Callable[[int, History], object]
 
@@ -26,10 +28,16 @@ def factorize(
     learning_rate: float | None = None,
     regularization: float | tuple[float, float] | None = None,
     n_epochs: int | None = None,
+    biases: bool = False,
+    nonnegative: bool = False,
     shape: tuple[int, int] | None = None,
+    weights: ArrayLike | None = None,
     offset: float | Literal["auto"] = "auto",
     decay: Literal["linear", "constant"] = "linear",
     group_size: Literal[1, 8] = 8,
+    validation: float | tuple[Any, Any] | None = None,
+    patience: int = 5,
+    init: Factorization | tuple[ArrayLike, ArrayLike] | None = None,
     random_state: Any = 0,
     n_threads: int | None = None,
     dtype: DTypeLike | None = None,
@@ -65,29 +73,47 @@ def factorize(
         default 0.03 deviations of the values.
     n_epochs : int, optional
         Passes over the cells. By default 20, and more for fewer than 100,000 cells.
+    biases : bool, default False
+        Whether every row and column has a number of its own that is added to its products.
+    nonnegative : bool, default False
+        Whether the factors (not the biases) are kept from falling below 0.
     shape : pair of int, optional
         The shape (m, n) where `mask` is a pair and `values` is 1-D; by default the largest
         row and column that occur, plus one.
+    weights : (m, n) or (c,) array, optional
+        How much the squared error of an observed cell counts, relative to the other cells: a
+        common factor changes nothing. A cell of weight 0 counts as not observed. Not
+        together with `duplicates` other than "error".
     offset : float or "auto", default "auto"
         What is subtracted from the values before training and added to predictions. 0 is
         Funk's plain product; "auto" is the mean less two deviations, a level that takes up
-        about one of the k factors.
+        about one of the k factors. With `nonnegative`, "auto" is 0; with `init`, it is the
+        offset of that factorization.
     decay : {"linear", "constant"}, default "linear"
         Whether the rate falls to 0 in equal steps, or stays.
     group_size : {8, 1}, default 8
         Cells of one row that take their step together; 1 is Funk's own order, several times
         slower and no more accurate.
+    validation : float or pair (mask, values), optional
+        Cells that are not trained on but predicted after every epoch, which
+        ``history["validation_rmse"]`` tells: a share of the observed cells, drawn by the
+        seed, or cells of one's own in any form that `mask` and `values` take. The factors
+        of the best epoch are returned.
+    patience : int, default 5
+        With `validation`: stop after so many epochs without a new best one.
+    init : Factorization or pair (row_factors, col_factors), optional
+        Factors to begin with, of shapes (m, k) and (n, k), instead of the usual start.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seeds the order of training and the start. None draws fresh entropy.
     n_threads : int, optional
         By default the processors that this process may use (affinity, control group,
-        OMP_NUM_THREADS); more than 256 count as 256.
+        OMP_NUM_THREADS). More than four times the processors count as that many.
     dtype : numpy.float32 or numpy.float64, default numpy.float32
         What the factors are computed in.
     duplicates : {"error", "last", "mean", "sum"}, default "error"
         What to do with a cell that is listed more than once.
     on_interrupt : {"raise", "return"}, default "raise"
-        Whether Ctrl-C raises KeyboardInterrupt, or ends training with what there is.
+        Whether Ctrl-C during training raises KeyboardInterrupt, or ends it with what there is.
     callback : callable, optional
         Called as ``callback(epoch, history)`` after every epoch (counted from 1); training
         stops when it returns True. If an epoch diverges, training begins again at half the
@@ -105,7 +131,8 @@ def factorize(
     MemoryError
         The factors would not fit into this machine.
     DivergedError
-        Training grew without bound even at 1/1024 of the learning rate.
+        Training grew without bound even at 1/1024 of the learning rate, or up to the epoch
+        after which it was stopped.
 
     Notes
     -----
@@ -118,7 +145,8 @@ def factorize(
     **Defaults**: with σ the deviation of the values, c their number and
     l = max(1, (100,000 / c)^⅓), n_epochs is 20 l, rounded up, and the rates begin at
     0.6 l / (n_epochs σ), but not above 0.12 / max(2σ, |mean - offset|). Values may therefore
-    have any scale and shift.
+    have any scale and shift that the dtype bears (products of values far below 1e-30 vanish
+    in float32).
 
     **No observation**: a row or column without any keeps its start, so that its predictions
     are close to what is usual for the columns (or rows) it meets.
@@ -143,7 +171,7 @@ def factorize(
     >>> fit.impute(None, ratings)[3]
     array([1. , 1. , 0.5])
     """
-    problem = _validate.problem(mask, values, shape=shape, duplicates=duplicates)
+    problem = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
     options = _validate.options(
         k,
         learning_rate=learning_rate,
@@ -156,7 +184,14 @@ def factorize(
         n_threads=n_threads,
         dtype=dtype,
         on_interrupt=on_interrupt,
+        biases=biases,
+        nonnegative=nonnegative,
+        patience=patience,
     )
+    start = _validate.start(init, problem.shape, options)
+    if start is not None and start.offset is not None and offset == "auto":
+        options = dataclasses.replace(options, offset=start.offset)
+    problem, held_out = _validate.held_out(validation, problem, options)
     listen = _validate.callback(callback, "(epoch, history)")
     after_epoch = None
     if listen is not None:
@@ -164,11 +199,17 @@ def factorize(
         def after_epoch(training: _train.Training) -> object:
             return listen(len(training.history["epoch"]), training.history)
 
-    training, stopped_by = train(problem, options, after_epoch)
+    training, stopped_by = train(problem, options, after_epoch, start, held_out)
     row_factors, col_factors = training.factors()
+    row_bias = col_bias = None
+    if options.biases:
+        row_factors, row_bias = row_factors[:, :k].copy(), row_factors[:, k].copy()
+        col_factors, col_bias = col_factors[:, :k].copy(), col_factors[:, k + 1].copy()
     return Factorization(
         row_factors,
         col_factors,
+        row_bias=row_bias,
+        col_bias=col_bias,
         offset=training.schedule.offset,
         history=training.history,
         stopped_by=stopped_by,
@@ -180,10 +221,20 @@ def train(
     problem: Problem,
     options: Options,
     after_epoch: Callable[[_train.Training], object] | None = None,
+    start: Start | None = None,
+    held_out: Problem | None = None,
 ) -> tuple[_train.Training, str]:
     """Cut and train, the steps that ratings and tiles share; and what stopped it."""
     _require_memory(problem, options)
-    training = _train.Training(_schedule.cut(problem, options), options)
+    schedule = _schedule.cut(problem, options)
+    if options.nonnegative and not schedule.mean > schedule.offset:
+        reject(
+            "nonnegative",
+            f"the values have a mean of {schedule.mean:.4g}, which is not above the offset of "
+            f"{schedule.offset:.4g}, so no product of nonnegative factors helps",
+            "pass a lower offset",
+        )
+    training = _train.Training(schedule, options, start, held_out)
     return training, training.run(after_epoch)
 
 
@@ -193,7 +244,7 @@ def _require_memory(problem: Problem, options: Options) -> None:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell
         return
-    row = options.dtype.itemsize * (2 * _schedule.padded(options.k) + options.k) + 24
+    row = options.dtype.itemsize * (_schedule.row_width(options) + options.k) + 24
     needed = sum(problem.shape) * row
     if needed > there:
         raise MemoryError(

@@ -15,7 +15,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from funkc._types cimport Plan, Run, real_t
+from funkc._types cimport Plan, Run, col_band_of, real_t, row_band_of
 from funkc._update cimport FUNKC_PREFETCH, Rule, dots, make_rule, take_run
 
 
@@ -35,15 +35,15 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssiz
                   const Rule *rule, int group_size) noexcept nogil:
     """All cells of one block in order; their squared errors before each step, added up."""
     cdef:
-        int64_t wave = block // plan.n_bands
-        int64_t row_band = block % plan.n_bands
-        int64_t col_band = (row_band + wave) % plan.n_bands
+        int64_t row_band = row_band_of(plan, block)
+        int64_t col_band = col_band_of(plan, block)
         int64_t cell = plan.first_cell[block]
         int64_t last = plan.first_run[block + 1]
         int64_t r
         Py_ssize_t length
         const Run *run
         const real_t *values = <const real_t *>plan.values
+        const real_t *weights = <const real_t *>plan.weights
         double[8] squares
         int g
         unsigned long long state = funkc_float_begin()
@@ -60,7 +60,7 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssiz
             x + run.row * width, y + (<int64_t>run.page << 16) * width, plan.cols + cell,
             plan.codes + cell if plan.codes != NULL else NULL,
             values if plan.codes != NULL else values + cell,
-            length, group_size, width, rule, squares)
+            weights + cell if weights != NULL else NULL, length, group_size, width, rule, squares)
         cell += length
     funkc_float_end(state)
     return (((squares[0] + squares[4]) + (squares[2] + squares[6]))
@@ -87,6 +87,7 @@ cdef struct Span:               # one call's work
     const Plan *plan
     int64_t first               # steps
     int64_t last
+    int64_t reached             # last, or the end of an epoch that diverged
     Py_ssize_t width
     double rate
     int64_t n_epochs
@@ -94,6 +95,9 @@ cdef struct Span:               # one call's work
     double row_regularization
     double col_regularization
     int group_size
+    int k
+    bint nonnegative
+    bint biases
     double limit
     double *sums                # (n_blocks)
     double *squares             # (epochs of the span)
@@ -116,8 +120,8 @@ cdef void work(Span *span, real_t *x, real_t *y) noexcept nogil:
             return
         epoch = step // n
         block = step % n
-        row_band = block % bands
-        col_band = (row_band + block // bands) % bands
+        row_band = row_band_of(plan, block)
+        col_band = col_band_of(plan, block)
         wave = step // bands - span.first // bands
         funkc_await(&span.progress.epoch, epoch)
         if funkc_get(&span.progress.epoch) > epoch:
@@ -126,7 +130,8 @@ cdef void work(Span *span, real_t *x, real_t *y) noexcept nogil:
         funkc_await(span.cols_done + col_band, wave)
         if epoch != begun:
             rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
-                             span.row_regularization, span.col_regularization)
+                             span.row_regularization, span.col_regularization, span.k,
+                             span.nonnegative, span.biases)
             begun = epoch
         span.sums[block] = sweep(plan, block, x, y, span.width, &rule, span.group_size)
         funkc_set(span.rows_done + row_band, wave + 1)
@@ -146,7 +151,7 @@ cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
             total = total + span.sums[block]
         span.squares[epoch - span.first // n] = total
         if not total <= span.limit:
-            span.last = (epoch + 1) * n
+            span.reached = (epoch + 1) * n
             funkc_set(&span.progress.epoch, span.n_epochs + 1)
             return
     funkc_set(&span.progress.finished, 0)
@@ -167,21 +172,25 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y, int n_threads) noex
     for i in range(bands):                      # the first wave may have begun in another call
         span.rows_done[i] = i < done
         span.cols_done[(i + wave) % bands] = i < done
+    span.reached = span.last
     memset(&span.progress, 0, sizeof(Progress))
     span.progress.epoch = span.first // span.plan.n_blocks
     for _ in prange(workers, num_threads=workers, schedule="static", chunksize=1):
         work(span, x, y)
-    return span.last
+    return span.reached
 
 
 def advance(
     plan, real_t[:, ::1] x, real_t[:, ::1] y, int64_t first, int64_t last,
     double rate, int64_t n_epochs, bint falling, double row_regularization,
-    double col_regularization, int group_size, int n_threads, double[::1] sums,
-    double[::1] squares, int64_t[::1] bands_done, double limit,
+    double col_regularization, int group_size, int k, bint nonnegative, bint biases,
+    int n_threads, double[::1] sums, double[::1] squares,
+    int64_t[::1] bands_done, double limit,
 ):
     """Train x and y, in the plan's order, through the steps first ... last - 1.
 
+    With `biases` the k factors are followed by [bias, 1] in x and [1, bias] in y; with
+    `nonnegative` the factors, not the biases, are kept from falling below 0.
     The rate of an epoch is `rate`, or falls from it to 0 over n_epochs.  sums (one double per
     block) carries an unfinished epoch from call to call; squares (one for every epoch of the
     span) receives the sum of squared errors of those that end; bands_done (two per band) is
@@ -199,19 +208,62 @@ def advance(
     span.row_regularization = row_regularization
     span.col_regularization = col_regularization
     span.group_size = group_size
+    span.k = k
+    span.nonnegative = nonnegative
+    span.biases = biases
     span.limit = limit
     span.sums = &sums[0]
     span.squares = &squares[0]
     span.rows_done = &bands_done[0]
     span.cols_done = &bands_done[span.plan.n_bands]
+    cdef unsigned long long state
     with nogil:
+        state = funkc_float_begin()
         first = advance_steps(&span, &x[0, 0], &y[0, 0], n_threads)
+        funkc_float_end(state)
     return first
 
 
 def learning_rate(int64_t epoch, double rate, int64_t n_epochs, bint falling):
     """The rate of an epoch (counted from 0), as `advance` takes it."""
     return rate_of(epoch, rate, n_epochs, falling)
+
+
+def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] rows,
+                   const int64_t[::1] cols, const double[::1] targets, double[::1] sums,
+                   int n_threads):
+    """The sum of (targets[c] - x[rows[c]] . y[cols[c]])^2; sums is scratch, one for every
+    4,096 cells or part of them."""
+    cdef:
+        Py_ssize_t part, n = targets.shape[0], width = x.shape[1]
+        double total = 0.0
+    with nogil:
+        for part in prange(sums.shape[0],
+                           num_threads=<int>min(<Py_ssize_t>n_threads, sums.shape[0])):
+            sums[part] = squares_of_part(
+                &x[0, 0], &y[0, 0], width, &rows[0], &cols[0], &targets[0], part * 4096,
+                min(n, (part + 1) * 4096))
+        for part in range(sums.shape[0]):
+            total = total + sums[part]
+    return total
+
+
+cdef double squares_of_part(const real_t *x, const real_t *y, Py_ssize_t width,
+                            const int64_t *rows, const int64_t *cols, const double *targets,
+                            Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef:
+        Py_ssize_t c
+        const real_t *column
+        real_t[8] dot
+        double error, total = 0.0
+        unsigned long long state = funkc_float_begin()
+    for c in range(first, last):
+        column = y + cols[c] * width
+        dots(x + rows[c] * width, &column, 1, width, dot)
+        error = targets[c] - <double>dot[0]
+        total += error * error
+    funkc_float_end(state)
+    return total
 
 
 def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] out,
@@ -221,7 +273,8 @@ def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] o
         Py_ssize_t c, n = out.shape[0], width = x.shape[1]
         Py_ssize_t part, chunk = 4096
     with nogil:
-        for part in prange((n + chunk - 1) // chunk, num_threads=n_threads):
+        for part in prange((n + chunk - 1) // chunk,
+                           num_threads=<int>min(<Py_ssize_t>n_threads, 1 + n // chunk)):
             for c in range(part * chunk, min(n, (part + 1) * chunk)):
                 products_of_row(&x[c, 0], &y[c, 0], 1, width, offset, &out[c])
 
@@ -229,9 +282,12 @@ def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] o
 def product(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[:, ::1] out,
             double offset, int n_threads):
     """out = offset + x @ y.T in the fixed order, so that no BLAS decides on its bits."""
-    cdef Py_ssize_t i
+    cdef:
+        Py_ssize_t i
+        int workers = <int>min(
+            <Py_ssize_t>n_threads, 1 + x.shape[0] * y.shape[0] // 8192)
     with nogil:
-        for i in prange(x.shape[0], num_threads=n_threads, schedule="static"):
+        for i in prange(x.shape[0], num_threads=workers, schedule="static"):
             products_of_row(&x[i, 0], &y[0, 0], y.shape[0], x.shape[1], offset, &out[i, 0])
 
 

@@ -16,6 +16,9 @@ def advance(
     row_regularization: float,
     col_regularization: float,
     group_size: int,
+    k: int,
+    nonnegative: bool,
+    biases: bool,
     n_threads: int,
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
@@ -23,6 +26,15 @@ def advance(
     limit: float,
 ) -> int: ...
 def learning_rate(epoch: int, rate: float, n_epochs: int, falling: bool) -> float: ...
+def squared_errors(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    targets: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    n_threads: int,
+) -> float: ...
 def inner_products(
     x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
 ) -> None: ...

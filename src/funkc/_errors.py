@@ -24,9 +24,8 @@ class DivergedError(ArithmeticError):
     def __str__(self) -> str:
         return (
             f"training diverged in epoch {self.epoch} at a learning rate of "
-            f"{self.learning_rate:.3g}, after the rate had been halved as often as allowed; "
-            "leave learning_rate out to have it chosen from the data, or pass one at least "
-            "ten times smaller"
+            f"{self.learning_rate:.3g}; leave learning_rate and regularization out to have them "
+            "chosen from the data, or pass smaller ones"
         )
 
 
@@ -43,7 +42,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
 
 
 # What the core answers (the Status of _types.pxd).
-OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE = range(6)
+OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE, CELLS_CHANGED = range(7)
 
 
 def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:
@@ -63,6 +62,12 @@ def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:
             "the largest and the smallest (or the offset) lie farther apart than the factors' "
             "dtype can hold",
             "divide the values by a constant, or pass dtype=numpy.float64",
+        )
+    if status == CELLS_CHANGED:
+        reject(
+            "mask",
+            "the arrays of rows and columns changed while they were read",
+            "do not write to them during the call, or pass copies",
         )
     if status == NO_MEMORY:
         raise MemoryError("not enough memory to sort the observed cells into blocks")

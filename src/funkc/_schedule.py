@@ -9,6 +9,7 @@ import numpy as np
 
 from funkc import _shards
 from funkc._errors import MORE, raise_for_status
+from funkc._validate import weight_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,19 @@ LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 def padded(k: int) -> int:
     """The length of a factor row in training."""
     return -(-k // LANES) * LANES
+
+
+def row_width(options: Options) -> int:
+    """The length of a factor row in training, with two places for biases."""
+    return padded(options.k + 2 * options.biases)
+
+
+def with_bias(factors: NDArray[Any], bias: NDArray[Any] | None, *, one_last: bool) -> NDArray[Any]:
+    """Factors with two more columns, [bias, 1] or [1, bias], so that a product adds biases."""
+    out = np.ones((len(factors), factors.shape[1] + 2), factors.dtype)
+    out[:, :-2] = factors
+    out[:, -2 if one_last else -1] = 0 if bias is None else bias
+    return out
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Schedule:
     cell_bytes: int  # held for the cells while training
     coded: bool  # values as 8-bit codes
     mean: float
-    deviation: float  # 1 for constant values
+    deviation: float  # of constant values: 2**-20 of their size, or 1
     offset: float
     n_rows: int
     n_cols: int
@@ -82,8 +96,10 @@ def cut(problem: Problem, options: Options) -> Schedule:
         problem.rows,
         problem.cols,
         problem.values,
+        problem.weights,
+        weight_scale(problem.weights),
         *problem.shape,
-        padded(options.k),
+        row_width(options),
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,

@@ -9,6 +9,8 @@ def begin(
     rows: NDArray[Any],
     cols: NDArray[Any],
     values: NDArray[Any],
+    weights: NDArray[np.float64],
+    weight_scale: float,
     n_rows: int,
     n_cols: int,
     width: int,
@@ -22,9 +24,30 @@ def begin(
 ) -> tuple[int, Any]: ...
 def go_on(begun: Any) -> tuple[int, Any, tuple[int, int] | None]: ...
 def start(
-    plan: Any, x: NDArray[Any], y: NDArray[Any], k: int, seed: int, n_threads: int
+    plan: Any,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    k: int,
+    seed: int,
+    nonnegative: bool,
+    biases: bool,
+    first: int,
+    last: int,
+    n_threads: int,
 ) -> None: ...
-def take_out(plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any]) -> bool: ...
+def put_in(plan: Any, columns: bool, factors: NDArray[Any], x: NDArray[Any]) -> None: ...
+def positions(plan: Any, columns: bool, index: NDArray[Any], out: NDArray[np.int64]) -> bool: ...
+def hold_out(
+    rows: NDArray[Any],
+    cols: NDArray[Any],
+    n_cols: int,
+    seed: int,
+    share: float,
+    out: NDArray[np.uint8],
+) -> None: ...
+def take_out(
+    plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any], first: int, last: int
+) -> bool: ...
 def describe(plan: Any) -> dict[str, Any]: ...
 def unpack(
     plan: Any,

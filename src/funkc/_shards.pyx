@@ -13,7 +13,9 @@ d. The work is cut into calls of bounded length, stage by stage, so that the cal
    between them; within a call the workers share the cells (or blocks) at hand.
 e. Memory: while cells are sorted, a key of 4 bytes and the target each (8 bytes for a key in
    blocks of more than 2**32 places).  Columns are packed into the memory of the keys.
-f. No C function here raises or takes the GIL; the answer is a Status.  What they allocate
+f. The caller's arrays are read several times, and may be written to by another thread
+   meanwhile.  Every place is checked against what an earlier reading made room for.
+g. No C function here raises or takes the GIL; the answer is a Status.  What they allocate
    they allocate before a parallel part begins.
 """
 from cython.parallel cimport prange
@@ -23,10 +25,12 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._types cimport (
-    DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, VALUES_TOO_WIDE,
-    Plan, Run, index_t, position, real_t, value_t,
+    CELLS_CHANGED, DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, VALUES_TOO_WIDE,
+    Plan, Run, col_band_of, index_t, position, real_t, row_band_of, value_t,
 )
-from funkc._stream cimport COL_ORDER, COL_START, ROW_ORDER, ROW_START, below, noise, stream_seed
+from funkc._stream cimport (
+    COL_ORDER, COL_START, HELD_OUT, ROW_ORDER, ROW_START, below, noise, stream, stream_seed,
+)
 
 
 cdef extern from "float_state.h" nogil:
@@ -193,6 +197,8 @@ cdef struct Cut:
     const void *values
     bint wide_index             # 64 bits
     bint wide_values
+    const double *weights       # or NULL
+    double weight_scale         # makes them 1 on average
     double largest              # size of a value that the precision bears
     double offset               # as asked for; not a number: to be chosen
     uint64_t seed
@@ -204,11 +210,13 @@ cdef struct Cut:
     int64_t *col_counts
     int64_t *order
     int64_t *offsets            # (workers, n_blocks) cells, then where they go
+    int64_t *ends               # (workers, n_blocks) where that ends
     int64_t *digits             # (workers, 2 ** DIGIT_BITS)
     int64_t *duplicates         # (n_blocks) a cell that repeats the one before it, or -1
     void *keys                  # (n_cells) by block: row << col_bits | column
     void *spare_keys            # (workers, largest block)
     void *spare_targets
+    int64_t *cells              # with weights: the caller's cell instead of its target
     int64_t largest_block
     int row_bits
     int col_bits
@@ -252,12 +260,14 @@ cdef int cut_begin(Cut *cut, Py_ssize_t width, int64_t n_tiles) noexcept nogil:
     cut.col_counts = <int64_t *>calloc(plan.n_cols, sizeof(int64_t))
     cut.order = <int64_t *>malloc(max(plan.n_rows, plan.n_cols) * sizeof(int64_t))
     cut.offsets = <int64_t *>calloc(cut.workers * plan.n_blocks, sizeof(int64_t))
+    cut.ends = <int64_t *>malloc(cut.workers * plan.n_blocks * sizeof(int64_t))
     cut.digits = <int64_t *>malloc(cut.workers * (1 << DIGIT_BITS) * sizeof(int64_t))
     cut.duplicates = <int64_t *>malloc(plan.n_blocks * sizeof(int64_t))
     if (plan.row_cuts == NULL or plan.col_cuts == NULL or plan.row_places == NULL
             or plan.col_places == NULL or plan.first_run == NULL or plan.first_cell == NULL
             or cut.surveys == NULL or cut.row_counts == NULL or cut.col_counts == NULL
-            or cut.order == NULL or cut.offsets == NULL or cut.digits == NULL
+            or cut.order == NULL or cut.offsets == NULL or cut.ends == NULL
+            or cut.digits == NULL
             or cut.duplicates == NULL):
         return NO_MEMORY
     for w in range(cut.workers):
@@ -297,7 +307,7 @@ cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
         for w in prange(cut.workers, num_threads=cut.workers):
             failed += do_share(cut, w, first, last)
         if failed:
-            return OUTSIDE_ITS_TILE
+            return CELLS_CHANGED if cut.row_given == NULL else OUTSIDE_ITS_TILE
         cut.at = last
     return MORE
 
@@ -311,9 +321,11 @@ cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept no
         unsigned long long state = funkc_float_begin()
     if cut.stage == COUNT:                    # a side each: two workers at most
         if worker == 0:
-            count_cells(cut.rows, cut.wide_index, first, last, cut.row_counts)
+            status |= count_cells(cut.rows, cut.wide_index, first, last, plan.n_rows,
+                                  cut.row_counts)
         if worker == 1 or cut.workers == 1:
-            count_cells(cut.cols, cut.wide_index, first, last, cut.col_counts)
+            status |= count_cells(cut.cols, cut.wide_index, first, last, plan.n_cols,
+                                  cut.col_counts)
     elif cut.stage == LAY_OUT:
         if worker == 0 and first == 0:
             lay_out(cut.row_counts, cut.order, plan.n_rows, plan.n_cells,
@@ -351,13 +363,13 @@ cdef int do_chunk(Cut *cut, int worker, int64_t first, int64_t last) noexcept no
         int64_t *offsets = cut.offsets + worker * cut.plan.n_blocks
     if cut.stage == RANGE:
         find_range(cut, first, last, survey)
-    elif cut.stage == STEPS:
+        return OK
+    if cut.stage == STEPS:
         add_steps(cut, first, last, survey)
-    elif cut.stage == BLOCKS:
+        return OK
+    if cut.stage == BLOCKS:
         return count_blocks(cut, first, last, offsets)
-    else:
-        scatter(cut, first, last, offsets)
-    return OK
+    return scatter(cut, first, last, offsets, cut.ends + worker * cut.plan.n_blocks)
 
 
 cdef int finish_stage(Cut *cut) noexcept nogil:
@@ -449,7 +461,10 @@ cdef int sum_up_steps(Cut *cut) noexcept nogil:
         s.squares_high += cut.surveys[w].squares_high
         s.squares_low += cut.surveys[w].squares_low
     plan.mean = plan.low
-    plan.deviation = 1.0
+    # Constant values get a scale far below their size, and so are met almost exactly.
+    plan.deviation = fabs(plan.low) * 9.5367431640625e-07
+    if plan.deviation == 0.0:
+        plan.deviation = 1.0
     if cut.scale > 0.0:
         mean = <double>s.total / n
         square = (<double>s.squares_high * 268435456.0 + <double>s.squares_low) / n - mean * mean
@@ -464,11 +479,28 @@ cdef int sum_up_steps(Cut *cut) noexcept nogil:
     return OK
 
 
-cdef void count_cells(const void *index, bint wide, int64_t first, int64_t last,
-                      int64_t *counts) noexcept nogil:
-    cdef int64_t c
+cdef int count_cells(const void *index, bint wide, int64_t first, int64_t last, int64_t size,
+                     int64_t *counts) noexcept nogil:
+    cdef int64_t c, i
     for c in range(first, last):
-        counts[index_at(index, wide, c)] += 1
+        i = index_at(index, wide, c)
+        if i < 0 or i >= size:
+            return CELLS_CHANGED
+        counts[i] += 1
+    return OK
+
+
+cdef inline bint find_places(const Cut *cut, int64_t c, uint64_t *row,
+                             uint64_t *col) noexcept nogil:
+    """Where the row and the column of a cell stand; False if they are outside the matrix."""
+    cdef:
+        int64_t i = index_at(cut.rows, cut.wide_index, c)
+        int64_t j = index_at(cut.cols, cut.wide_index, c)
+    if i < 0 or j < 0 or i >= cut.plan.n_rows or j >= cut.plan.n_cols:
+        return False
+    row[0] = cut.plan.row_places[i]
+    col[0] = cut.plan.col_places[j]
+    return True
 
 
 cdef inline int64_t block_of(const Plan *plan, uint64_t row, uint64_t col) noexcept nogil:
@@ -482,10 +514,12 @@ cdef int count_blocks(const Cut *cut, int64_t first, int64_t last,
                       int64_t *counts) noexcept nogil:
     cdef:
         int64_t c, block
+        uint64_t row, col
         const Plan *plan = cut.plan
     for c in range(first, last):
-        block = block_of(plan, plan.row_places[index_at(cut.rows, cut.wide_index, c)],
-                         plan.col_places[index_at(cut.cols, cut.wide_index, c)])
+        if not find_places(cut, c, &row, &col):
+            return CELLS_CHANGED
+        block = block_of(plan, row, col)
         if block >= plan.n_blocks:
             return OUTSIDE_ITS_TILE
         counts[block] += 1
@@ -517,6 +551,7 @@ cdef int make_room(Cut *cut) noexcept nogil:
             count = cut.offsets[w * plan.n_blocks + b]
             cut.offsets[w * plan.n_blocks + b] = at
             at += count
+            cut.ends[w * plan.n_blocks + b] = at
         cut.largest_block = max(cut.largest_block, at - plan.first_cell[b])
     plan.first_cell[plan.n_blocks] = at
 
@@ -525,7 +560,14 @@ cdef int make_room(Cut *cut) noexcept nogil:
     cut.key_size = 4 if cut.row_bits + cut.col_bits <= 32 else 8
     cut.keys = malloc(n * cut.key_size)
     cut.spare_keys = malloc(cut.workers * cut.largest_block * cut.key_size)
-    if cut.surveys.codes.n <= 256:
+    if cut.weights != NULL:
+        cut.target_size = sizeof(int64_t)
+        cut.cells = <int64_t *>malloc(n * sizeof(int64_t))
+        plan.values = malloc(n * plan.real_size)
+        plan.weights = malloc(n * plan.real_size)
+        if cut.cells == NULL or plan.weights == NULL:
+            return NO_MEMORY
+    elif cut.surveys.codes.n <= 256:
         cut.target_size = 1
         plan.codes = <uint8_t *>malloc(n)
         plan.values = calloc(256, plan.real_size)
@@ -547,16 +589,19 @@ cdef int make_room(Cut *cut) noexcept nogil:
     return OK
 
 
-cdef void scatter(const Cut *cut, int64_t first, int64_t last, int64_t *offsets) noexcept nogil:
+cdef int scatter(const Cut *cut, int64_t first, int64_t last, int64_t *offsets,
+                 const int64_t *ends) noexcept nogil:
     cdef:
         int64_t c, to, block
         uint64_t row, col, key
         const Plan *plan = cut.plan
         const Codes *codes = &cut.surveys.codes
     for c in range(first, last):
-        row = plan.row_places[index_at(cut.rows, cut.wide_index, c)]
-        col = plan.col_places[index_at(cut.cols, cut.wide_index, c)]
+        if not find_places(cut, c, &row, &col):
+            return CELLS_CHANGED
         block = block_of(plan, row, col)
+        if block >= plan.n_blocks or offsets[block] == ends[block]:
+            return CELLS_CHANGED
         to = offsets[block]
         offsets[block] = to + 1
         key = (<uint64_t><uint32_t>row << cut.col_bits) | <uint32_t>col
@@ -564,15 +609,19 @@ cdef void scatter(const Cut *cut, int64_t first, int64_t last, int64_t *offsets)
             (<uint32_t *>cut.keys)[to] = <uint32_t>key
         else:
             (<uint64_t *>cut.keys)[to] = key
-        if cut.target_size == 1:
+        if cut.cells != NULL:
+            cut.cells[to] = c
+        elif cut.target_size == 1:
             plan.codes[to] = <uint8_t>(codes.slots[slot_of(codes, value_at(cut, c))] - 1)
         elif cut.target_size == 4:
             (<float *>plan.values)[to] = <float>(value_at(cut, c) - plan.offset)
         else:
             (<double *>plan.values)[to] = value_at(cut, c) - plan.offset
+    return OK
 
 
 ctypedef fused target_t:
+    int64_t
     uint8_t
     float
     double
@@ -629,7 +678,10 @@ cdef void order_block(Cut *cut, int64_t block, int worker, key_t *keys) noexcept
         int64_t *digits = cut.digits + worker * (1 << DIGIT_BITS)
         key_t *other_keys = <key_t *>cut.spare_keys + spare
     keys += first
-    if cut.target_size == 1:
+    if cut.cells != NULL:
+        sort_block(keys, other_keys, cut.cells + first, <int64_t *>cut.spare_targets + spare,
+                   n, n_bits, digits)
+    elif cut.target_size == 1:
         sort_block(keys, other_keys, plan.codes + first, <uint8_t *>cut.spare_targets + spare,
                    n, n_bits, digits)
     elif cut.target_size == 4:
@@ -669,6 +721,7 @@ cdef void pack(Cut *cut, int64_t block) noexcept nogil:
         int64_t c, first = plan.first_cell[block], last = plan.first_cell[block + 1]
         int64_t length = 0
         uint64_t key, before = 0
+        double value, weight
         uint64_t col_mask = (<uint64_t>1 << cut.col_bits) - 1
         Run *run = plan.runs + plan.first_run[block] - 1
         uint16_t *cols = <uint16_t *>(<char *>cut.keys + first * cut.key_size) - first
@@ -683,6 +736,15 @@ cdef void pack(Cut *cut, int64_t block) noexcept nogil:
         length += 1
         before = key
         cols[c] = <uint16_t>(key & col_mask)
+        if cut.cells != NULL:
+            value = value_at(cut, cut.cells[c]) - plan.offset
+            weight = cut.weights[cut.cells[c]] * cut.weight_scale
+            if plan.real_size == 4:
+                (<float *>plan.values)[c] = <float>value
+                (<float *>plan.weights)[c] = <float>weight
+            else:
+                (<double *>plan.values)[c] = value
+                (<double *>plan.weights)[c] = weight
 
 
 cdef void close_up(Cut *cut) noexcept nogil:
@@ -711,8 +773,8 @@ cdef void original(const Cut *cut, int64_t *row, int64_t *col) noexcept nogil:
     while cut.duplicates[b] < 0:
         b += 1
     key = key_at(cut, cut.duplicates[b])
-    row_place = (<uint64_t>(b % plan.n_bands) << 32) | (key >> cut.col_bits)
-    col_place = (<uint64_t>((b % plan.n_bands + b // plan.n_bands) % plan.n_bands) << 32) | (
+    row_place = (<uint64_t>row_band_of(plan, b) << 32) | (key >> cut.col_bits)
+    col_place = (<uint64_t>col_band_of(plan, b) << 32) | (
         key & ((<uint64_t>1 << cut.col_bits) - 1))
     row[0] = 0
     while plan.row_places[row[0]] != row_place:
@@ -734,6 +796,7 @@ cdef void plan_free(Plan *plan) noexcept nogil:
         free(plan.cols)
         free(plan.codes)
         free(plan.values)
+        free(plan.weights)
         free(plan)
 
 
@@ -745,11 +808,13 @@ cdef void cut_free(Cut *cut) noexcept nogil:
         free(cut.col_counts)
         free(cut.order)
         free(cut.offsets)
+        free(cut.ends)
         free(cut.digits)
         free(cut.duplicates)
         free(cut.keys)
         free(cut.spare_keys)
         free(cut.spare_targets)
+        free(cut.cells)
         free(cut)
 
 
@@ -757,7 +822,7 @@ cdef void cut_free(Cut *cut) noexcept nogil:
 
 cdef void fill_start(const int64_t *cuts, const uint64_t *places, int64_t first, int64_t last,
                      Py_ssize_t k, Py_ssize_t width, double level, double spread,
-                     uint64_t seed, real_t *x) noexcept nogil:
+                     uint64_t seed, bint nonnegative, Py_ssize_t one, real_t *x) noexcept nogil:
     cdef int64_t i
     cdef Py_ssize_t f
     cdef real_t *row
@@ -768,13 +833,18 @@ cdef void fill_start(const int64_t *cuts, const uint64_t *places, int64_t first,
             row[f] = 0
         for f in range(k):
             row[f] = <real_t>(spread * noise(seed, <uint64_t>i * <uint64_t>k + <uint64_t>f))
+            if nonnegative and row[f] < 0:
+                row[f] = -row[f]
         row[0] = <real_t>(level + <double>row[0])
+        if one >= 0:
+            row[one] = 1
     funkc_float_end(state)
 
 
 cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py_ssize_t width,
-                        uint64_t seed, int workers) noexcept nogil:
-    """The tiny start: a first factor whose product is the mean above the offset, and noise.
+                        uint64_t seed, bint nonnegative, bint biases, int64_t first,
+                        int64_t last, int workers) noexcept nogil:
+    """Rows and columns first ... last - 1 of the tiny start: a first factor whose product is the mean above the offset, and noise.
 
     Row i's numbers depend on the seed, i and k alone, not on where the cut puts the row.
     """
@@ -782,16 +852,17 @@ cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py
         double above = plan.mean - plan.offset
         double level = sqrt(fabs(above))
         double spread = 0.05 / sqrt(<double>k) * sqrt(plan.deviation)
+        int64_t n = last - first
         int w
     for w in prange(workers, num_threads=workers):
         fill_start[real_t](
-            plan.row_cuts, plan.row_places, plan.n_rows * w // workers,
-            plan.n_rows * (w + 1) // workers, k, width, level, spread,
-            stream_seed(seed, ROW_START), x)
+            plan.row_cuts, plan.row_places, min(plan.n_rows, first + n * w // workers),
+            min(plan.n_rows, first + n * (w + 1) // workers), k, width, level, spread,
+            stream_seed(seed, ROW_START), nonnegative, k + 1 if biases else -1, x)
         fill_start[real_t](
-            plan.col_cuts, plan.col_places, plan.n_cols * w // workers,
-            plan.n_cols * (w + 1) // workers, k, width, -level if above < 0.0 else level, spread,
-            stream_seed(seed, COL_START), y)
+            plan.col_cuts, plan.col_places, min(plan.n_cols, first + n * w // workers),
+            min(plan.n_cols, first + n * (w + 1) // workers), k, width, -level if above < 0.0 else level, spread,
+            stream_seed(seed, COL_START), nonnegative, k if biases else -1, y)
 
 
 cdef bint put_back(const int64_t *cuts, const uint64_t *places, int64_t first, int64_t last,
@@ -827,13 +898,13 @@ cdef Plan *plan_of(object capsule) except NULL:
 
 
 def begin(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] values,
-          int64_t n_rows, int64_t n_cols, Py_ssize_t width, bint double_precision,
+          const double[::1] weights, double weight_scale, int64_t n_rows, int64_t n_cols, Py_ssize_t width, bint double_precision,
           double largest, uint64_t seed, double offset, const int64_t[::1] row_cuts,
           const int64_t[::1] col_cuts, int n_threads):
     """Begin a cut.  Returns (status, capsule for `go_on`).
 
     The cells have been checked: positions within n_rows and n_cols, values finite.  The
-    arrays must live until the plan is made.  `largest` is the greatest size of a value that
+    arrays must live until the plan is made.  weights may be empty.  `largest` is the greatest size of a value that
     is taken.  An offset that is not a number is chosen.  With row_cuts and col_cuts (one
     number more than tiles) the cells are block-diagonal: one wave, a block a tile, the order
     as given.
@@ -855,6 +926,9 @@ def begin(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] v
     cut.rows = &rows[0]
     cut.cols = &cols[0]
     cut.values = &values[0]
+    if weights.shape[0]:
+        cut.weights = &weights[0]
+        cut.weight_scale = weight_scale
     cut.wide_index = sizeof(index_t) == 8
     cut.wide_values = sizeof(value_t) == 8
     cut.largest = largest
@@ -876,8 +950,11 @@ def go_on(begun):
         int status
         int64_t row, col
         Plan *plan
+        unsigned long long state
     with nogil:
+        state = funkc_float_begin()
         status = cut_advance(cut, CELLS_A_CALL)
+        funkc_float_end(state)
         if status == DUPLICATE_CELL:
             original(cut, &row, &col)
     if status == DUPLICATE_CELL:
@@ -889,24 +966,81 @@ def go_on(begun):
     return status, PyCapsule_New(plan, "funkc.plan", &destroy_plan), None
 
 
-def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed, int n_threads):
-    """Fill x and y, in training order, with the start factors."""
-    cdef const Plan *p = plan_of(plan)
+def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed,
+          bint nonnegative, bint biases, int64_t first, int64_t last, int n_threads):
+    """Fill x and y, in training order, with the start factors of the caller's rows and
+    columns first ... last - 1."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        int workers = <int>min(<int64_t>n_threads, 1 + (last - first) * x.shape[1] // 16384)
+        unsigned long long state
     with nogil:
-        start_factors(p, &x[0, 0], &y[0, 0], k, x.shape[1], seed, n_threads)
+        state = funkc_float_begin()
+        start_factors(p, &x[0, 0], &y[0, 0], k, x.shape[1], seed, nonnegative, biases, first,
+                      last, workers)
+        funkc_float_end(state)
 
 
-def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out):
-    """Copy factors from the training order into the caller's; whether all are finite."""
+def put_in(plan, bint columns, const real_t[:, ::1] factors, real_t[:, ::1] x):
+    """Copy factors from the caller's order into that of training, padded with zeros."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        const int64_t *cuts = p.col_cuts if columns else p.row_cuts
+        const uint64_t *places = p.col_places if columns else p.row_places
+        Py_ssize_t i, f, at
+    with nogil:
+        for i in range(factors.shape[0]):
+            at = position(cuts, places[i])
+            for f in range(x.shape[1]):
+                x[at, f] = factors[i, f] if f < factors.shape[1] else 0
+
+
+def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
+    """Where rows (or columns) of the caller stand in the order of training; whether all of
+    them lie in the matrix."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        int64_t size = p.n_cols if columns else p.n_rows
+        int64_t i
+        bint inside = True
+        const int64_t *cuts = p.col_cuts if columns else p.row_cuts
+        const uint64_t *places = p.col_places if columns else p.row_places
+        Py_ssize_t c
+    with nogil:
+        for c in range(index.shape[0]):
+            i = index[c]
+            inside = inside and 0 <= i < size
+            out[c] = position(cuts, places[i]) if inside else 0
+    return inside
+
+
+def hold_out(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
+             double share, uint8_t[::1] out):
+    """Mark about a share of the cells; whether a cell is marked depends on its place and the
+    seed alone, not on the order of listing."""
+    cdef:
+        Py_ssize_t c
+        uint64_t own = stream_seed(seed, HELD_OUT)
+        uint64_t bound = <uint64_t>(share * 9007199254740992.0)     # of 53 bits
+    with nogil:
+        for c in range(rows.shape[0]):
+            out[c] = (stream(own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c]) >> 11
+                      ) < bound
+
+
+def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out, int64_t first,
+             int64_t last):
+    """Copy factors of the caller's rows (or columns) first ... last - 1 from the training
+    order into the caller's; whether all are finite."""
     cdef:
         const Plan *p = plan_of(plan)
         bint finite
     with nogil:
         if columns:
-            finite = put_back(p.col_cuts, p.col_places, 0, p.n_cols, out.shape[1], x.shape[1],
+            finite = put_back(p.col_cuts, p.col_places, first, last, out.shape[1], x.shape[1],
                               &x[0, 0], &out[0, 0])
         else:
-            finite = put_back(p.row_cuts, p.row_places, 0, p.n_rows, out.shape[1], x.shape[1],
+            finite = put_back(p.row_cuts, p.row_places, first, last, out.shape[1], x.shape[1],
                               &x[0, 0], &out[0, 0])
     return finite
 
@@ -920,6 +1054,7 @@ def describe(plan):
         "n_bands": p.n_bands, "n_waves": p.n_waves, "n_blocks": p.n_blocks,
         "n_runs": p.n_runs, "coded": p.codes != NULL,
         "cell_bytes": (p.n_runs * sizeof(Run) + p.n_cells * sizeof(uint16_t)
+                       + (p.n_cells * p.real_size if p.weights != NULL else 0)
                        + (p.n_cells if p.codes != NULL else 0) + n_values * p.real_size),
         "mean": p.mean, "deviation": p.deviation, "offset": p.offset,
         "low": p.low, "high": p.high,
@@ -945,8 +1080,8 @@ def unpack(plan, int64_t[::1] block, int64_t[::1] row, int64_t[::1] col, double[
             for _ in range(<int64_t>run.length_less_1 + 1):
                 i = p.codes[cell] if p.codes != NULL else cell
                 block[cell] = b
-                row[cell] = p.row_cuts[b % p.n_bands] + run.row
-                col[cell] = (p.col_cuts[(b % p.n_bands + b // p.n_bands) % p.n_bands]
+                row[cell] = p.row_cuts[row_band_of(p, b)] + run.row
+                col[cell] = (p.col_cuts[col_band_of(p, b)]
                              + (<int64_t>run.page << 16) + p.cols[cell])
                 target[cell] = ((<float *>p.values)[i] if p.real_size == 4
                                 else (<double *>p.values)[i])

@@ -10,6 +10,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     COL_ORDER = 2
     ROW_START = 3
     COL_START = 4
+    HELD_OUT = 5
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

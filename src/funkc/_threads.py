@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from pathlib import Path
@@ -9,20 +10,35 @@ from pathlib import Path
 from funkc import _machine
 
 
-def _cgroup_quota() -> float:
-    """Processors that the control group grants (Linux, version 2 and 1), or infinity."""
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path | None = None) -> float:
+    """Processors that the control groups grant (Linux, version 2 and 1), or infinity."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
-    except (OSError, ValueError):
-        try:
-            folder = Path("/sys/fs/cgroup/cpu")
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
-        except OSError:
-            return math.inf
+        lines = (own or Path("/proc/self/cgroup")).read_text().splitlines()
+    except OSError:
+        return math.inf
+    quotas = [math.inf]
+    for line in lines:  # 0::/group in version 2, and 4:cpu,cpuacct:/group in version 1
+        number, controllers, group = line.split(":", 2)
+        if number == "0" or "cpu" in controllers.split(","):
+            folder = root if number == "0" else root / controllers
+            for name in (
+                ".",
+                *itertools.accumulate(Path(group).parts[1:], lambda a, b: f"{a}/{b}"),
+            ):
+                quotas.append(_quota_of(folder / name))
+    return min(quotas)
+
+
+def _quota_of(group: Path) -> float:
+    """The quota of one group alone."""
     try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()[:2]
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text()
+            period = (group / "cpu.cfs_period_us").read_text()
         return int(quota) / int(period) if int(quota) > 0 else math.inf
-    except (ValueError, ZeroDivisionError):  # "max": no quota
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max": no quota
         return math.inf
 
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc import _shards
-from funkc._errors import DivergedError
+from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status
 from funkc._isa import engine
-from funkc._schedule import padded
+from funkc._schedule import row_width, with_bias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from funkc._schedule import Schedule
-    from funkc._validate import History, Options
+    from funkc._validate import History, Options, Problem, Start
 
 # Design
 # a. The core works through spans of steps (a step is one block of one epoch) without the
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("funkc")
 
 CALL_SECONDS = 0.05
+ROW_NUMBERS_AT_ONCE = 1 << 21
 EPOCHS_AT_ONCE = 1024
 MOST_HALVINGS = 10
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
@@ -88,14 +89,58 @@ def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return raw[start : start + size].view(dtype).reshape(rows, width)
 
 
+class Validation:
+    """The error on cells that are not trained on, and the best factors so far."""
+
+    def __init__(self, schedule: Schedule, cells: Problem, n_threads: int) -> None:
+        n = cells.rows.size
+        self._rows, self._cols = np.empty(n, np.int64), np.empty(n, np.int64)
+        inside = _shards.positions(schedule.plan, False, cells.rows, self._rows)
+        if not (_shards.positions(schedule.plan, True, cells.cols, self._cols) and inside):
+            raise_for_status(CELLS_CHANGED)
+        # In the order of training, so that the order of listing leaves no trace.
+        order = np.lexsort((self._cols, self._rows))
+        self._rows, self._cols = self._rows[order], self._cols[order]
+        self._targets = cells.values[order].astype(np.float64) - schedule.offset
+        self._sums = np.empty(-(-n // 4096))
+        self._n_threads = n_threads
+        self.forget()
+
+    def forget(self) -> None:
+        """As before the first epoch."""
+        self._best: tuple[float, int, NDArray[Any], NDArray[Any]] | None = None
+
+    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[float, int]:
+        """The error now, and how many epochs ago the best one was."""
+        squares = engine.squared_errors(
+            x, y, self._rows, self._cols, self._targets, self._sums, self._n_threads
+        )
+        rmse = math.sqrt(squares / self._targets.size)
+        if self._best is None or rmse < self._best[0]:
+            self._best = rmse, epoch, x.copy(), y.copy()
+        return rmse, epoch - self._best[1]
+
+    def put_best_back(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+        """The factors of the epoch with the smallest error."""
+        if self._best is not None:
+            x[:], y[:] = self._best[2:]
+
+
 class Training:
     """Factors on their way: made, trained span by span, and taken out."""
 
-    def __init__(self, schedule: Schedule, options: Options) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        options: Options,
+        start: Start | None = None,
+        held_out: Problem | None = None,
+    ) -> None:
         self.schedule = schedule
         self.options = options
         self.settings = settle(schedule, options)
-        width = padded(options.k)
+        self.start = start
+        width = row_width(options)
         self.x = aligned(schedule.n_rows, width, options.dtype)
         self.y = aligned(schedule.n_cols, width, options.dtype)
         self.history: History = {
@@ -108,47 +153,100 @@ class Training:
         self._squares = np.zeros(EPOCHS_AT_ONCE)
         self._bands_done = np.zeros(2 * schedule.n_bands, np.int64)
         self._halvings = 0
-        self._start()
+        self._validation = None
+        if held_out is not None:
+            self._validation = Validation(schedule, held_out, options.n_threads)
+            self.history["validation_rmse"] = []
+        self._limit = DIVERGED_RATIO**2 * schedule.zero_model_squares
+        self._begin()
+        if start is not None:
+            self._limit = max(self._limit, DIVERGED_RATIO**2 * self._squares_now())
 
-    def _start(self) -> None:
+    def _begin(self) -> None:
         """Put the start factors in place, and empty the history."""
         o = self.options
-        _shards.start(self.schedule.plan, self.x, self.y, o.k, o.seed, o.n_threads)
+        plan = self.schedule.plan
+        if self.start is None:
+            for first, last in self._parts(max(self.schedule.n_rows, self.schedule.n_cols)):
+                _shards.start(
+                    plan, self.x, self.y, o.k, o.seed, o.nonnegative, o.biases, first, last,
+                    o.n_threads,
+                )  # fmt: skip
+        else:
+            rows, cols = self.start.row_factors, self.start.col_factors
+            if o.biases:
+                rows = with_bias(rows, self.start.row_bias, one_last=True)
+                cols = with_bias(cols, self.start.col_bias, one_last=False)
+            _shards.put_in(plan, False, rows, self.x)
+            _shards.put_in(plan, True, cols, self.y)
+        if self._validation is not None:
+            self._validation.forget()
         for column in self.history.values():
             column.clear()
 
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The factors as they stand, in the caller's order."""
-        row_factors = np.empty((self.schedule.n_rows, self.options.k), self.options.dtype)
-        col_factors = np.empty((self.schedule.n_cols, self.options.k), self.options.dtype)
-        finite = _shards.take_out(self.schedule.plan, False, self.x, row_factors)
-        if not (_shards.take_out(self.schedule.plan, True, self.y, col_factors) and finite):
-            raise DivergedError(len(self.history["epoch"]), self.history["learning_rate"][-1])
+        """Row and column factors as they stand, in the caller's order; with biases, each with
+        two more columns.
+        """
+        extra = 2 * self.options.biases
+        row_factors = np.empty((self.schedule.n_rows, self.options.k + extra), self.options.dtype)
+        col_factors = np.empty((self.schedule.n_cols, self.options.k + extra), self.options.dtype)
+        for columns, x, out in ((False, self.x, row_factors), (True, self.y, col_factors)):
+            for first, last in self._parts(len(out)):
+                if not _shards.take_out(self.schedule.plan, columns, x, out, first, last):
+                    raise DivergedError(len(self.history["epoch"]), self._rates()[0])
         return row_factors, col_factors
+
+    def _parts(self, n: int) -> Iterator[tuple[int, int]]:
+        """Rows 0 ... n - 1 in parts that take well under CALL_SECONDS."""
+        size = max(1, ROW_NUMBERS_AT_ONCE // row_width(self.options))
+        return ((first, min(n, first + size)) for first in range(0, n, size))
 
     def run(self, after_epoch: Callable[[Training], object] | None = None) -> str:
         """Train to the end; what stopped it.  `after_epoch` returns True to stop it."""
         try:
-            return self._run(after_epoch)
+            stopped_by = self._run(after_epoch)
+            while not self._sound():
+                if stopped_by != "epochs":
+                    raise DivergedError(len(self.history["epoch"]), self._rates()[0])
+                self._back_off(self.settings.n_epochs)
+                stopped_by = self._run(after_epoch)
         except KeyboardInterrupt:
             if self.options.on_interrupt == "raise":
                 raise
-            return "interrupt"
+            stopped_by = "interrupt"
+            whole = min(len(column) for column in self.history.values())
+            for column in self.history.values():
+                del column[whole:]
+        if self._validation is not None:
+            self._validation.put_best_back(self.x, self.y)
+        return stopped_by
+
+    def _sound(self) -> bool:
+        """Whether the last steps did not diverge, whose errors no epoch has seen.
+
+        With the rates of the defaults they can't, and the look at all cells is saved.
+        """
+        if self.options.learning_rate is None and self.options.regularization is None:
+            return True
+        return self._squares_now() <= self._limit
 
     def _run(self, after_epoch: Callable[[Training], object] | None) -> str:
         blocks = self.schedule.n_blocks
         last = self.settings.n_epochs * blocks
-        limit = DIVERGED_RATIO**2 * self.schedule.zero_model_squares
-        at_once = EPOCHS_AT_ONCE if after_epoch is None else 1
+        limit = self._limit
+        watched = after_epoch is not None or self._validation is not None
+        at_once = 1 if watched else EPOCHS_AT_ONCE
         step, span = 0, self._first_span()
         started = time.perf_counter()
         before = 0.0
         while step < last:
             epoch = step // blocks
             stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
+            called = time.perf_counter() - started
             reached = self._advance(step, stop, limit)
             now = time.perf_counter() - started
-            spent = max(now - before, 1e-9)
+            spent = max(now - called, 1e-9)
             span = min(last, 4 * span, max(1, int(span * CALL_SECONDS / spent)))
             done = reached // blocks - epoch  # epochs that ended in this call
             bad = done and not self._squares[done - 1] <= limit
@@ -157,20 +255,47 @@ class Training:
             if bad:
                 self._back_off(epoch + done)
                 step = 0
-            elif after_epoch is not None and done and _is_true(after_epoch(self)):
-                return "callback"
+            elif done and watched:
+                patient = self._validate(epoch + 1)
+                if after_epoch is not None and _is_true(after_epoch(self)):
+                    return "callback"
+                if not patient:
+                    return "patience"
         return "epochs"
 
-    def _advance(self, first: int, last: int, limit: float) -> int:
+    def _validate(self, epoch: int) -> bool:
+        """Note the validation error of an epoch; whether to go on."""
+        if self._validation is None:
+            return True
+        rmse, since_best = self._validation.look(epoch, self.x, self.y)
+        self.history["validation_rmse"].append(rmse)
+        return since_best < self.options.patience
+
+    def _squares_now(self) -> float:
+        """The squared errors of the factors as they are: an epoch without a step."""
+        self._advance(0, self.schedule.n_blocks, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
+        return float(self._squares[0])
+
+    def _advance(
+        self,
+        first: int,
+        last: int,
+        limit: float,
+        rates: tuple[float, int, bool] | None = None,
+        keep: tuple[float, float] | None = None,
+    ) -> int:
         reached: int = engine.advance(
             self.schedule.plan,
             self.x,
             self.y,
             first,
             last,
-            *self._rates(),
-            *self.settings.regularization,
+            *(rates or self._rates()),
+            *(keep or self.settings.regularization),
             self.options.group_size,
+            self.options.k,
+            self.options.nonnegative,
+            self.options.biases,
             self.options.n_threads,
             self._sums,
             self._squares,
@@ -186,7 +311,7 @@ class Training:
 
     def _first_span(self) -> int:
         """Steps that take well under CALL_SECONDS on any machine."""
-        work = self.schedule.n_cells * padded(self.options.k) / self.schedule.n_blocks
+        work = self.schedule.n_cells * row_width(self.options) / self.schedule.n_blocks
         return max(1, int(1e7 / work))
 
     def _whole_waves(self, step: int, span: int) -> int:
@@ -204,7 +329,7 @@ class Training:
             raise DivergedError(epoch, rate)
         self._halvings += 1
         log.info("epoch %d diverged at a learning rate of %.3g; it is halved", epoch, rate)
-        self._start()
+        self._begin()
 
     def _record(self, first: int, done: int, before: float, now: float) -> None:
         """History of the epochs that ended in a call; they share its time equally."""

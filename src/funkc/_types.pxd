@@ -21,6 +21,7 @@ cdef enum Status:
     VALUES_TOO_WIDE = 3
     OUTSIDE_ITS_TILE = 4
     MORE = 5                    # not done yet
+    CELLS_CHANGED = 6           # the caller's arrays were written to meanwhile
 
 # Consecutive cells of one row within a block whose columns lie on one page of 65,536.
 cdef struct Run:
@@ -49,12 +50,21 @@ cdef struct Plan:
     uint16_t *cols          # (n_cells) column within its page
     uint8_t *codes          # (n_cells) into values, or NULL
     void *values            # (256 or n_cells) targets: value - offset, of real_size bytes each
+    void *weights           # (n_cells) of real_size bytes each, 1 on average; or NULL
     int real_size
     double low
     double high
     double mean
     double deviation
     double offset
+
+
+cdef inline int64_t row_band_of(const Plan *plan, int64_t block) noexcept nogil:
+    return block % plan.n_bands
+
+
+cdef inline int64_t col_band_of(const Plan *plan, int64_t block) noexcept nogil:
+    return (block % plan.n_bands + block // plan.n_bands) % plan.n_bands
 
 
 cdef inline int64_t position(const int64_t *cuts, uint64_t place) noexcept nogil:

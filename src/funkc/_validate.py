@@ -6,12 +6,14 @@ import copy
 import math
 import numbers
 import operator
+import os
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from funkc import _shards
 from funkc._errors import DUPLICATE_CELL, raise_for_status, reject
 from funkc._threads import default_threads
 
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     History = dict[str, list[float]]
 
 MOST_FACTORS = 65_536
-MOST_THREADS = 256
+MOST_THREADS = max(8, 4 * (os.cpu_count() or 1))
 MOST_ROWS = 2**32 - 1
 NO_CUTS = np.empty(0, np.int64)
+NO_WEIGHTS = np.empty(0, np.float64)
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,28 @@ class Problem:
     cols: NDArray[Any]
     values: NDArray[Any]  # float32 or float64
     shape: tuple[int, int]
+    weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one a cell
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
     col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+
+    def part(self, chosen: NDArray[np.bool_]) -> Problem:
+        """Some of the cells, of the same matrix."""
+        weights = self.weights[chosen] if self.weights.size else NO_WEIGHTS
+        return Problem(
+            self.rows[chosen], self.cols[chosen], self.values[chosen], self.shape, weights
+        )
+
+
+@dataclass(frozen=True)
+class Start:
+    """Factors to begin with, checked."""
+
+    row_factors: NDArray[Any]
+    col_factors: NDArray[Any]
+    row_bias: NDArray[Any] | None
+    col_bias: NDArray[Any] | None
+    offset: float | None  # None: not said
 
 
 @dataclass(frozen=True)
@@ -57,6 +79,9 @@ class Options:
     n_threads: int
     dtype: np.dtype[Any]
     on_interrupt: str
+    biases: bool
+    nonnegative: bool
+    patience: int
 
 
 # ---------------------------------------------------------------- single arguments
@@ -161,6 +186,20 @@ def _regularization(value: object) -> tuple[float, float] | None:
     return both, both
 
 
+def _offset(value: object, nonnegative: object) -> float:
+    """A number; "auto" is 0 for nonnegative factors, otherwise to be chosen."""
+    if not isinstance(value, str):
+        return real("offset", value, -math.inf)
+    choice("offset", value, ("auto",))
+    return 0.0 if nonnegative else math.nan
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        reject(name, f"got {_shown(value)}", "pass True or False", TypeError)
+    return bool(value)
+
+
 def _group_size(value: object) -> int:
     size = integer("group_size", value, 1, 8)
     if size not in (1, 8):
@@ -199,9 +238,10 @@ def options(
     n_threads: object = None,
     dtype: DTypeLike | None = None,
     on_interrupt: object = "raise",
+    biases: object = False,
+    nonnegative: object = False,
+    patience: object = 5,
 ) -> Options:
-    if isinstance(offset, str):
-        choice("offset", offset, ("auto",))
     return Options(
         k=integer("k", k, 1, MOST_FACTORS),
         learning_rate=None
@@ -209,13 +249,16 @@ def options(
         else real("learning_rate", learning_rate, 0.0, above=True),
         regularization=_regularization(regularization),
         n_epochs=None if n_epochs is None else integer("n_epochs", n_epochs, 1, 10**9),
-        offset=math.nan if isinstance(offset, str) else real("offset", offset, -math.inf),
+        offset=_offset(offset, nonnegative),
         decay=choice("decay", decay, ("linear", "constant")),
         group_size=_group_size(group_size),
         seed=seed_of(random_state),
         n_threads=threads(n_threads),
         dtype=_float_dtype(dtype),
         on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
+        biases=_flag("biases", biases),
+        nonnegative=_flag("nonnegative", nonnegative),
+        patience=integer("patience", patience, 1, 10**9),
     )
 
 
@@ -513,16 +556,149 @@ def observed(
 
 
 def problem(
-    mask: Any, values: Any, *, shape: object = None, duplicates: object = "error"
+    mask: Any,
+    values: Any,
+    *,
+    shape: object = None,
+    duplicates: object = "error",
+    weights: Any = None,
 ) -> Problem:
     """The observed cells as the core takes them."""
     rows, cols, given, size = observed(mask, values, shape=shape, duplicates=duplicates)
+    weighing = NO_WEIGHTS
+    if weights is not None:
+        weighing = _weights(weights, rows, cols, given, size, duplicates)
+        some = weighing > 0
+        if not some.all():  # a weight of zero: not observed
+            rows, cols, given, weighing = rows[some], cols[some], given[some], weighing[some]
     converted = _as_values(given)
     _require_finite(rows, cols, converted)  # a long double may be too large for float64
     wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
     return Problem(
-        np.ascontiguousarray(rows, wide), np.ascontiguousarray(cols, wide), converted, size
+        np.ascontiguousarray(rows, wide),
+        np.ascontiguousarray(cols, wide),
+        converted,
+        size,
+        weighing,
     )
+
+
+def _weights(
+    weights: Any,
+    rows: NDArray[Any],
+    cols: NDArray[Any],
+    values: NDArray[Any],
+    shape: tuple[int, int],
+    duplicates: object,
+) -> NDArray[np.float64]:
+    """One weight for every observed cell."""
+    if duplicates != "error":
+        reject("weights", f'are given beside duplicates="{duplicates}"', "settle duplicates before")
+    array = as_array("weights", weights)
+    if isinstance(array, np.ma.MaskedArray):
+        reject("weights", "is a masked array", "pass a plain array", TypeError)
+    _numeric("weights", array)
+    if array.shape == shape:
+        array = array[rows, cols]
+    elif array.shape != values.shape:
+        reject(
+            "weights",
+            f"has shape {array.shape} where there are {values.size} observed cells in {shape}",
+            "pass one weight for every observed cell, or the (m, n) array",
+        )
+    out = np.ascontiguousarray(array, np.float64)
+    bad = ~(np.isfinite(out) & (out >= 0))
+    if bad.any():
+        at = int(np.argmax(bad))
+        reject(
+            "weights",
+            f"is {out[at]} at row {rows[at]}, column {cols[at]}",
+            "pass finite numbers that are not negative",
+        )
+    if not (out > 0).any():
+        reject("weights", "is 0 everywhere", "give some cell a weight above 0")
+    return out
+
+
+def weight_scale(weights: NDArray[np.float64]) -> float:
+    """What makes the weights 1 on average; added up in whole steps, so that the order of the
+    cells leaves no trace.
+    """
+    if not weights.size:
+        return 1.0
+    largest = float(weights.max())
+    steps = np.rint(weights / largest * 2.0**28).astype(np.int64)
+    return weights.size * 2.0**28 / float(steps.sum()) / largest
+
+
+def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem, Problem | None]:
+    """What to train on and what to validate on."""
+    if validation is None:
+        return cells, None
+    if isinstance(validation, (tuple, list)):
+        if len(validation) != 2:
+            reject(
+                "validation",
+                f"has {len(validation)} parts",
+                "pass a share between 0 and 1, or a pair (mask, values)",
+            )
+        return cells, problem(validation[0], validation[1], shape=cells.shape)
+    share = real("validation", validation, 0.0, above=True)
+    if share >= 1:
+        reject("validation", f"got {share!r}", "pass a share between 0 and 1")
+    mark = np.empty(cells.rows.size, np.uint8)
+    _shards.hold_out(cells.rows, cells.cols, cells.shape[1], options.seed, share, mark)
+    held = mark.astype(bool)
+    if not held.any() or held.all():
+        reject(
+            "validation",
+            f"got {share!r}, which leaves {int((~held).sum())} of {held.size} cells to train on",
+            "pass (mask, values), or another share",
+        )
+    return cells.part(~held), cells.part(held)
+
+
+def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
+    """Factors to begin with: of a factorization, or a pair of arrays."""
+    if init is None:
+        return None
+    if isinstance(init, (tuple, list)) and len(init) == 2:
+        parts = (init[0], init[1], None, None)
+        offset = None
+    elif hasattr(init, "row_factors") and hasattr(init, "col_factors"):
+        parts = (init.row_factors, init.col_factors, init.row_bias, init.col_bias)
+        offset = real("init.offset", init.offset, -math.inf)
+    else:
+        reject(
+            "init",
+            f"got {_shown(init)}",
+            "pass a Factorization, or a pair (row_factors, col_factors)",
+            TypeError,
+        )
+    names = ("row_factors", "col_factors", "row_bias", "col_bias")
+    shapes = ((shape[0], options.k), (shape[1], options.k), (shape[0],), (shape[1],))
+    checked: list[NDArray[Any] | None] = []
+    for name, part, wanted in zip(names, parts, shapes, strict=True):
+        if part is None:
+            checked.append(None)
+            continue
+        array = _numeric(f"init {name}", as_array(f"init {name}", part))
+        if array.shape != wanted:
+            reject(f"init {name}", f"has shape {array.shape}", f"pass shape {wanted}")
+        with np.errstate(over="ignore"):
+            array = np.array(array, options.dtype)
+        if not np.isfinite(array).all():
+            reject(f"init {name}", "holds NaN or infinity", "pass finite numbers")
+        if options.nonnegative and name.endswith("factors") and (array < 0).any():
+            reject(f"init {name}", "holds negative numbers", "pass nonnegative=False")
+        checked.append(array)
+    if (checked[2] is None or checked[3] is None) and (checked[2] is not checked[3]):
+        reject("init", "has biases for one side only", "pass both or neither")
+    if checked[2] is not None and not options.biases:
+        reject("init", "has biases", "pass biases=True")
+    assert checked[0] is not None
+    assert checked[1] is not None
+    return Start(checked[0], checked[1], checked[2], checked[3], offset)
 
 
 def require_once(rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int]) -> None:
@@ -608,9 +784,9 @@ def image_and_holes(
         reject(
             "image",
             f"has shape {array.shape}",
-            "pass a 2-D image"
-            if axis is not None
-            else "pass a 2-D image, or say by channel_axis which axis holds the channels",
+            "leave channel_axis out, or pass a 3-D image"
+            if array.ndim == 2
+            else "pass a 2-D image, or a 3-D one and the channel_axis that holds the channels",
         )
     if array.size == 0:
         reject("image", f"has shape {array.shape}, without a pixel", "pass at least one pixel")
@@ -634,6 +810,7 @@ def image_and_holes(
                 f"has shape {holes.shape} where the image has {array.shape}",
                 "pass one value for every pixel" + ("" if axis is None else ", or every channel"),
             )
+        holes = holes | hidden
     picture = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
     holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
     unknown = holes.all(axis=(0, 1))
@@ -665,4 +842,4 @@ def tiles(
     col_cuts: NDArray[np.int64],
 ) -> Problem:
     """The block-diagonal problem of a tiled picture, whose pixels have been checked."""
-    return Problem(rows, cols, _as_values(values), shape, row_cuts, col_cuts)
+    return Problem(rows, cols, _as_values(values), shape, row_cuts=row_cuts, col_cuts=col_cuts)

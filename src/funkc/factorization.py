@@ -8,20 +8,20 @@ import numpy as np
 
 from funkc import _validate
 from funkc._isa import engine
-from funkc._schedule import padded
+from funkc._schedule import padded, with_bias
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from funkc._validate import Duplicates, History
 
-PAIRS_AT_ONCE = 65_536
+NUMBERS_AT_ONCE = 1 << 22
 
 
 class Factorization:
     """Factors of a matrix with holes: ``reconstruct() == offset + row_factors @ col_factors.T``.
 
-    Made by `funkc.factorize`.
+    Made by `funkc.factorize`. With biases, ``row_bias[:, None] + col_bias`` is added.
 
     Attributes
     ----------
@@ -29,15 +29,19 @@ class Factorization:
         x_i, one row for every row of the matrix; float32 or float64.
     col_factors : (n, k) array
         y_j, one row for every column of the matrix.
+    row_bias, col_bias : (m,) and (n,) array, or None
+        What is added for every row and column, if `biases` was asked for.
     offset : float
         What is added to every product.
     history : dict of list
         For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors met during the
         epoch, each taken before its own step), ``learning_rate`` and ``seconds`` (wall time
         since training began; epochs of less than 50 ms may be trained in one call, and then
-        share its time equally).
+        share its time equally); with validation also ``validation_rmse``.
     stopped_by : str
-        "epochs", "callback" or "interrupt".
+        "epochs", "patience", "callback" or "interrupt".
+    n_threads : int
+        How many threads `predict` and `reconstruct` use; may be set.
 
     Examples
     --------
@@ -54,6 +58,8 @@ class Factorization:
         row_factors: NDArray[Any],
         col_factors: NDArray[Any],
         *,
+        row_bias: NDArray[Any] | None = None,
+        col_bias: NDArray[Any] | None = None,
         offset: float,
         history: History,
         stopped_by: str,
@@ -61,6 +67,8 @@ class Factorization:
     ) -> None:
         self.row_factors = row_factors
         self.col_factors = col_factors
+        self.row_bias = row_bias
+        self.col_bias = col_bias
         self.offset = offset
         self.history = history
         self.stopped_by = stopped_by
@@ -110,11 +118,13 @@ class Factorization:
         i, j = _validate.index_pair(rows, cols, self.shape)
         out = np.empty(i.shape, self.dtype)
         flat, i, j = out.reshape(-1), i.reshape(-1), j.reshape(-1)
-        for first in range(0, flat.size, PAIRS_AT_ONCE):
-            part = slice(first, first + PAIRS_AT_ONCE)
+        rows, cols = self._with_biases()
+        at_once = max(1, NUMBERS_AT_ONCE // padded(self.k))
+        for first in range(0, flat.size, at_once):
+            part = slice(first, first + at_once)
             engine.inner_products(
-                _with_lanes(self.row_factors[i[part]]),
-                _with_lanes(self.col_factors[j[part]]),
+                _with_lanes(rows[i[part]]),
+                _with_lanes(cols[j[part]]),
                 flat[part],
                 self.offset,
                 self.n_threads,
@@ -130,7 +140,16 @@ class Factorization:
             Of the factors' dtype. The sums have one order, so the bits do not depend on
             threads or processor (a BLAS gives no such promise).
         """
-        return product(self.row_factors, self.col_factors, self.offset, self.n_threads)
+        return product(*self._with_biases(), self.offset, self.n_threads)
+
+    def _with_biases(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Factors whose product includes the biases."""
+        if self.row_bias is None or self.col_bias is None:
+            return self.row_factors, self.col_factors
+        return (
+            with_bias(self.row_factors, self.row_bias, one_last=True),
+            with_bias(self.col_factors, self.col_bias, one_last=False),
+        )
 
     def impute(self, mask: Any, values: Any, *, duplicates: Duplicates = "error") -> NDArray[Any]:
         """The observed cells exactly as they are, the holes filled by the product.

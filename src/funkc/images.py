@@ -162,7 +162,8 @@ def inpaint(
         Any real dtype.
     missing : (h, w) array of bool, or of the image's shape, optional
         True where a pixel is **unknown**, as in `skimage.restoration`. By default the NaN of
-        a floating-point image are the missing pixels.
+        a floating-point image are the missing pixels. What is masked in a `numpy.ma` image
+        is missing as well.
     method : {"funk"}
         Tiles, each the product of row and column factors found by gradient descent.
     k : int, optional
@@ -184,8 +185,8 @@ def inpaint(
     Returns
     -------
     corrected : array
-        A new array of the image's shape and dtype. Observed pixels are exactly as they were;
-        filled ones lie within the range of the observed ones.
+        A new array of the image's shape and dtype (in native byte order). Observed pixels
+        are exactly as they were; filled ones lie within the range of the observed ones.
     generated : array
         The product everywhere, likewise; only with `return_generated`.
 

@@ -50,6 +50,13 @@ def contact_sheet(
         raise missing_extra("Pillow", "images", "a contact sheet") from error
     if not pictures:
         reject("pictures", "is empty", "pass at least one (title, picture)")
+    for title, picture in pictures:
+        if picture.dtype != np.uint8:
+            reject(
+                "pictures", f"{title!r} has dtype {picture.dtype}", "pass dtype uint8", TypeError
+            )
+    if columns is not None and columns < 1:
+        reject("columns", f"got {columns}", "pass at least 1")
     images = [Image.fromarray(np.ascontiguousarray(picture)) for _, picture in pictures]
     if columns is None:
         columns = len(images) if len(images) <= 4 else math.ceil(math.sqrt(len(images)))

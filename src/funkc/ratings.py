@@ -166,6 +166,9 @@ def from_arrays(
         _validate.as_array(name, column)
         for name, column in (("row_ids", row_ids), ("col_ids", col_ids), ("values", values))
     ]
+    for name, column in zip(("row_ids", "col_ids", "values"), columns, strict=True):
+        if isinstance(column, np.ma.MaskedArray):
+            reject(name, "is a masked array", "pass a plain array of what there is", TypeError)
     if any(column.ndim != 1 or column.shape != columns[0].shape for column in columns):
         shapes = ", ".join(str(column.shape) for column in columns)
         reject("row_ids, col_ids, values", f"have shapes {shapes}", "pass 1-D ones of one length")

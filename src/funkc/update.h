@@ -6,7 +6,7 @@
        x_i += rate * sum_g (e_g * y_g - row_regularization * x_i)
        y_g += rate * (e_g * x_i - col_regularization * y_g)    with x_i as it was before
 
-   With one cell in the group this is Funk's step (Simon Funk, "Netflix update: try this
+   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step (Simon Funk, "Netflix update: try this
    at home", 2006), both sides moved from the old values.  The group must not hold a
    column twice.  Like lanes.h, the file includes itself for float and for double. */
 #ifndef FUNKC_UPDATE_H
@@ -36,6 +36,10 @@ typedef struct {
     REAL rate;
     REAL keep_row[9];
     REAL keep_col;
+    int constrained;     /* whether any of the following asks for something */
+    int nonnegative;     /* how many factors must not fall below 0 */
+    ptrdiff_t one_in_x;  /* the place that stays 1 in a row, so that y's is a bias; or -1 */
+    ptrdiff_t one_in_y;
 } NAME(rule);
 
 FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
@@ -46,13 +50,29 @@ FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
     for (int count = 0; count < 9; count++)
         rule.keep_row[count] = (REAL)(1.0 - rate * row_regularization * count);
     rule.keep_col = (REAL)(1.0 - rate * col_regularization);
+    rule.constrained = rule.nonnegative = 0;
+    rule.one_in_x = rule.one_in_y = -1;
     return rule;
 }
 
-/* Targets of a run: codes into a table of the distinct values, or the values themselves. */
+FUNKC_INLINE void NAME(constrain)(REAL *x, REAL *const *y, int count, const NAME(rule) *rule)
+{
+    for (int f = 0; f < rule->nonnegative; f++) {
+        x[f] = x[f] < 0 ? 0 : x[f];
+        for (int g = 0; g < count; g++) y[g][f] = y[g][f] < 0 ? 0 : y[g][f];
+    }
+    if (rule->one_in_x >= 0) {
+        x[rule->one_in_x] = 1;
+        for (int g = 0; g < count; g++) y[g][rule->one_in_y] = 1;
+    }
+}
+
+/* Targets of a run: codes into a table of the distinct values, or the values themselves,
+   and how much each cell weighs (NULL: as much as any other). */
 typedef struct {
     const uint8_t *codes;
     const REAL *values; /* the table if there are codes */
+    const REAL *weights;
 } NAME(targets);
 
 FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
@@ -71,6 +91,13 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
         squares[g] += (double)error[g] * (double)error[g];
         move[g] = rule->rate * error[g];
     }
+    if (targets.weights)
+        FUNKC_UNROLL for (int g = 0; g < 8; g++)
+            if (g < count) {
+                squares[g] += (double)error[g] * (double)error[g]
+                            * ((double)targets.weights[g] - 1.0);
+                move[g] *= targets.weights[g];
+            }
     for (ptrdiff_t f = 0; f < width; f += (ptrdiff_t)(sizeof(NAME(vector)) / sizeof(REAL))) {
         const NAME(vector) old = NAME(load)(x + f);
         NAME(vector) pull[8];
@@ -87,6 +114,7 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
                 if (g + apart < count) pull[g] = NAME(add)(pull[g], pull[g + apart]);
         NAME(store)(x + f, NAME(add)(NAME(scale)(old, rule->keep_row[count]), pull[0]));
     }
+    if (rule->constrained) NAME(constrain)(x, column, count, rule);
 }
 
 FUNKC_INLINE void NAME(run_of_width)(REAL *x, REAL *y, const uint16_t *cols,
@@ -98,7 +126,8 @@ FUNKC_INLINE void NAME(run_of_width)(REAL *x, REAL *y, const uint16_t *cols,
     n -= count;                                                                  \
     cols += count;                                                               \
     if (targets.codes) targets.codes += count;                                   \
-    else targets.values += count;
+    else targets.values += count;                                                \
+    if (targets.weights) targets.weights += count;
     if (group_size == 1) {
         while (n > 0) { STEP(1) }
         return;
