@@ -780,6 +780,7 @@ def test_bad_pictures(pictures, refused):
     refused(
         "image", "rgb.png", "--mask", "black.png", *to, match="black.png: no pixel is white; mark"
     )
+    refused("image", "rgb.png", "--remove", "1e-9", *to, match="--remove: 1e-09 removes no pixel")
     assert not {path.name for path in pictures.iterdir()} & {"o.png", "o.jpg"}
     assert not list(pictures.glob("*.tmp")) + list(pictures.glob(".*"))
 

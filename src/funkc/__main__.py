@@ -39,7 +39,8 @@ USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, funkc.DivergedErro
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 DEMO_SHARE = 1 / 3
-# A nine-by-five example of movie ratings: a row for each viewer, a column for each movie.
+# The nine-by-five example of movie ratings from the slides on Funk's method that this library
+# began with: a row for each viewer, a column for each movie.
 _ = math.nan
 DEMO_RATINGS = np.array(
     [
@@ -624,7 +625,12 @@ def _missing(picture: _Picture, options: argparse.Namespace) -> NDArray[np.bool_
     """True where a pixel is to be filled."""
     if options.remove is not None:
         _peak_signal_noise_ratio()  # tells now if it is not there
-        return _removed(picture.size, options.remove, options.seed)
+        missing = _removed(picture.size, options.remove, options.seed)
+        if not missing.any():
+            reject(
+                "--remove", f"{options.remove:g} removes no pixel of {options.file}", "pass more"
+            )
+        return missing
     if options.mask is not None:
         missing = _white(options.mask)
         if missing.shape != picture.size:

@@ -34,6 +34,15 @@ def reject(argument: str, found: str, remedy: str, error: type[Exception] = Valu
     raise error(f"{argument}: {found}; {remedy}")
 
 
+def shown(value: object) -> str:
+    """The value as an error shows it, never more than a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return f"a huge {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
     """The error for an optional package that is not installed."""
     return ImportError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from funkc import _shards
-from funkc._errors import DUPLICATE_CELL, raise_for_status, reject
+from funkc._errors import DUPLICATE_CELL, raise_for_status, reject, shown
 from funkc._threads import default_threads
 
 if TYPE_CHECKING:
@@ -87,15 +87,6 @@ class Options:
 # ---------------------------------------------------------------- single arguments
 
 
-def _shown(value: object) -> str:
-    """The value as an error shows it, never more than a line."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more than 4,300 digits
-        return f"a huge {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def integer(name: str, value: object, least: int, most: int) -> int:
     remedy = f"pass an integer from {least} to {most:,}"
     if isinstance(value, (bool, np.bool_)):
@@ -103,9 +94,9 @@ def integer(name: str, value: object, least: int, most: int) -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
+        reject(name, f"got {shown(value)} of type {type(value).__name__}", remedy, TypeError)
     if not least <= number <= most:
-        reject(name, f"got {_shown(number)}", remedy)
+        reject(name, f"got {shown(number)}", remedy)
     return number
 
 
@@ -116,7 +107,7 @@ def real(name: str, value: object, least: float, *, above: bool = False) -> floa
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        reject(name, f"got {_shown(value)} of type {type(value).__name__}", remedy, TypeError)
+        reject(name, f"got {shown(value)} of type {type(value).__name__}", remedy, TypeError)
     try:
         number = float(value)
     except OverflowError:
@@ -132,7 +123,7 @@ def choice(name: str, value: object, allowed: Sequence[object]) -> Any:
             return option
     listed = ", ".join(repr(option) for option in allowed)
     error = ValueError if type(value) in {type(option) for option in allowed} else TypeError
-    reject(name, f"got {_shown(value)}", f"pass one of {listed}", error)
+    reject(name, f"got {shown(value)}", f"pass one of {listed}", error)
 
 
 def seed_of(random_state: object) -> int:
@@ -150,12 +141,12 @@ def seed_of(random_state: object) -> int:
     except TypeError:
         reject(
             "random_state",
-            f"got {_shown(random_state)} of type {type(random_state).__name__}",
+            f"got {shown(random_state)} of type {type(random_state).__name__}",
             "pass an int, a numpy.random.Generator, a numpy.random.RandomState or None",
             TypeError,
         )
     if not 0 <= seed < 2**64:
-        reject("random_state", f"got {_shown(seed)}", "pass an integer from 0 to 2**64 - 1")
+        reject("random_state", f"got {shown(seed)}", "pass an integer from 0 to 2**64 - 1")
     return seed
 
 
@@ -164,7 +155,7 @@ def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
     try:
         found = np.dtype(np.float32 if dtype is None else dtype)
     except (TypeError, ValueError, SyntaxError):
-        reject("dtype", f"got {_shown(dtype)}", remedy, TypeError)
+        reject("dtype", f"got {shown(dtype)}", remedy, TypeError)
     if found not in (np.float32, np.float64):
         reject("dtype", f"got {found}", remedy, TypeError)
     return found.newbyteorder("=")
@@ -196,7 +187,7 @@ def _offset(value: object, nonnegative: object) -> float:
 
 def _flag(name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        reject(name, f"got {_shown(value)}", "pass True or False", TypeError)
+        reject(name, f"got {shown(value)}", "pass True or False", TypeError)
     return bool(value)
 
 
@@ -218,7 +209,7 @@ def callback(value: Any, arguments: str) -> Any:
     if value is not None and not callable(value):
         reject(
             "callback",
-            f"got {_shown(value)}, which can't be called",
+            f"got {shown(value)}, which can't be called",
             f"pass a function of {arguments}, or None",
             TypeError,
         )
@@ -346,7 +337,7 @@ def _as_shape(shape: object) -> tuple[int, int] | None:
     if shape is None:
         return None
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
-        reject("shape", f"got {_shown(shape)}", "pass a pair (rows, columns)", TypeError)
+        reject("shape", f"got {shown(shape)}", "pass a pair (rows, columns)", TypeError)
     return (
         integer("shape[0]", shape[0], 1, MOST_ROWS),
         integer("shape[1]", shape[1], 1, MOST_ROWS),
@@ -544,7 +535,7 @@ def observed(
             else:
                 cells = _cells_of_mask(as_array("mask", mask), array, size)
             if hidden is not None:
-                _require_shown(hidden, *cells[:2])
+                _requireshown(hidden, *cells[:2])
     rows, cols, given, size = cells
     if rows.size == 0:
         reject("mask", "marks no cell as observed", f"mark at least one; {_INVERTED}")
@@ -671,7 +662,7 @@ def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
     else:
         reject(
             "init",
-            f"got {_shown(init)}",
+            f"got {shown(init)}",
             "pass a Factorization, or a pair (row_factors, col_factors)",
             TypeError,
         )
@@ -713,7 +704,7 @@ def require_once(rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int])
     raise_for_status(DUPLICATE_CELL, (int(rows[at]), int(cols[at])))
 
 
-def _require_shown(hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any]) -> None:
+def _requireshown(hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any]) -> None:
     """A cell that the mask marks as observed must not be masked in a masked array."""
     masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
     if masked.any():
@@ -763,7 +754,7 @@ def index_pair(
 
 def tile_shape(value: object) -> tuple[int, int]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        reject("tile_shape", f"got {_shown(value)}", "pass a pair (rows, columns)", TypeError)
+        reject("tile_shape", f"got {shown(value)}", "pass a pair (rows, columns)", TypeError)
     return (
         integer("tile_shape[0]", value[0], 1, MOST_ROWS),
         integer("tile_shape[1]", value[1], 1, MOST_ROWS),

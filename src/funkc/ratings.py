@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funkc import _validate
-from funkc._errors import missing_extra, reject
+from funkc._errors import missing_extra, reject, shown
 
 if TYPE_CHECKING:
     import os
@@ -200,7 +200,7 @@ def encode(ids: ArrayLike, known: NDArray[Any]) -> NDArray[np.int64]:
     found = _lookup(side, known)
     if (found < 0).any():
         at = int(np.argmax(found < 0))
-        reject("ids", f"{_shown(given.reshape(-1)[at].item())} is not known", "leave it out")
+        reject("ids", f"{shown(given.reshape(-1)[at].item())} is not known", "leave it out")
     return found.reshape(given.shape)
 
 
@@ -252,7 +252,7 @@ def read_pairs(
         found = _lookup(side, known)
         if (found < 0).any():
             at = int(np.argmax(found < 0))
-            stranger = _shown(side.ids[side.positions[at]].item())
+            stranger = shown(side.ids[side.positions[at]].item())
             reject(
                 f"{path}, {table.place(at)}",
                 f"{what} id {stranger} does not occur among the ratings",
@@ -323,7 +323,7 @@ class _Wanted:
         out = []
         for column in self.columns:
             if isinstance(column, str) and column not in names:
-                reject(where, f"has no column {_shown(column)}", there)
+                reject(where, f"has no column {shown(column)}", there)
             at = names.index(column) if isinstance(column, str) else column
             if not 0 <= at < len(names):
                 reject(where, f"has {len(names)} columns, not a column {at + 1}", there)
@@ -389,8 +389,8 @@ def _sorted_once(table: _Table, source: str) -> tuple[NDArray[Any], NDArray[Any]
         at = int(np.argmax(again))
         reject(
             f"{source}, {table.place(int(order[at + 1]))}",
-            f"row id {_shown(table.rows.ids[rows[at]].item())} and column id "
-            f"{_shown(table.cols.ids[cols[at]].item())} stand together already in "
+            f"row id {shown(table.rows.ids[rows[at]].item())} and column id "
+            f"{shown(table.cols.ids[cols[at]].item())} stand together already in "
             f"{table.place(int(order[at]))}",
             "set duplicates to last, mean or sum to say which value counts",
         )
@@ -453,9 +453,9 @@ def _require_ids(
         if not text:
             found = f"the {what} is empty"
         elif any("\ud800" <= letter <= "\udfff" for letter in text):
-            found = f"the {what} {_shown(text)} is not UTF-8"
+            found = f"the {what} {shown(text)} is not UTF-8"
         elif "\0" in text:  # NumPy would drop it from the end of a string
-            found = f"the {what} {_shown(text)} holds a NUL character"
+            found = f"the {what} {shown(text)} holds a NUL character"
         else:
             continue
         reject(
@@ -470,12 +470,6 @@ def _lookup(side: _Side, known: NDArray[Any]) -> NDArray[np.int64]:
     position = {str(name): at for at, name in enumerate(known.tolist())}
     here = (position.get(str(name), -1) for name in side.ids.tolist())
     return np.fromiter(here, np.int64, side.ids.size)[side.positions]
-
-
-def _shown(value: object) -> str:
-    """A piece of a file, never more than a part of a line."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # ---------------------------------------------------------------- text
@@ -548,7 +542,7 @@ def _delimiter_of(path: Path, line: int, head: Sequence[str], count: int) -> str
             return delimiter
     reject(
         f"{path}, line {line}",
-        f"no usual delimiter finds {count} columns in {_shown(head[0].rstrip())}",
+        f"no usual delimiter finds {count} columns in {shown(head[0].rstrip())}",
         "set delimiter, or pass a text file (CSV, TSV or ::), .npz or .parquet",
     )
 
@@ -631,12 +625,12 @@ def _refuse_record(
     if len(fields) <= max(at):
         reject(
             where,
-            f"{_shown(delimiter.join(fields))} ends before column {max(at) + 1}",
+            f"{shown(delimiter.join(fields))} ends before column {max(at) + 1}",
             f"complete the line, or set columns or delimiter (which is {delimiter!r})",
         )
     reject(
         where,
-        f"{_shown(fields[at[2]])} is not a number",
+        f"{shown(fields[at[2]])} is not a number",
         "correct it (with a decimal point), or set columns to where the values stand",
     )
 
