@@ -844,7 +844,8 @@ cdef void fill_start(const int64_t *cuts, const uint64_t *places, int64_t first,
 cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py_ssize_t width,
                         uint64_t seed, bint nonnegative, bint biases, int64_t first,
                         int64_t last, int workers) noexcept nogil:
-    """Rows and columns first ... last - 1 of the tiny start: a first factor whose product is the mean above the offset, and noise.
+    """Rows and columns first ... last - 1 of the tiny start: a first factor whose product is
+    the mean above the offset, and noise.
 
     Row i's numbers depend on the seed, i and k alone, not on where the cut puts the row.
     """
@@ -861,7 +862,8 @@ cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py
             stream_seed(seed, ROW_START), nonnegative, k + 1 if biases else -1, x)
         fill_start[real_t](
             plan.col_cuts, plan.col_places, min(plan.n_cols, first + n * w // workers),
-            min(plan.n_cols, first + n * (w + 1) // workers), k, width, -level if above < 0.0 else level, spread,
+            min(plan.n_cols, first + n * (w + 1) // workers), k, width,
+            -level if above < 0.0 else level, spread,
             stream_seed(seed, COL_START), nonnegative, k if biases else -1, y)
 
 
@@ -898,16 +900,17 @@ cdef Plan *plan_of(object capsule) except NULL:
 
 
 def begin(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] values,
-          const double[::1] weights, double weight_scale, int64_t n_rows, int64_t n_cols, Py_ssize_t width, bint double_precision,
-          double largest, uint64_t seed, double offset, const int64_t[::1] row_cuts,
-          const int64_t[::1] col_cuts, int n_threads):
+          const double[::1] weights, double weight_scale, int64_t n_rows, int64_t n_cols,
+          Py_ssize_t width, bint double_precision, double largest, uint64_t seed,
+          double offset, const int64_t[::1] row_cuts, const int64_t[::1] col_cuts,
+          int n_threads):
     """Begin a cut.  Returns (status, capsule for `go_on`).
 
     The cells have been checked: positions within n_rows and n_cols, values finite.  The
-    arrays must live until the plan is made.  weights may be empty.  `largest` is the greatest size of a value that
-    is taken.  An offset that is not a number is chosen.  With row_cuts and col_cuts (one
-    number more than tiles) the cells are block-diagonal: one wave, a block a tile, the order
-    as given.
+    arrays must live until the plan is made.  weights may be empty.  `largest` is the greatest
+    size of a value that is taken.  An offset that is not a number is chosen.  With row_cuts
+    and col_cuts (one number more than tiles) the cells are block-diagonal: one wave, a block
+    a tile, the order as given.
     """
     cdef:
         Cut *cut = <Cut *>calloc(1, sizeof(Cut))

@@ -56,7 +56,8 @@ cdef inline Rule make_rule(double rate, double row_regularization, double col_re
 
 cdef inline void take_run(
     real_t *x, real_t *y, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, Py_ssize_t n, int group_size, Py_ssize_t width, const Rule *rule, double *squares
+    const real_t *weights, Py_ssize_t n, int group_size, Py_ssize_t width, const Rule *rule,
+    double *squares
 ) noexcept nogil:
     """Steps over the n cells of one row, in order, in groups of group_size."""
     cdef targets_f32 narrow
