@@ -63,7 +63,9 @@ def factorize(
         The matrix R, or its c observed values ``R[mask]``, of any real dtype. Zero is a
         value like any other.
     k : int
-        The number of factors, from 1 to 65,536; it may exceed m and n.
+        The number of factors, from 1 to 65,536; it may exceed m and n. With the usual
+        offset one of them follows the level of the values, so data of a known rank r want
+        r + 1 (or ``offset=0``).
     learning_rate : float, optional
         The rate η of ``x += η (e y - λ x)``. By default it follows from the deviation of
         the values, the number of cells and `n_epochs`; see Notes. (In the rule
@@ -72,7 +74,9 @@ def factorize(
         λ, for rows and columns or as a pair (rows, columns); applied at every cell. By
         default 0.03 deviations of the values.
     n_epochs : int, optional
-        Passes over the cells. By default 20, and more for fewer than 100,000 cells.
+        Passes over the cells. By default 20, and more for fewer than 100,000 cells. The
+        default rate shrinks as they grow in number: to train longer on clean data, pass a
+        learning rate too (and less regularization).
     biases : bool, default False
         Whether every row and column has a number of its own that is added to its products.
     nonnegative : bool, default False

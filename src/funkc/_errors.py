@@ -24,8 +24,9 @@ class DivergedError(ArithmeticError):
     def __str__(self) -> str:
         return (
             f"training diverged in epoch {self.epoch} at a learning rate of "
-            f"{self.learning_rate:.3g}; leave learning_rate and regularization out to have them "
-            "chosen from the data, or pass smaller ones"
+            f"{self.learning_rate:.3g} (a rate that diverges is halved up to ten times); leave "
+            "learning_rate and regularization out to have them chosen from the data, or pass "
+            "smaller ones"
         )
 
 
