@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 MAY_IMPORT = {
     "__main__": {"__init__", "_errors", "progress", "ratings"},
     "__init__": {"_api", "_errors", "_machine", "factorization", "images"},
-    "images": {"_api", "_train", "_validate", "factorization"},
+    "images": {"_api", "_train", "_validate", "factorization", "progress"},
     "ratings": {"_errors", "_validate"},
     "progress": {"_errors"},
     "_api": {"_errors", "_schedule", "_train", "_validate", "factorization"},

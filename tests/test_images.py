@@ -1,5 +1,8 @@
 """Pixels: corrupted, generated, corrected."""
 
+import contextlib
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -149,6 +152,37 @@ def test_the_callback_sees_pictures_and_can_stop():
     out = funkc.inpaint(image, missing, callback=look)
     assert seen == [("funk", 1), ("funk", 2), ("funk", 3)]
     assert np.isfinite(out).all()
+
+
+def test_a_bar_counts_the_epochs_and_changes_nothing(monkeypatch, capsys):
+    image, missing = picture()
+    plain = funkc.inpaint(image, missing, n_epochs=7)
+    with_bar = funkc.inpaint(image, missing, n_epochs=7, progress=True)
+    np.testing.assert_array_equal(with_bar, plain)
+    assert capsys.readouterr().err == ""  # no terminal
+    bars = []
+
+    class Bar(contextlib.nullcontext):
+        n, total = 0, None
+
+        def __enter__(self):
+            bars.append(self)
+            return self
+
+        def update(self, steps):
+            self.n += steps
+
+    monkeypatch.setattr("tqdm.tqdm", lambda **_: Bar())
+    color = np.stack([image, image], axis=-1)
+    funkc.inpaint(color, missing, n_epochs=7, progress=True, channel_axis=-1)
+    assert [(bar.n, bar.total) for bar in bars] == [(7, 7)] * 2
+
+
+def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
+    image, missing = picture()
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError, match=r"a progress bar needs tqdm.*funkc\[progress\]"):
+        funkc.inpaint(image, missing, progress=True)
 
 
 def test_a_photograph_with_a_third_of_its_pixels_gone():

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -610,13 +611,13 @@ def _fill(pixels: NDArray[Any], missing: NDArray[np.bool_], **options: Any) -> _
     corrupted = pixels.copy()
     corrupted[missing] = 0
     began = time.perf_counter()
-    # No callback for a progress bar: the pictures made for it take longer than the filling.
     corrected, generated = funkc.inpaint(
         corrupted,
         missing,
         channel_axis=None if pixels.ndim == 2 else -1,
         return_generated=True,
         **options,
+        progress=find_spec("tqdm") is not None,
     )
     return _Filled(corrupted, generated, corrected, time.perf_counter() - began)
 

@@ -185,7 +185,7 @@ def _offset(value: object, nonnegative: object) -> float:
     return 0.0 if nonnegative else math.nan
 
 
-def _flag(name: str, value: object) -> bool:
+def flag(name: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         reject(name, f"got {shown(value)}", "pass True or False", TypeError)
     return bool(value)
@@ -247,8 +247,8 @@ def options(
         n_threads=threads(n_threads),
         dtype=_float_dtype(dtype),
         on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
-        biases=_flag("biases", biases),
-        nonnegative=_flag("nonnegative", nonnegative),
+        biases=flag("biases", biases),
+        nonnegative=flag("nonnegative", nonnegative),
         patience=integer("patience", patience, 1, 10**9),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from funkc import _api, _validate
 from funkc.factorization import product
+from funkc.progress import epochs_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +108,7 @@ def inpaint(
     n_threads: int | None = ...,
     return_generated: Literal[False] = ...,
     callback: ImageCallback | None = ...,
+    progress: bool = ...,
 ) -> NDArray[Any]: ...
 
 
@@ -128,6 +131,7 @@ def inpaint(
     n_threads: int | None = ...,
     return_generated: Literal[True],
     callback: ImageCallback | None = ...,
+    progress: bool = ...,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
 
@@ -149,6 +153,7 @@ def inpaint(
     n_threads: int | None = None,
     return_generated: bool = False,
     callback: ImageCallback | None = None,
+    progress: bool = False,
 ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
     """Fill the missing pixels of an image: corrupted, generated, corrected.
 
@@ -181,6 +186,9 @@ def inpaint(
         Called as ``callback("funk", epoch, corrected)`` after every epoch of every channel,
         with that channel's picture so far; the channel's training stops when it returns
         True. Making the pictures takes time.
+    progress : bool, default False
+        Whether to count the epochs of every channel in a bar on stderr, where that is a
+        terminal. Needs tqdm (the extra ``progress``).
 
     Returns
     -------
@@ -213,6 +221,7 @@ def inpaint(
     """
     _validate.choice("method", method, ("funk",))
     _validate.callback(callback, "(stage, step, image)")
+    _validate.flag("progress", progress)
     picture, holes = _validate.image_and_holes(image, missing, channel_axis)
     options = _validate.options(
         DEFAULT_FACTORS if k is None else k,
@@ -235,7 +244,8 @@ def inpaint(
         hole = holes[:, :, channel]
         if not hole.any() and not return_generated:
             continue
-        made = _generate(picture[:, :, channel], hole, tiling, options, callback)
+        with epochs_bar("pixels") if progress else nullcontext() as bar:
+            made = _generate(picture[:, :, channel], hole, tiling, options, callback, bar)
         generated[:, :, channel] = made
         corrected[:, :, channel][hole] = made[hole]
     results = [_with_channels_back(out, channel_axis) for out in (corrected, generated)]
@@ -248,6 +258,7 @@ def _generate(
     tiling: Tiling,
     options: _validate.Options,
     callback: ImageCallback | None,
+    bar: Any,
 ) -> NDArray[Any]:
     """The product picture of one channel, in the channel's dtype and range."""
     rows, cols = np.nonzero(~hole)
@@ -258,13 +269,19 @@ def _generate(
         return _in_range_of(observed, made)
 
     def listen(training: Training) -> object:
-        assert callback is not None
+        epoch = len(training.history["epoch"])
+        if bar is not None:
+            bar.total = training.settings.n_epochs
+            bar.update(epoch - bar.n)
+        if callback is None:
+            return None
         made = picture(training)
         made[~hole] = observed
-        return callback("funk", len(training.history["epoch"]), made)
+        return callback("funk", epoch, made)
 
     problem = _validate.tiles(*tiling.cells(rows, cols), observed, tiling.shape, *tiling.cuts())
-    training, _ = _api.train(problem, options, None if callback is None else listen)
+    watched = callback is not None or bar is not None
+    training, _ = _api.train(problem, options, listen if watched else None)
     return picture(training)
 
 

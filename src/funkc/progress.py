@@ -19,6 +19,15 @@ MARGIN = 8
 LABEL_HEIGHT = 18
 
 
+def epochs_bar(title: str) -> Any:
+    """A tqdm bar that counts epochs on stderr, silent where that is no terminal."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise missing_extra("tqdm", "progress", "a progress bar") from error
+    return tqdm(desc=title, unit=" epochs", disable=None, ascii=True, leave=False)
+
+
 def contact_sheet(
     pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None
 ) -> Image:
