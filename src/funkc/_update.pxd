@@ -28,8 +28,8 @@ cdef extern from "update.h" nogil:
                  int group_size, Py_ssize_t width, const rule_f32 *rule, double *squares)
     void run_f64(double *x, double *y, const uint16_t *cols, targets_f64 targets, Py_ssize_t n,
                  int group_size, Py_ssize_t width, const rule_f64 *rule, double *squares)
-    void dots_f32(const float *x, const float **y, int count, Py_ssize_t width, float *out)
-    void dots_f64(const double *x, const double **y, int count, Py_ssize_t width, double *out)
+    void products_f32(const float *x, const float **y, int count, Py_ssize_t width, float *out)
+    void products_f64(const double *x, const double **y, int count, Py_ssize_t width, double *out)
     void FUNKC_PREFETCH(const void *address)
 
 
@@ -78,6 +78,6 @@ cdef inline void dots(const real_t *x, const real_t **y, int count, Py_ssize_t w
                       real_t *out) noexcept nogil:
     """out[g] = x . y[g] for g < count, in the fixed order."""
     if real_t is float:
-        dots_f32(x, y, count, width, out)
+        products_f32(x, y, count, width, out)
     else:
-        dots_f64(x, y, count, width, out)
+        products_f64(x, y, count, width, out)

@@ -31,8 +31,10 @@
 #define FUNKC_REGISTERS 16
 #endif
 #define FUNKC_UNROLL _Pragma("GCC unroll 16")
+#define FUNKC_ROLL _Pragma("GCC unroll 1")
 #else
 #define FUNKC_UNROLL
+#define FUNKC_ROLL
 #endif
 
 #if defined(__GNUC__)
@@ -52,34 +54,16 @@
 #define NAME(name) FUNKC_JOIN(name, SUFFIX)
 
 #ifdef FUNKC_VECTOR_BYTES
-/* Folds a pair of vectors: the first halves of the parts of a, then of b, plus the second
-   halves.  A vector of W numbers that holds parts of H numbers becomes one of parts of H/2. */
-#define FUNKC_FOLD(a, b, ...) FUNKC_FOLD_(a, b, __VA_ARGS__)
-#define FUNKC_FOLD_(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
+#define FUNKC_LIST(...) __VA_ARGS__
 #ifdef __clang__
 #define FUNKC_SHUFFLE(a, b, which) __builtin_shufflevector(a, b, FUNKC_LIST which)
 #else /* GCC has it from version 12 on, and this one always */
 #define FUNKC_SHUFFLE(a, b, which) __builtin_shuffle(a, b, (NAME(indexes)){FUNKC_LIST which})
 #endif
-#define FUNKC_LIST(...) __VA_ARGS__
-#define FUNKC_2_BY_2 (0, 2), (1, 3)
-#define FUNKC_4_BY_4 (0, 1, 4, 5), (2, 3, 6, 7)
-#define FUNKC_4_BY_2 (0, 2, 4, 6), (1, 3, 5, 7)
-#define FUNKC_8_BY_8 (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)
-#define FUNKC_8_BY_4 (0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15)
-#define FUNKC_8_BY_2 (0, 2, 4, 6, 8, 10, 12, 14), (1, 3, 5, 7, 9, 11, 13, 15)
-#define FUNKC_16_BY_16                                                                      \
-    (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),                               \
-        (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
-#define FUNKC_16_BY_8                                                                       \
-    (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),                             \
-        (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#define FUNKC_16_BY_4                                                                       \
-    (0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29),                             \
-        (2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31)
-#define FUNKC_16_BY_2                                                                       \
-    (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),                            \
-        (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+/* Folds a pair of vectors whose parts are the numbers of one sum each: the first halves of
+   the parts plus the second halves.  The patterns are those that cost one short instruction
+   each, and lie so that the sums come out in order. */
+#define FUNKC_FOLD(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
 #endif
 
 #define REAL float
@@ -122,38 +106,155 @@ FUNKC_INLINE VECTOR NAME(add)(VECTOR a, VECTOR b) { return a + b; }
 FUNKC_INLINE VECTOR NAME(mul)(VECTOR a, VECTOR b) { return a * b; }
 FUNKC_INLINE VECTOR NAME(scale)(VECTOR a, REAL s) { return a * s; }
 
+/* Eight numbers, in order; a vector that holds more repeats them. */
+#define EIGHT (WIDTH < 8 ? 8 / WIDTH : 1)
+typedef struct { VECTOR part[EIGHT]; } NAME(eight);
+typedef double NAME(doubles) __attribute__((vector_size(64 / EIGHT), aligned(8), may_alias));
+
 /* The sums of eight vectors, folded side by side: the additions of eight separate trees,
    laid out so that one instruction serves several of them. */
-FUNKC_INLINE void NAME(sums)(const VECTOR *v, REAL *out)
+FUNKC_INLINE NAME(eight) NAME(sums)(const VECTOR *v)
 {
+    NAME(eight) sum;
 #if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        NAME(store)(out + 2 * i, FUNKC_FOLD(v[2 * i], v[2 * i + 1], FUNKC_2_BY_2));
+        sum.part[i] = FUNKC_FOLD(v[2 * i], v[2 * i + 1], (0, 2), (1, 3));
 #elif FUNKC_VECTOR_BYTES / REAL_BYTES == 4
     FUNKC_UNROLL for (int i = 0; i < 2; i++) {
-        const VECTOR a = FUNKC_FOLD(v[4 * i], v[4 * i + 1], FUNKC_4_BY_4);
-        const VECTOR b = FUNKC_FOLD(v[4 * i + 2], v[4 * i + 3], FUNKC_4_BY_4);
-        NAME(store)(out + 4 * i, FUNKC_FOLD(a, b, FUNKC_4_BY_2));
+#if REAL_BYTES == 4
+        const VECTOR a = FUNKC_FOLD(v[4 * i], v[4 * i + 1], (0, 1, 4, 5), (2, 3, 6, 7));
+        const VECTOR b = FUNKC_FOLD(v[4 * i + 2], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
+        sum.part[i] = FUNKC_FOLD(a, b, (0, 2, 4, 6), (1, 3, 5, 7));
+#else
+        const VECTOR a = FUNKC_FOLD(v[4 * i], v[4 * i + 2], (0, 1, 4, 5), (2, 3, 6, 7));
+        const VECTOR b = FUNKC_FOLD(v[4 * i + 1], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
+        sum.part[i] = FUNKC_FOLD(a, b, (0, 4, 2, 6), (1, 5, 3, 7));
+#endif
     }
+#elif FUNKC_VECTOR_BYTES / REAL_BYTES == 8
+    VECTOR a[4], b[2];
+    FUNKC_UNROLL for (int i = 0; i < 4; i++)
+        a[i] = FUNKC_FOLD(v[i], v[i + 4], (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
+    FUNKC_UNROLL for (int i = 0; i < 2; i++)
+        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], (0, 1, 8, 9, 4, 5, 12, 13),
+                          (2, 3, 10, 11, 6, 7, 14, 15));
+    sum.part[0] = FUNKC_FOLD(b[0], b[1], (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15));
 #else
     VECTOR a[4], b[2];
-#if FUNKC_VECTOR_BYTES / REAL_BYTES == 8
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        a[i] = FUNKC_FOLD(v[2 * i], v[2 * i + 1], FUNKC_8_BY_8);
+        a[i] = FUNKC_FOLD(v[i], v[i + 4],
+                          (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+                          (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
     FUNKC_UNROLL for (int i = 0; i < 2; i++)
-        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], FUNKC_8_BY_4);
-    NAME(store)(out, FUNKC_FOLD(b[0], b[1], FUNKC_8_BY_2));
-#else
-    FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        a[i] = FUNKC_FOLD(v[2 * i], v[2 * i + 1], FUNKC_16_BY_16);
-    FUNKC_UNROLL for (int i = 0; i < 2; i++)
-        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], FUNKC_16_BY_8);
-    a[0] = FUNKC_FOLD(b[0], b[1], FUNKC_16_BY_4);
-    a[0] = FUNKC_FOLD(a[0], a[0], FUNKC_16_BY_2); /* the eight sums, twice */
-    memcpy(out, &a[0], 8 * REAL_BYTES);
+        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1],
+                          (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+                          (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
+    a[0] = FUNKC_FOLD(b[0], b[1], (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+                      (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
+    a[1] = FUNKC_FOLD(a[0], a[0], (0, 2, 0, 2, 4, 6, 4, 6, 8, 10, 8, 10, 12, 14, 12, 14),
+                      (1, 3, 1, 3, 5, 7, 5, 7, 9, 11, 9, 11, 13, 15, 13, 15));
+    sum.part[0] = FUNKC_SHUFFLE(a[1], a[1], (0, 8, 1, 9, 4, 12, 5, 13, 0, 8, 1, 9, 4, 12, 5, 13));
 #endif
+    return sum;
+}
+
+/* A vector of nothing but the number g of the eight. */
+FUNKC_INLINE VECTOR NAME(spread)(NAME(eight) eight, int g)
+{
+#if FUNKC_VECTOR_BYTES / REAL_BYTES <= 4
+#if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
+#define SPREAD(n) FUNKC_SHUFFLE(eight.part[g / 2], eight.part[g / 2], (n, n))
+#else
+#define SPREAD(n) FUNKC_SHUFFLE(eight.part[g / 4], eight.part[g / 4], (n, n, n, n))
+#endif
+    switch (g % WIDTH) {
+    case 0: return SPREAD(0);
+    case 1: return SPREAD(1);
+#if FUNKC_VECTOR_BYTES / REAL_BYTES == 4
+    case 2: return SPREAD(2);
+    case 3: return SPREAD(3);
+#endif
+    }
+    return eight.part[0];
+#undef SPREAD
+#else /* the half that holds it, repeated, and then within every half */
+    const VECTOR all = eight.part[0];
+#if FUNKC_VECTOR_BYTES / REAL_BYTES == 8
+    const VECTOR half = g < 4 ? FUNKC_SHUFFLE(all, all, (0, 1, 2, 3, 0, 1, 2, 3))
+                              : FUNKC_SHUFFLE(all, all, (4, 5, 6, 7, 4, 5, 6, 7));
+#define SPREAD(n) FUNKC_SHUFFLE(half, half, (n, n, n, n, n + 4, n + 4, n + 4, n + 4))
+#else
+    const VECTOR half =
+        g < 4 ? FUNKC_SHUFFLE(all, all, (0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3))
+              : FUNKC_SHUFFLE(all, all, (4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7));
+#define SPREAD(n)                                                                        \
+    FUNKC_SHUFFLE(half, half, (n, n, n, n, n + 4, n + 4, n + 4, n + 4, n + 8, n + 8,      \
+                               n + 8, n + 8, n + 12, n + 12, n + 12, n + 12))
+#endif
+    switch (g % 4) {
+    case 0: return SPREAD(0);
+    case 1: return SPREAD(1);
+    case 2: return SPREAD(2);
+    default: return SPREAD(3);
+    }
+#undef SPREAD
 #endif
 }
+
+/* values[0], values[1], ..., or values[codes[0]], values[codes[1]], ...: count of them, and
+   zeros.  Put together in registers: a vector that is loaded from where its numbers have just
+   been stored one by one has to wait for them. */
+FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, int count)
+{
+    NAME(eight) eight;
+#define AT(g) ((g) < count ? codes ? values[codes[g]] : values[g] : 0)
+    FUNKC_UNROLL for (int i = 0; i < EIGHT; i++)
+#if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
+        eight.part[i] = (VECTOR){AT(2 * i), AT(2 * i + 1)};
+#elif FUNKC_VECTOR_BYTES / REAL_BYTES == 4
+        eight.part[i] = (VECTOR){AT(4 * i), AT(4 * i + 1), AT(4 * i + 2), AT(4 * i + 3)};
+#else
+        eight.part[i] = (VECTOR){AT(0), AT(1), AT(2), AT(3), AT(4), AT(5), AT(6), AT(7)};
+#endif
+#undef AT
+    return eight;
+}
+
+#define EACH_PART FUNKC_UNROLL for (int i = 0; i < EIGHT; i++)
+FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
+{
+    EACH_PART a.part[i] -= b.part[i];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(times)(NAME(eight) a, NAME(eight) b)
+{
+    EACH_PART a.part[i] *= b.part[i];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(by)(NAME(eight) a, REAL s)
+{
+    EACH_PART a.part[i] *= s;
+    return a;
+}
+
+/* sums[g] += eight[g] * eight[g] (* weights[g]), in double. */
+FUNKC_INLINE void NAME(add_squares)(double *sums, NAME(eight) eight, const NAME(eight) *weights)
+{
+    EACH_PART {
+        typedef REAL reals __attribute__((vector_size(8 / EIGHT * REAL_BYTES)));
+        reals error, weight;
+        memcpy(&error, &eight.part[i], sizeof error);
+        NAME(doubles) square = __builtin_convertvector(error, NAME(doubles));
+        square *= square;
+        if (weights) {
+            memcpy(&weight, &weights->part[i], sizeof weight);
+            square *= __builtin_convertvector(weight, NAME(doubles));
+        }
+        *(NAME(doubles) *)(sums + i * (8 / EIGHT)) += square;
+    }
+}
+#undef EACH_PART
+#undef EIGHT
 
 #else /* plain loops: the same additions in the same order */
 
@@ -183,22 +284,63 @@ FUNKC_INLINE VECTOR NAME(scale)(VECTOR a, REAL s)
     EACH_LANE a.lane[l] *= s;
     return a;
 }
-FUNKC_INLINE void NAME(sums)(const VECTOR *v, REAL *out)
+
+typedef struct { REAL number[8]; } NAME(eight);
+#define EACH for (int g = 0; g < 8; g++)
+
+FUNKC_INLINE NAME(eight) NAME(sums)(const VECTOR *v)
 {
-    for (int i = 0; i < 8; i++) {
-        VECTOR a = v[i];
+    NAME(eight) sum;
+    EACH {
+        VECTOR a = v[g];
         for (int half = 8; half; half /= 2)
             for (int l = 0; l < half; l++) a.lane[l] += a.lane[l + half];
-        out[i] = a.lane[0];
+        sum.number[g] = a.lane[0];
+    }
+    return sum;
+}
+FUNKC_INLINE VECTOR NAME(spread)(NAME(eight) eight, int g)
+{
+    VECTOR a;
+    EACH_LANE a.lane[l] = eight.number[g];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, int count)
+{
+    NAME(eight) a;
+    EACH a.number[g] = g < count ? values[codes ? codes[g] : g] : 0;
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
+{
+    EACH a.number[g] -= b.number[g];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(times)(NAME(eight) a, NAME(eight) b)
+{
+    EACH a.number[g] *= b.number[g];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(by)(NAME(eight) a, REAL s)
+{
+    EACH a.number[g] *= s;
+    return a;
+}
+FUNKC_INLINE void NAME(add_squares)(double *sums, NAME(eight) eight, const NAME(eight) *weights)
+{
+    EACH {
+        const double square = (double)eight.number[g] * (double)eight.number[g];
+        sums[g] += weights ? square * (double)weights->number[g] : square;
     }
 }
+#undef EACH
 #undef EACH_LANE
 
 #endif
 
-/* out[g] = x . y[g] for g < count (the rest of out is zero).  width is a multiple of 16. */
-FUNKC_INLINE void NAME(dots)(const REAL *x, const REAL *const *y, int count, ptrdiff_t width,
-                             REAL *out)
+/* x . y[g] for g < count, and zeros.  width is a multiple of 16. */
+FUNKC_INLINE NAME(eight) NAME(dots)(const REAL *x, const REAL *const *y, int count,
+                                    ptrdiff_t width)
 {
     VECTOR total[8];
     FUNKC_UNROLL for (int from = 0; from < 8; from += AT_ONCE) {
@@ -208,7 +350,8 @@ FUNKC_INLINE void NAME(dots)(const REAL *x, const REAL *const *y, int count, ptr
                 lanes[g][p] = from + g < count
                     ? NAME(mul)(NAME(load)(x + p * WIDTH), NAME(load)(y[from + g] + p * WIDTH))
                     : NAME(zero)();
-        for (ptrdiff_t f = 16; f < width; f += 16)
+        /* Unrolled, the compiler would order it dot by dot, and each addition would wait. */
+        FUNKC_ROLL for (ptrdiff_t f = 16; f < width; f += 16)
             FUNKC_UNROLL for (int p = 0; p < PARTS; p++) {
                 const VECTOR xf = NAME(load)(x + f + p * WIDTH);
                 FUNKC_UNROLL for (int g = 0; g < AT_ONCE; g++)
@@ -223,7 +366,14 @@ FUNKC_INLINE void NAME(dots)(const REAL *x, const REAL *const *y, int count, ptr
             total[from + g] = lanes[g][0];
         }
     }
-    NAME(sums)(total, out);
+    return NAME(sums)(total);
+}
+
+FUNKC_INLINE void NAME(products)(const REAL *x, const REAL *const *y, int count,
+                                 ptrdiff_t width, REAL *out)
+{
+    const NAME(eight) product = NAME(dots)(x, y, count, width);
+    memcpy(out, &product, 8 * REAL_BYTES);
 }
 
 #undef WIDTH

@@ -80,24 +80,22 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
                              double *squares)
 {
     REAL *column[8];
-    REAL error[8], move[8];
     FUNKC_UNROLL for (int g = 0; g < 8; g++) column[g] = y + (g < count ? cols[g] * width : 0);
-    NAME(dots)(x, (const REAL *const *)column, count, width, error);
-    FUNKC_UNROLL for (int g = 0; g < 8; g++)
-        if (g < count)
-            error[g] = (targets.codes ? targets.values[targets.codes[g]] : targets.values[g])
-                     - error[g];
-    FUNKC_UNROLL for (int g = 0; g < 8; g++) {
-        squares[g] += (double)error[g] * (double)error[g];
-        move[g] = rule->rate * error[g];
+    const NAME(eight) target = NAME(pick)(targets.values, targets.codes, count);
+    const NAME(eight) error =
+        NAME(minus)(target, NAME(dots)(x, (const REAL *const *)column, count, width));
+    NAME(eight) move = NAME(by)(error, rule->rate);
+    if (targets.weights) {
+        const NAME(eight) weight = NAME(pick)(targets.weights, NULL, count);
+        NAME(add_squares)(squares, error, &weight);
+        move = NAME(times)(move, weight);
+    } else {
+        NAME(add_squares)(squares, error, NULL);
     }
-    if (targets.weights)
-        FUNKC_UNROLL for (int g = 0; g < 8; g++)
-            if (g < count) {
-                squares[g] += (double)error[g] * (double)error[g]
-                            * ((double)targets.weights[g] - 1.0);
-                move[g] *= targets.weights[g];
-            }
+    NAME(vector) moves[8];
+    FUNKC_UNROLL for (int g = 0; g < 8; g++)
+        if (g < count) moves[g] = NAME(spread)(move, g);
+    const REAL keep_row = rule->keep_row[count], keep_col = rule->keep_col;
     for (ptrdiff_t f = 0; f < width; f += (ptrdiff_t)(sizeof(NAME(vector)) / sizeof(REAL))) {
         const NAME(vector) old = NAME(load)(x + f);
         NAME(vector) pull[8];
@@ -105,14 +103,14 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
             if (g < count) pull[g] = NAME(load)(column[g] + f);
         FUNKC_UNROLL for (int g = 0; g < 8; g++)
             if (g < count) {
-                NAME(store)(column[g] + f, NAME(add)(NAME(scale)(pull[g], rule->keep_col),
-                                                     NAME(scale)(old, move[g])));
-                pull[g] = NAME(scale)(pull[g], move[g]);
+                NAME(store)(column[g] + f, NAME(add)(NAME(scale)(pull[g], keep_col),
+                                                     NAME(mul)(old, moves[g])));
+                pull[g] = NAME(mul)(pull[g], moves[g]);
             }
         FUNKC_UNROLL for (int apart = 1; apart < 8; apart *= 2)
             FUNKC_UNROLL for (int g = 0; g + apart < 8; g += 2 * apart)
                 if (g + apart < count) pull[g] = NAME(add)(pull[g], pull[g + apart]);
-        NAME(store)(x + f, NAME(add)(NAME(scale)(old, rule->keep_row[count]), pull[0]));
+        NAME(store)(x + f, NAME(add)(NAME(scale)(old, keep_row), pull[0]));
     }
     if (rule->constrained) NAME(constrain)(x, column, count, rule);
 }
