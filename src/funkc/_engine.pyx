@@ -8,12 +8,14 @@ a. A plan (see _types.pxd) is waves of blocks of runs.  Blocks of one wave share
 b. A step is one block of one epoch; steps are numbered through, epoch by epoch.  `advance`
    takes a span of steps, so the caller decides how long a call may last, and any cut into
    spans gives the same bits.
-c. Squared errors are added in double, per block, and the blocks' sums in block order.
-d. Nothing here raises, allocates, prints or takes the GIL while it works.
+c. Every worker has row bands of its own, and takes others' blocks only when its own of this
+   wave are gone: a row band stays in one core's cache, and most column bands do from wave to
+   wave.  No block of a wave is claimed before all of the wave before it are.
+d. Squared errors are added in double, per block, and the blocks' sums in block order.
+e. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
-from libc.string cimport memset
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from funkc._types cimport Plan, Run, col_band_of, real_t, row_band_of
 from funkc._update cimport FUNKC_PREFETCH, Rule, dots, make_rule, take_run
@@ -23,6 +25,7 @@ cdef extern from "claims.h" nogil:
     int64_t funkc_get(const int64_t *p)
     void funkc_set(int64_t *p, int64_t value)
     int64_t funkc_count(int64_t *p)
+    bint funkc_swap(int64_t *p, int64_t was, int64_t value)
     void funkc_await(const int64_t *p, int64_t least)
 
 
@@ -72,15 +75,10 @@ cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) 
     return rate * (1.0 - <double>epoch / <double>n_epochs) if falling else rate
 
 
-# Where the workers of one call have come to.  Counters that are written together lie on a
-# cache line of their own.
-cdef struct Progress:
-    int64_t claimed             # steps
-    int64_t[7] _1
-    int64_t finished            # steps of the epoch that is open
-    int64_t[7] _2
-    int64_t epoch               # the one that is open; past the last one: stop
-    int64_t[7] _3
+# Counters that are written together lie on a cache line of their own.
+cdef struct Counter:
+    int64_t value
+    int64_t[7] _apart
 
 
 cdef struct Span:               # one call's work
@@ -101,42 +99,75 @@ cdef struct Span:               # one call's work
     double limit
     double *sums                # (n_blocks)
     double *squares             # (epochs of the span)
-    int64_t *rows_done          # (n_bands) waves, counted from that of the first step
-    int64_t *cols_done
-    Progress progress
+    int workers
+    int64_t *done               # (n_bands) waves that a row band is through; the first is 0
+    Counter *claimed            # (workers) of the steps of a worker's row bands
+    Counter finished            # steps of the epoch that is open
+    Counter epoch               # the one that is open; past the last one: stop
 
 
-cdef void work(Span *span, real_t *x, real_t *y) noexcept nogil:
-    """One worker: claims steps in order until there are none left."""
+cdef inline int64_t first_band_of(const Span *span, int worker) noexcept nogil:
+    return span.plan.n_bands * worker // span.workers
+
+
+cdef int64_t claim(Span *span, int worker) noexcept nogil:
+    """The next step for a worker; -1 when there are none left."""
+    cdef:
+        int64_t bands = span.plan.n_bands
+        int64_t first_wave = span.first // bands
+        int64_t band, size, count, wave, step
+        int64_t lowest = 0, least = 0, claimed = 0
+        int other, turn, chosen
+    while True:
+        chosen = -1
+        for turn in range(span.workers):        # the worker's own, then the next one's, ...
+            other = (worker + turn) % span.workers
+            band = first_band_of(span, other)
+            size = first_band_of(span, other + 1) - band
+            count = funkc_get(&span.claimed[other].value)
+            wave = first_wave + count // size
+            step = wave * bands + band + count % size
+            if step < span.last and (chosen < 0 or wave < lowest):
+                chosen = other
+                lowest = wave
+                least = step
+                claimed = count
+        if chosen < 0:
+            return -1
+        if funkc_swap(&span.claimed[chosen].value, claimed, claimed + 1):
+            return least
+
+
+cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
+    """One worker: claims steps until there are none left."""
     cdef:
         const Plan *plan = span.plan
         int64_t n = plan.n_blocks, bands = plan.n_bands
-        int64_t step, epoch, block, row_band, col_band, wave
+        int64_t step, epoch, block, row_band, wave
         int64_t begun = -1
         Rule rule
     while True:
-        step = span.first + funkc_count(&span.progress.claimed)
-        if step >= span.last:
+        step = claim(span, worker)
+        if step < 0:
             return
         epoch = step // n
         block = step % n
         row_band = row_band_of(plan, block)
-        col_band = col_band_of(plan, block)
         wave = step // bands - span.first // bands
-        funkc_await(&span.progress.epoch, epoch)
-        if funkc_get(&span.progress.epoch) > epoch:
+        funkc_await(&span.epoch.value, epoch)
+        if funkc_get(&span.epoch.value) > epoch:
             return                              # stopped
-        funkc_await(span.rows_done + row_band, wave)
-        funkc_await(span.cols_done + col_band, wave)
+        # A block's column band was the next row band's in the wave before.
+        funkc_await(span.done + row_band, wave)
+        funkc_await(span.done + (row_band + 1) % bands, wave)
         if epoch != begun:
             rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
                              span.row_regularization, span.col_regularization, span.k,
                              span.nonnegative, span.biases)
             begun = epoch
         span.sums[block] = sweep(plan, block, x, y, span.width, &rule, span.group_size)
-        funkc_set(span.rows_done + row_band, wave + 1)
-        funkc_set(span.cols_done + col_band, wave + 1)
-        if (funkc_count(&span.progress.finished) + 1
+        funkc_set(span.done + row_band, wave + 1)
+        if (funkc_count(&span.finished.value) + 1
                 == min(span.last, (epoch + 1) * n) - max(span.first, epoch * n)):
             close_epoch(span, epoch)
 
@@ -152,31 +183,31 @@ cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
         span.squares[epoch - span.first // n] = total
         if not total <= span.limit:
             span.reached = (epoch + 1) * n
-            funkc_set(&span.progress.epoch, span.n_epochs + 1)
+            funkc_set(&span.epoch.value, span.n_epochs + 1)
             return
-    funkc_set(&span.progress.finished, 0)
-    funkc_set(&span.progress.epoch, epoch + 1)
+    funkc_set(&span.finished.value, 0)
+    funkc_set(&span.epoch.value, epoch + 1)
 
 
-cdef int64_t advance_steps(Span *span, real_t *x, real_t *y, int n_threads) noexcept nogil:
+cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
     """Works through a span whose sizes, numbers and memory are set.  Answers the step it came
     to: less than the last only after an epoch whose squared errors are above the limit or
     not a number."""
     cdef:
         int64_t bands = span.plan.n_bands
-        int64_t wave = span.first % span.plan.n_blocks // bands
-        int64_t done = span.first % bands
+        int64_t begun = span.first % bands      # blocks of the first wave, in other calls
         int64_t i
-        int _
-        int workers = <int>min(<int64_t>n_threads, min(bands, span.last - span.first))
-    for i in range(bands):                      # the first wave may have begun in another call
-        span.rows_done[i] = i < done
-        span.cols_done[(i + wave) % bands] = i < done
+        int worker
+    for i in range(bands):
+        span.done[i] = i < begun
+    for worker in range(span.workers):
+        span.claimed[worker].value = max(
+            <int64_t>0, min(begun, first_band_of(span, worker + 1)) - first_band_of(span, worker))
     span.reached = span.last
-    memset(&span.progress, 0, sizeof(Progress))
-    span.progress.epoch = span.first // span.plan.n_blocks
-    for _ in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        work(span, x, y)
+    span.finished.value = 0
+    span.epoch.value = span.first // span.plan.n_blocks
+    for worker in prange(span.workers, num_threads=span.workers, schedule="static", chunksize=1):
+        work(span, worker, x, y)
     return span.reached
 
 
@@ -185,7 +216,7 @@ def advance(
     double rate, int64_t n_epochs, bint falling, double row_regularization,
     double col_regularization, int group_size, int k, bint nonnegative, bint biases,
     int n_threads, double[::1] sums, double[::1] squares,
-    int64_t[::1] bands_done, double limit,
+    int64_t[::1] scratch, double limit,
 ):
     """Train x and y, in the plan's order, through the steps first ... last - 1.
 
@@ -193,9 +224,9 @@ def advance(
     `nonnegative` the factors, not the biases, are kept from falling below 0.
     The rate of an epoch is `rate`, or falls from it to 0 over n_epochs.  sums (one double per
     block) carries an unfinished epoch from call to call; squares (one for every epoch of the
-    span) receives the sum of squared errors of those that end; bands_done (two per band) is
-    scratch.  Returns the step reached, and stops early after an epoch whose sum is not
-    <= limit.  The GIL is free.
+    span) receives the sum of squared errors of those that end; scratch is one number a band
+    and eight a thread.  Returns the step reached, and stops early after an epoch whose sum is
+    not <= limit.  The GIL is free.
     """
     cdef Span span
     span.plan = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
@@ -214,12 +245,13 @@ def advance(
     span.limit = limit
     span.sums = &sums[0]
     span.squares = &squares[0]
-    span.rows_done = &bands_done[0]
-    span.cols_done = &bands_done[span.plan.n_bands]
+    span.workers = <int>min(<int64_t>n_threads, min(span.plan.n_bands, last - first))
+    span.claimed = <Counter *>&scratch[0]
+    span.done = &scratch[8 * span.workers]
     cdef unsigned long long state
     with nogil:
         state = funkc_float_begin()
-        first = advance_steps(&span, &x[0, 0], &y[0, 0], n_threads)
+        first = advance_steps(&span, &x[0, 0], &y[0, 0])
         funkc_float_end(state)
     return first
 

@@ -22,7 +22,7 @@ def advance(
     n_threads: int,
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
-    bands_done: NDArray[np.int64],
+    scratch: NDArray[np.int64],
     limit: float,
 ) -> int: ...
 def learning_rate(epoch: int, rate: float, n_epochs: int, falling: bool) -> float: ...

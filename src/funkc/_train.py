@@ -151,7 +151,7 @@ class Training:
         }
         self._sums = np.zeros(schedule.n_blocks)
         self._squares = np.zeros(EPOCHS_AT_ONCE)
-        self._bands_done = np.zeros(2 * schedule.n_bands, np.int64)
+        self._scratch = np.zeros(schedule.n_bands + 8 * options.n_threads, np.int64)
         self._halvings = 0
         self._validation = None
         if held_out is not None:
@@ -299,7 +299,7 @@ class Training:
             self.options.n_threads,
             self._sums,
             self._squares,
-            self._bands_done,
+            self._scratch,
             limit,
         )
         return reached

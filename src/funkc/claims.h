@@ -1,6 +1,6 @@
-/* How the workers of a call share its steps: each claims the next one, waits for what it
-   needs, and says when it is done.  Nobody waits for a worker that has claimed nothing, so
-   one that the system has put aside holds up the rest as little as possible. */
+/* How the workers of a call share its steps: each claims one, waits for what it needs, and
+   says when it is done.  Nobody waits for a worker that has claimed nothing, so one that the
+   system has put aside holds up the rest as little as possible. */
 #ifndef FUNKC_CLAIMS_H
 #define FUNKC_CLAIMS_H
 
@@ -12,6 +12,10 @@
 static inline int64_t funkc_get(const int64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void funkc_set(int64_t *p, int64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline int64_t funkc_count(int64_t *p) { return __atomic_fetch_add(p, 1, __ATOMIC_ACQ_REL); }
+static inline int funkc_swap(int64_t *p, int64_t was, int64_t v)
+{
+    return __atomic_compare_exchange_n(p, &was, v, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 static inline void funkc_give_way(void) { sched_yield(); }
 static inline void funkc_sleep(void)
 {
@@ -35,6 +39,10 @@ static inline void funkc_sleep(void)
 static __inline int64_t funkc_get(const int64_t *p) { return _InterlockedOr64((volatile int64_t *)p, 0); }
 static __inline void funkc_set(int64_t *p, int64_t v) { _InterlockedExchange64((volatile int64_t *)p, v); }
 static __inline int64_t funkc_count(int64_t *p) { return _InterlockedExchangeAdd64((volatile int64_t *)p, 1); }
+static __inline int funkc_swap(int64_t *p, int64_t was, int64_t v)
+{
+    return _InterlockedCompareExchange64((volatile int64_t *)p, v, was) == was;
+}
 static __inline void funkc_give_way(void) { SwitchToThread(); }
 static __inline void funkc_sleep(void) { Sleep(0); }
 #define FUNKC_PAUSE() YieldProcessor()

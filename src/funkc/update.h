@@ -76,16 +76,17 @@ typedef struct {
 } NAME(targets);
 
 FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
-                             int count, ptrdiff_t width, const NAME(rule) *rule,
-                             double *squares)
+                             int count, ptrdiff_t width, int coded, int weighted,
+                             const NAME(rule) *rule, double *squares)
 {
     REAL *column[8];
     FUNKC_UNROLL for (int g = 0; g < 8; g++) column[g] = y + (g < count ? cols[g] * width : 0);
-    const NAME(eight) target = NAME(pick)(targets.values, targets.codes, count);
+    const NAME(eight) target =
+        NAME(pick)(targets.values, coded ? targets.codes : NULL, count);
     const NAME(eight) error =
         NAME(minus)(target, NAME(dots)(x, (const REAL *const *)column, count, width));
     NAME(eight) move = NAME(by)(error, rule->rate);
-    if (targets.weights) {
+    if (weighted) {
         const NAME(eight) weight = NAME(pick)(targets.weights, NULL, count);
         NAME(add_squares)(squares, error, &weight);
         move = NAME(times)(move, weight);
@@ -115,17 +116,17 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
     if (rule->constrained) NAME(constrain)(x, column, count, rule);
 }
 
-FUNKC_INLINE void NAME(run_of_width)(REAL *x, REAL *y, const uint16_t *cols,
-                                     NAME(targets) targets, ptrdiff_t n, int group_size,
-                                     ptrdiff_t width, const NAME(rule) *rule, double *squares)
+FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
+                              ptrdiff_t n, int group_size, ptrdiff_t width, int coded,
+                              int weighted, const NAME(rule) *rule, double *squares)
 {
-#define STEP(count)                                                              \
-    NAME(step)(x, y, cols, targets, count, width, rule, squares);                \
-    n -= count;                                                                  \
-    cols += count;                                                               \
-    if (targets.codes) targets.codes += count;                                   \
-    else targets.values += count;                                                \
-    if (targets.weights) targets.weights += count;
+#define STEP(count)                                                                    \
+    NAME(step)(x, y, cols, targets, count, width, coded, weighted, rule, squares);     \
+    n -= count;                                                                        \
+    cols += count;                                                                     \
+    if (coded) targets.codes += count;                                                 \
+    else targets.values += count;                                                      \
+    if (weighted) targets.weights += count;
     if (group_size == 1) {
         while (n > 0) { STEP(1) }
         return;
@@ -149,21 +150,28 @@ FUNKC_INLINE void NAME(run_of_width)(REAL *x, REAL *y, const uint16_t *cols,
 }
 
 /* All n cells of one row's run, in order.  x is the row, y the columns' page.  squares
-   holds eight running sums of squared errors, in double.  The common widths are handed
-   on as literals so that the compiler unrolls them. */
+   holds eight running sums of squared errors, in double.  The common cases are handed on as
+   literals: a choice that is left to each step costs a fifth of the speed. */
 static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets, ptrdiff_t n,
                       int group_size, ptrdiff_t width, const NAME(rule) *rule, double *squares)
 {
-#define RUN(literal) \
-    NAME(run_of_width)(x, y, cols, targets, n, group_size, literal, rule, squares)
-    switch (width) {
-    case 16: RUN(16); break;
-    case 32: RUN(32); break;
-    case 64: RUN(64); break;
-    case 128: RUN(128); break;
-    default: RUN(width);
+#define STEPS(size, width, coded, weighted) \
+    NAME(steps)(x, y, cols, targets, n, size, width, coded, weighted, rule, squares)
+#define PLAIN(width)                          \
+    if (targets.codes) STEPS(8, width, 1, 0); \
+    else STEPS(8, width, 0, 0);
+    if (group_size == 8 && !targets.weights) {
+        switch (width) {
+        case 16: PLAIN(16) return;
+        case 32: PLAIN(32) return;
+        case 64: PLAIN(64) return;
+        case 128: PLAIN(128) return;
+        default: PLAIN(width) return;
+        }
     }
-#undef RUN
+    STEPS(group_size, width, targets.codes != NULL, targets.weights != NULL);
+#undef PLAIN
+#undef STEPS
 }
 
 #endif
