@@ -65,9 +65,9 @@ def padded(k):
 
 
 def bands_of(shape, n_cells, k, itemsize):
-    """Columns of a band within half a megabyte, at least 8 bands, 512 cells a block."""
+    """Columns of a band within two megabytes, at least 8 bands, 512 cells a block."""
     size = shape[1] * padded(k) * itemsize
-    bands = 8 if size <= 8 * 2**19 else min(256, size // 2**19 + 1)
+    bands = 8 if size <= 8 * 2**21 else min(256, size // 2**21 + 1)
     while bands > 1 and bands * bands * 512 > n_cells:
         bands -= 1
     return max(1, min(bands, *shape))

@@ -43,7 +43,7 @@ ctypedef fused key_t:           # row, then column, within a block
     uint64_t
 
 cdef enum:
-    BLOCK_BYTES = 524288        # of y that one block works on: half of a usual L2 cache
+    BLOCK_BYTES = 2097152       # of y that one block works on: its often met rows stay in L2
     LEAST_BANDS = 8             # so that several threads find work
     MOST_BANDS = 256
     LEAST_CELLS = 512           # a block, on average: smaller ones cost more than they give
