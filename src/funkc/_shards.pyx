@@ -49,8 +49,10 @@ cdef enum:
     LEAST_CELLS = 512           # a block, on average: smaller ones cost more than they give
     PAGE = 65536                # columns that a 16-bit number tells apart
     DIGIT_BITS = 11             # of one pass of the radix sort
+    DIGITS = 6 << 11            # counters of all passes over a key of 64 bits
     CELLS_A_CALL = 4194304      # some 50 ms of one processor
     CHUNK = 4096                # cells that one worker takes at a time
+    SOME = 512                  # cells whose places are looked up together
     MOST_WORKERS = 64
 
 
@@ -211,7 +213,7 @@ cdef struct Cut:
     int64_t *order
     int64_t *offsets            # (workers, n_blocks) cells, then where they go
     int64_t *ends               # (workers, n_blocks) where that ends
-    int64_t *digits             # (workers, 2 ** DIGIT_BITS)
+    int64_t *digits             # (workers, DIGITS)
     int64_t *duplicates         # (n_blocks) a cell that repeats the one before it, or -1
     void *keys                  # (n_cells) by block: row << col_bits | column
     void *spare_keys            # (workers, largest block)
@@ -261,7 +263,7 @@ cdef int cut_begin(Cut *cut, Py_ssize_t width, int64_t n_tiles) noexcept nogil:
     cut.order = <int64_t *>malloc(max(plan.n_rows, plan.n_cols) * sizeof(int64_t))
     cut.offsets = <int64_t *>calloc(cut.workers * plan.n_blocks, sizeof(int64_t))
     cut.ends = <int64_t *>malloc(cut.workers * plan.n_blocks * sizeof(int64_t))
-    cut.digits = <int64_t *>malloc(cut.workers * (1 << DIGIT_BITS) * sizeof(int64_t))
+    cut.digits = <int64_t *>malloc(cut.workers * DIGITS * sizeof(int64_t))
     cut.duplicates = <int64_t *>malloc(plan.n_blocks * sizeof(int64_t))
     if (plan.row_cuts == NULL or plan.col_cuts == NULL or plan.row_places == NULL
             or plan.col_places == NULL or plan.first_run == NULL or plan.first_cell == NULL
@@ -490,39 +492,64 @@ cdef int count_cells(const void *index, bint wide, int64_t first, int64_t last, 
     return OK
 
 
-cdef inline bint find_places(const Cut *cut, int64_t c, uint64_t *row,
-                             uint64_t *col) noexcept nogil:
-    """Where the row and the column of a cell stand; False if they are outside the matrix."""
+# Where some cells go.  Loops over a few cells at a time, each with one simple task, leave the
+# compiler nothing to reload and the processor many independent look-ups.
+cdef struct Places:
+    uint32_t[SOME] block
+    uint64_t[SOME] key
+    int64_t[SOME] to
+
+
+cdef int find_places(const Cut *cut, const index_t *rows, const index_t *cols, int64_t first,
+                     int64_t n, Places *places) noexcept nogil:
+    """Blocks and keys of the cells first ... first + n - 1."""
     cdef:
-        int64_t i = index_at(cut.rows, cut.wide_index, c)
-        int64_t j = index_at(cut.cols, cut.wide_index, c)
-    if i < 0 or j < 0 or i >= cut.plan.n_rows or j >= cut.plan.n_cols:
-        return False
-    row[0] = cut.plan.row_places[i]
-    col[0] = cut.plan.col_places[j]
-    return True
+        const Plan *plan = cut.plan
+        const uint64_t *row_places = plan.row_places
+        const uint64_t *col_places = plan.col_places
+        int64_t n_rows = plan.n_rows, n_cols = plan.n_cols, bands = plan.n_bands
+        int64_t n_blocks = plan.n_blocks
+        int64_t c, i, j, wave
+        bint outside = False
+        int col_bits = cut.col_bits
+        uint64_t row, col
+    for c in range(n):
+        i = rows[first + c]
+        j = cols[first + c]
+        if i < 0 or j < 0 or i >= n_rows or j >= n_cols:
+            return CELLS_CHANGED
+        row = row_places[i]
+        col = col_places[j]
+        wave = <int64_t>(col >> 32) - <int64_t>(row >> 32)
+        wave += bands if wave < 0 else 0
+        outside = outside or wave * bands >= n_blocks
+        places.block[c] = <uint32_t>(wave * bands + <int64_t>(row >> 32))
+        places.key[c] = (<uint64_t><uint32_t>row << col_bits) | <uint32_t>col
+    return OUTSIDE_ITS_TILE if outside else OK
 
 
-cdef inline int64_t block_of(const Plan *plan, uint64_t row, uint64_t col) noexcept nogil:
-    cdef int64_t i = <int64_t>(row >> 32), wave = <int64_t>(col >> 32) - i
-    if wave < 0:
-        wave += plan.n_bands
-    return wave * plan.n_bands + i
+cdef int places_of(const Cut *cut, int64_t first, int64_t n, Places *places) noexcept nogil:
+    if cut.wide_index:
+        return find_places(cut, <const int64_t *>cut.rows, <const int64_t *>cut.cols, first, n,
+                           places)
+    return find_places(cut, <const int32_t *>cut.rows, <const int32_t *>cut.cols, first, n,
+                       places)
 
 
 cdef int count_blocks(const Cut *cut, int64_t first, int64_t last,
                       int64_t *counts) noexcept nogil:
     cdef:
-        int64_t c, block
-        uint64_t row, col
-        const Plan *plan = cut.plan
-    for c in range(first, last):
-        if not find_places(cut, c, &row, &col):
-            return CELLS_CHANGED
-        block = block_of(plan, row, col)
-        if block >= plan.n_blocks:
-            return OUTSIDE_ITS_TILE
-        counts[block] += 1
+        int64_t c, n
+        int status
+        Places places
+    while first < last:
+        n = min(<int64_t>SOME, last - first)
+        status = places_of(cut, first, n, &places)
+        if status != OK:
+            return status
+        for c in range(n):
+            counts[<int64_t>places.block[c]] += 1
+        first += n
     return OK
 
 
@@ -592,32 +619,51 @@ cdef int make_room(Cut *cut) noexcept nogil:
 cdef int scatter(const Cut *cut, int64_t first, int64_t last, int64_t *offsets,
                  const int64_t *ends) noexcept nogil:
     cdef:
-        int64_t c, to, block
-        uint64_t row, col, key
-        const Plan *plan = cut.plan
-        const Codes *codes = &cut.surveys.codes
-    for c in range(first, last):
-        if not find_places(cut, c, &row, &col):
-            return CELLS_CHANGED
-        block = block_of(plan, row, col)
-        if block >= plan.n_blocks or offsets[block] == ends[block]:
-            return CELLS_CHANGED
-        to = offsets[block]
-        offsets[block] = to + 1
-        key = (<uint64_t><uint32_t>row << cut.col_bits) | <uint32_t>col
+        int64_t c, n
+        int status
+        uint32_t block
+        Places places
+    while first < last:
+        n = min(<int64_t>SOME, last - first)
+        status = places_of(cut, first, n, &places)
+        if status != OK:
+            return status
+        for c in range(n):
+            block = places.block[c]
+            if offsets[block] == ends[block]:
+                return CELLS_CHANGED
+            places.to[c] = offsets[block]
+            offsets[block] += 1
         if cut.key_size == 4:
-            (<uint32_t *>cut.keys)[to] = <uint32_t>key
+            for c in range(n):
+                (<uint32_t *>cut.keys)[places.to[c]] = <uint32_t>places.key[c]
         else:
-            (<uint64_t *>cut.keys)[to] = key
-        if cut.cells != NULL:
-            cut.cells[to] = c
-        elif cut.target_size == 1:
-            plan.codes[to] = <uint8_t>(codes.slots[slot_of(codes, value_at(cut, c))] - 1)
-        elif cut.target_size == 4:
-            (<float *>plan.values)[to] = <float>(value_at(cut, c) - plan.offset)
-        else:
-            (<double *>plan.values)[to] = value_at(cut, c) - plan.offset
+            for c in range(n):
+                (<uint64_t *>cut.keys)[places.to[c]] = places.key[c]
+        put_targets(cut, first, n, places.to)
+        first += n
     return OK
+
+
+cdef void put_targets(const Cut *cut, int64_t first, int64_t n, const int64_t *to) noexcept nogil:
+    """What goes along with the keys: with weights, which cell it is."""
+    cdef:
+        int64_t c
+        const Codes *codes = &cut.surveys.codes
+        double offset = cut.plan.offset
+    if cut.cells != NULL:
+        for c in range(n):
+            cut.cells[to[c]] = first + c
+    elif cut.target_size == 1:
+        for c in range(n):
+            cut.plan.codes[to[c]] = <uint8_t>(
+                codes.slots[slot_of(codes, value_at(cut, first + c))] - 1)
+    elif cut.target_size == 4:
+        for c in range(n):
+            (<float *>cut.plan.values)[to[c]] = <float>(value_at(cut, first + c) - offset)
+    else:
+        for c in range(n):
+            (<double *>cut.plan.values)[to[c]] = value_at(cut, first + c) - offset
 
 
 ctypedef fused target_t:
@@ -640,11 +686,12 @@ cdef void sort_block(key_t *keys, key_t *other_keys, target_t *targets, target_t
         key_t *to_keys = other_keys
         target_t *from_targets = targets
         target_t *to_targets = other_targets
+    memset(digits, 0, passes * (<int64_t>1 << DIGIT_BITS) * sizeof(int64_t))
+    for c in range(n):
+        for p in range(passes):
+            digits[(p << DIGIT_BITS) + <int64_t>((keys[c] >> (p * each)) & mask)] += 1
     for p in range(passes):
         shift = p * each
-        memset(digits, 0, (<int64_t>1 << each) * sizeof(int64_t))
-        for c in range(n):
-            digits[(from_keys[c] >> shift) & mask] += 1
         at = 0
         for c in range(<int64_t>1 << each):
             count = digits[c]
@@ -657,6 +704,7 @@ cdef void sort_block(key_t *keys, key_t *other_keys, target_t *targets, target_t
             to_targets[at] = from_targets[c]
         from_keys, to_keys = to_keys, from_keys
         from_targets, to_targets = to_targets, from_targets
+        digits += 1 << DIGIT_BITS
     if passes % 2:
         memcpy(keys, other_keys, n * sizeof(key_t))
         memcpy(targets, other_targets, n * sizeof(target_t))
@@ -675,7 +723,7 @@ cdef void order_block(Cut *cut, int64_t block, int worker, key_t *keys) noexcept
         int64_t first = plan.first_cell[block], n = plan.first_cell[block + 1] - first
         int64_t c, runs = 0, length = 0, spare = worker * cut.largest_block
         int n_bits = cut.row_bits + cut.col_bits
-        int64_t *digits = cut.digits + worker * (1 << DIGIT_BITS)
+        int64_t *digits = cut.digits + worker * DIGITS
         key_t *other_keys = <key_t *>cut.spare_keys + spare
     keys += first
     if cut.cells != NULL:
