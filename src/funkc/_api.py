@@ -204,7 +204,7 @@ def factorize(
             return listen(len(training.history["epoch"]), training.history)
 
     training, stopped_by = train(problem, options, after_epoch, start, held_out)
-    row_factors, col_factors = training.factors()
+    row_factors, col_factors = training.factors(last=True)
     row_bias = col_bias = None
     if options.biases:
         row_factors, row_bias = row_factors[:, :k].copy(), row_factors[:, k].copy()

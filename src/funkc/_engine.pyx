@@ -34,6 +34,11 @@ cdef extern from "float_state.h" nogil:
     void funkc_float_end(unsigned long long state)
 
 
+cdef enum:
+    PART = 4096                 # cells that one worker predicts at a time
+PART_CELLS = PART
+
+
 cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssize_t width,
                   const Rule *rule, int group_size) noexcept nogil:
     """All cells of one block in order; their squared errors before each step, added up."""
@@ -265,7 +270,7 @@ def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t
                    const int64_t[::1] cols, const double[::1] targets, double[::1] sums,
                    int n_threads):
     """The sum of (targets[c] - x[rows[c]] . y[cols[c]])^2; sums is scratch, one for every
-    4,096 cells or part of them."""
+    PART_CELLS cells or part of them."""
     cdef:
         Py_ssize_t part, n = targets.shape[0], width = x.shape[1]
         double total = 0.0
@@ -273,8 +278,8 @@ def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t
         for part in prange(sums.shape[0],
                            num_threads=<int>min(<Py_ssize_t>n_threads, sums.shape[0])):
             sums[part] = squares_of_part(
-                &x[0, 0], &y[0, 0], width, &rows[0], &cols[0], &targets[0], part * 4096,
-                min(n, (part + 1) * 4096))
+                &x[0, 0], &y[0, 0], width, &rows[0], &cols[0], &targets[0], part * PART,
+                min(n, (part + 1) * PART))
         for part in range(sums.shape[0]):
             total = total + sums[part]
     return total
@@ -303,11 +308,11 @@ def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] o
     """out[c] = offset + x[c] . y[c], in the fixed order of lanes.h."""
     cdef:
         Py_ssize_t c, n = out.shape[0], width = x.shape[1]
-        Py_ssize_t part, chunk = 4096
+        Py_ssize_t part
     with nogil:
-        for part in prange((n + chunk - 1) // chunk,
-                           num_threads=<int>min(<Py_ssize_t>n_threads, 1 + n // chunk)):
-            for c in range(part * chunk, min(n, (part + 1) * chunk)):
+        for part in prange((n + PART - 1) // PART,
+                           num_threads=<int>min(<Py_ssize_t>n_threads, 1 + n // PART)):
+            for c in range(part * PART, min(n, (part + 1) * PART)):
                 products_of_row(&x[c, 0], &y[c, 0], 1, width, offset, &out[c])
 
 

@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PART_CELLS: int
+
 def advance(
     plan: Any,
     x: NDArray[Any],

@@ -102,7 +102,7 @@ class Validation:
         order = np.lexsort((self._cols, self._rows))
         self._rows, self._cols = self._rows[order], self._cols[order]
         self._targets = cells.values[order].astype(np.float64) - schedule.offset
-        self._sums = np.empty(-(-n // 4096))
+        self._sums = np.empty(-(-n // engine.PART_CELLS))
         self._n_threads = n_threads
         self.forget()
 
@@ -184,18 +184,25 @@ class Training:
         for column in self.history.values():
             column.clear()
 
-    def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def factors(self, *, last: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
         """Row and column factors as they stand, in the caller's order; with biases, each with
-        two more columns.
+        two more columns.  After the last call there is nothing left to train on with, and
+        never was more than one side held twice.
         """
-        extra = 2 * self.options.biases
-        row_factors = np.empty((self.schedule.n_rows, self.options.k + extra), self.options.dtype)
-        col_factors = np.empty((self.schedule.n_cols, self.options.k + extra), self.options.dtype)
-        for columns, x, out in ((False, self.x, row_factors), (True, self.y, col_factors)):
-            for first, last in self._parts(len(out)):
-                if not _shards.take_out(self.schedule.plan, columns, x, out, first, last):
-                    raise DivergedError(len(self.history["epoch"]), self._rates()[0])
+        row_factors = self._taken_out(False, self.x)
+        if last:
+            del self.x
+        col_factors = self._taken_out(True, self.y)
+        if last:
+            del self.y
         return row_factors, col_factors
+
+    def _taken_out(self, columns: bool, x: NDArray[Any]) -> NDArray[Any]:
+        out = np.empty((len(x), self.options.k + 2 * self.options.biases), self.options.dtype)
+        for first, last in self._parts(len(out)):
+            if not _shards.take_out(self.schedule.plan, columns, x, out, first, last):
+                raise DivergedError(len(self.history["epoch"]), self._rates()[0])
+        return out
 
     def _parts(self, n: int) -> Iterator[tuple[int, int]]:
         """Rows 0 ... n - 1 in parts that take well under CALL_SECONDS."""
