@@ -203,6 +203,26 @@ CHANGING = """
     print("alive")
 """
 
+def test_a_blow_up_after_the_best_epoch_costs_nothing():
+    from funkc import _schedule, _train, _validate
+
+    rows_cols, values = ratings()
+    problem = _validate.problem(rows_cols, values)
+    options = _validate.options(5, learning_rate=0.01, n_epochs=9, patience=9)
+    train, held = _validate.held_out(0.1, problem, options)
+    training = _train.Training(_schedule.cut(train, options), options, None, held)
+
+    def blow_up(training):
+        if len(training.history["epoch"]) == 4:
+            training.x *= 1e20
+            return True
+        return False
+
+    assert training.run(blow_up) == "callback"
+    best = min(training.history["validation_rmse"])
+    assert training._validation.look(9, training.x, training.y)[0] == best
+
+
 
 def test_arrays_that_another_thread_writes_to_crash_nothing():
     out = run(CHANGING)

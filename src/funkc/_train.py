@@ -213,11 +213,13 @@ class Training:
         """Train to the end; what stopped it.  `after_epoch` returns True to stop it."""
         try:
             stopped_by = self._run(after_epoch)
+            self._put_best_back()
             while not self._sound():
                 if stopped_by != "epochs":
                     raise DivergedError(len(self.history["epoch"]), self._rates()[0])
                 self._back_off(self.settings.n_epochs)
                 stopped_by = self._run(after_epoch)
+                self._put_best_back()
         except KeyboardInterrupt:
             if self.options.on_interrupt == "raise":
                 raise
@@ -225,9 +227,12 @@ class Training:
             whole = min(len(column) for column in self.history.values())
             for column in self.history.values():
                 del column[whole:]
+            self._put_best_back()
+        return stopped_by
+
+    def _put_best_back(self) -> None:
         if self._validation is not None:
             self._validation.put_best_back(self.x, self.y)
-        return stopped_by
 
     def _sound(self) -> bool:
         """Whether the last steps did not diverge, whose errors no epoch has seen.
