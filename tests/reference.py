@@ -68,6 +68,9 @@ def bands_of(shape, n_cells, k, itemsize):
     """Columns of a band within two megabytes, at least 8 bands, 512 cells a block."""
     size = shape[1] * padded(k) * itemsize
     bands = 8 if size <= 8 * 2**21 else min(256, size // 2**21 + 1)
+    while (bands + 1) ** 2 * 2**18 <= n_cells and (bands + 1) * 8 * shape[0] <= n_cells:
+        bands += 1
+    bands = min(256, bands)
     while bands > 1 and bands * bands * 512 > n_cells:
         bands -= 1
     return max(1, min(bands, *shape))

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from reference import bands_of, padded
 
-from funkc import _schedule, _validate
+from funkc import _schedule, _shards, _validate
 
 
 def schedule_of(cells, values, shape, **options):
@@ -111,3 +112,24 @@ def test_a_cut_that_takes_several_calls():
         )
         for name, column in schedule.cells().items():
             np.testing.assert_array_equal(column, plain.cells()[name])
+
+
+@given(
+    shape=st.tuples(st.integers(1, 10**7), st.integers(1, 10**7)),
+    n_cells=st.integers(1, 10**11),
+    k=st.integers(1, 4096),
+    itemsize=st.sampled_from([4, 8]),
+)
+@example((480_189, 17_770), 100_480_507, 32, 4)
+@example((10**6, 10**7), 10**9, 128, 8)
+def test_the_number_of_bands_follows_the_data(shape, n_cells, k, itemsize):
+    bands = _shards.bands_for(*shape, n_cells, padded(k), itemsize)
+    assert bands == bands_of(shape, n_cells, k, itemsize)
+
+
+def test_more_cells_give_more_threads_work():
+    assert _shards.bands_for(6040, 3706, 10**6, 32, 4) == 8
+    assert _shards.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == 8
+    assert _shards.bands_for(480_189, 17_770, 10**8, 32, 4) == 19
+    assert _shards.bands_for(10**7, 10**4, 10**8, 32, 4) == 8  # ten cells a row
+    assert _shards.bands_for(10**5, 10**6, 10**9, 128, 4) == 245  # columns of 2 MB a band
