@@ -23,10 +23,10 @@ from funkc._update cimport FUNKC_PREFETCH, Rule, dots, make_rule, take_run
 
 cdef extern from "claims.h" nogil:
     int64_t funkc_get(const int64_t *p)
-    void funkc_set(int64_t *p, int64_t value)
-    int64_t funkc_count(int64_t *p)
+    int64_t funkc_add(int64_t *p, int64_t value)
     bint funkc_swap(int64_t *p, int64_t was, int64_t value)
-    void funkc_await(const int64_t *p, int64_t least)
+    void funkc_set(int64_t *p, int64_t value, const int64_t *sleepers)
+    void funkc_await(const int64_t *p, int64_t least, int64_t *sleepers)
 
 
 cdef extern from "float_state.h" nogil:
@@ -109,6 +109,7 @@ cdef struct Span:               # one call's work
     Counter *claimed            # (workers) of the steps of a worker's row bands
     Counter finished            # steps of the epoch that is open
     Counter epoch               # the one that is open; past the last one: stop
+    Counter sleepers            # workers that have to be woken
 
 
 cdef inline int64_t first_band_of(const Span *span, int worker) noexcept nogil:
@@ -159,20 +160,20 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
         block = step % n
         row_band = row_band_of(plan, block)
         wave = step // bands - span.first // bands
-        funkc_await(&span.epoch.value, epoch)
+        funkc_await(&span.epoch.value, epoch, &span.sleepers.value)
         if funkc_get(&span.epoch.value) > epoch:
             return                              # stopped
         # A block's column band was the next row band's in the wave before.
-        funkc_await(span.done + row_band, wave)
-        funkc_await(span.done + (row_band + 1) % bands, wave)
+        funkc_await(span.done + row_band, wave, &span.sleepers.value)
+        funkc_await(span.done + (row_band + 1) % bands, wave, &span.sleepers.value)
         if epoch != begun:
             rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
                              span.row_regularization, span.col_regularization, span.k,
                              span.nonnegative, span.biases)
             begun = epoch
         span.sums[block] = sweep(plan, block, x, y, span.width, &rule, span.group_size)
-        funkc_set(span.done + row_band, wave + 1)
-        if (funkc_count(&span.finished.value) + 1
+        funkc_set(span.done + row_band, wave + 1, &span.sleepers.value)
+        if (funkc_add(&span.finished.value, 1) + 1
                 == min(span.last, (epoch + 1) * n) - max(span.first, epoch * n)):
             close_epoch(span, epoch)
 
@@ -188,10 +189,10 @@ cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
         span.squares[epoch - span.first // n] = total
         if not total <= span.limit:
             span.reached = (epoch + 1) * n
-            funkc_set(&span.epoch.value, span.n_epochs + 1)
+            funkc_set(&span.epoch.value, span.n_epochs + 1, &span.sleepers.value)
             return
-    funkc_set(&span.finished.value, 0)
-    funkc_set(&span.epoch.value, epoch + 1)
+    span.finished.value = 0
+    funkc_set(&span.epoch.value, epoch + 1, &span.sleepers.value)
 
 
 cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
@@ -209,7 +210,7 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
         span.claimed[worker].value = max(
             <int64_t>0, min(begun, first_band_of(span, worker + 1)) - first_band_of(span, worker))
     span.reached = span.last
-    span.finished.value = 0
+    span.finished.value = span.sleepers.value = 0
     span.epoch.value = span.first // span.plan.n_blocks
     for worker in prange(span.workers, num_threads=span.workers, schedule="static", chunksize=1):
         work(span, worker, x, y)
