@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from funkc import ratings
+
+# A rating as LIBMF holds it (mf_node).
+NODE = np.dtype([("row", "i4"), ("col", "i4"), ("value", "f4")])
+LINES_AT_ONCE = 1 << 20
+
+
+class Ratings(NamedTuple):
+    """All ratings there are; `split(*these, seed=1)` holds a part of them out."""
+
+    name: str
+    rows: np.ndarray
+    cols: np.ndarray
+    values: np.ndarray
+    shape: tuple[int, int]
 
 
 class Split(NamedTuple):
@@ -22,7 +37,15 @@ class Split(NamedTuple):
     held_values: np.ndarray
 
 
-def split(name, rows, cols, values, shape, seed=0, held=0.1) -> Split:
+def split(
+    name: str,
+    rows: np.ndarray,
+    cols: np.ndarray,
+    values: np.ndarray,
+    shape: tuple[int, int],
+    seed: int = 0,
+    held: float = 0.1,
+) -> Split:
     """Hold out a random part."""
     rows, cols = rows.astype(np.int32), cols.astype(np.int32)
     values = values.astype(np.float32)
@@ -37,7 +60,7 @@ def split(name, rows, cols, values, shape, seed=0, held=0.1) -> Split:
     )
 
 
-def generate(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Split:
+def plant(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Ratings:
     """Half stars of a planted model of rank 16, log-normal rows and Zipf-like columns."""
     rng = np.random.default_rng(seed)
     row_share = rng.lognormal(0, 1, n_rows)
@@ -61,10 +84,46 @@ def generate(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Split:
     noisy = 3.5 + bias + signal + rng.normal(0, 0.72, n_cells)
     values = np.clip(np.round(noisy * 2) / 2, 0.5, 5)
     name = f"{n_rows:,} x {n_cols:,}, {n_cells:,} generated"
-    return split(name, rows, cols, values, (n_rows, n_cols))
+    return Ratings(name, rows, cols, values, (n_rows, n_cols))
+
+
+def load(path: str) -> Ratings:
+    """A file of ratings, as the command line reads them."""
+    table = ratings.read(path)
+    return Ratings(Path(path).name, table.rows, table.cols, table.values, table.shape)
+
+
+def generate(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Split:
+    """Planted ratings, a tenth of them held out."""
+    return split(*plant(n_rows, n_cols, n_cells, seed))
 
 
 def read(path: str) -> Split:
-    """A file of ratings, as the command line reads them."""
-    data = ratings.read(path)
-    return split(path, data.rows, data.cols, data.values, data.shape)
+    """The ratings of a file, a tenth of them held out."""
+    return split(*load(path))
+
+
+def write_binary(path: Path, rows: np.ndarray, cols: np.ndarray, values: np.ndarray) -> None:
+    """Ratings one after another, as they would lie in LIBMF's memory."""
+    nodes = np.empty(len(values), NODE)
+    nodes["row"], nodes["col"], nodes["value"] = rows, cols, values
+    nodes.tofile(path)
+
+
+def write_text(path: Path, rows: np.ndarray, cols: np.ndarray, values: np.ndarray) -> None:
+    """Lines of `row col value`, the numbers padded with spaces to columns of one width.
+
+    Every number that occurs is turned into text once; the lines are then put together from
+    those texts, which is tens of times as fast as printing them one by one.
+    """
+    columns = []
+    for numbers in (rows, cols, values):
+        distinct, which = np.unique(numbers, return_inverse=True)
+        texts = np.array([b"%.9g " % number for number in distinct.tolist()])
+        letters = texts.view(np.uint8).reshape(len(texts), -1)
+        columns.append((np.where(letters == 0, ord(" "), letters).astype(np.uint8), which))
+    with path.open("wb") as file:
+        for first in range(0, len(values), LINES_AT_ONCE):
+            parts = [letters[which[first : first + LINES_AT_ONCE]] for letters, which in columns]
+            newlines = np.full((len(parts[0]), 1), ord("\n"), np.uint8)
+            file.write(np.concatenate([*parts, newlines], axis=1).tobytes())

@@ -74,13 +74,14 @@ def rmse(splits: Sequence[data.Split], k: int, rate: float, keep: float, epochs:
     return math.sqrt(squares / n)
 
 
-def report(name: str, splits: Sequence[data.Split], k: int) -> None:
+def report(name: str, splits: Sequence[data.Split], k: int, crossed: bool = True) -> None:
     """One row: the defaults, the best of the grid, and each factor on its own."""
-    at_default = rmse(splits, k, 1, 1, 1)
     grid = {
         (rate, keep, epochs): rmse(splits, k, rate, keep, epochs)
         for rate in RATES for keep in REGULARIZATIONS for epochs in EPOCHS
+        if crossed or (rate, keep, epochs).count(1.0) >= 2
     }  # fmt: skip
+    at_default = grid[1, 1, 1]
     best = min(grid, key=grid.__getitem__)
     print(
         f"| {name} | {k} | {at_default:.4f} | {grid[best]:.4f} | "
@@ -104,20 +105,21 @@ def main() -> None:
     parser.add_argument("file", nargs="?", help="ratings, as `python -m funkc ratings` reads them")
     parser.add_argument("--generate", type=int, nargs=3, metavar=("ROWS", "COLS", "CELLS"))
     parser.add_argument("--k", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--alone", action="store_true", help="change one setting at a time only")
     options = parser.parse_args()
     print("| data | k | defaults | best found | defaults above it by | where |")
     print("| --- | --- | --- | --- | --- | --- |")
     if options.file or options.generate:
         split = data.read(options.file) if options.file else data.generate(*options.generate)
         for k in options.k:
-            report(split.name, [split], k)
+            report(split.name, [split], k, not options.alone)
         return
     for k in (1, 3):
         report("9 x 5, 60 % observed, 200 of them", small(9, 5, 1, 0.6, 100), k)
     for k in (5, 10):
         report("100 x 100, 70 % observed, 5 of them", small(100, 100, 5, 0.7, 5), k)
     for k in options.k:
-        report("generated", [data.generate(6000, 3700, 1_000_000)], k)
+        report("generated", [data.generate(6000, 3700, 1_000_000)], k, not options.alone)
 
 
 if __name__ == "__main__":

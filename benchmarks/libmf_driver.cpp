@@ -1,0 +1,106 @@
+// Trains LIBMF on ratings in memory, and prints seconds, RMSE and peak memory.
+//
+//     libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA
+//
+// TRAIN and TEST are files of (int32 row, int32 column, float32 value).  The seconds are those
+// of mf_train alone, its own set-up included, so that neither reading the ratings nor the error
+// on TEST counts; the memory is what mf_train took at its peak beyond the ratings, in bytes
+// (-1 where the system does not tell).  What is not an argument stays as mf-train has it.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "mf.h"
+
+using namespace mf;
+
+static std::vector<mf_node> read_nodes(char const *path)
+{
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    if(!file)
+        throw std::runtime_error(std::string("cannot open ") + path);
+    std::vector<mf_node> nodes(static_cast<size_t>(file.tellg()) / sizeof(mf_node));
+    file.seekg(0);
+    file.read(reinterpret_cast<char*>(nodes.data()),
+              static_cast<std::streamsize>(nodes.size() * sizeof(mf_node)));
+    return nodes;
+}
+
+// A line such as "VmHWM:  1234 kB" of /proc/self/status in bytes.  getrusage() would not do: its
+// maximum includes what the parent held when it started this process.
+static double memory(char const *what)
+{
+    std::ifstream status("/proc/self/status");
+    for(std::string line; std::getline(status, line);)
+        if(line.compare(0, std::strlen(what), what) == 0)
+            return 1024.0 * std::atof(line.c_str() + std::strlen(what));
+    return -1;
+}
+
+static int run(char **argv)
+{
+    std::vector<mf_node> train = read_nodes(argv[1]), test = read_nodes(argv[2]);
+
+    mf_problem problem = {0, 0, static_cast<mf_long>(train.size()), train.data()};
+    for(mf_node const &node : train)
+    {
+        problem.m = std::max(problem.m, node.u + 1);
+        problem.n = std::max(problem.n, node.v + 1);
+    }
+
+    mf_parameter param = mf_get_default_param();
+    param.k = std::atoi(argv[3]);
+    param.nr_iters = std::atoi(argv[4]);
+    param.nr_threads = std::atoi(argv[5]);
+    param.lambda_p2 = param.lambda_q2 = static_cast<mf_float>(std::atof(argv[6]));
+    param.eta = static_cast<mf_float>(std::atof(argv[7]));
+    param.quiet = true;
+
+    std::ofstream("/proc/self/clear_refs") << "5"; // the peak begins anew
+    double before = memory("VmRSS:");
+    auto started = std::chrono::steady_clock::now();
+    mf_model *model = mf_train(&problem, param);
+    std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started;
+    double peak = memory("VmHWM:");
+    if(model == nullptr)
+        throw std::runtime_error("mf_train refused its parameters");
+
+    double squares = 0;
+    for(mf_node const &node : test)
+    {
+        double error = static_cast<double>(mf_predict(model, node.u, node.v)) - node.r;
+        squares += error * error;
+    }
+    mf_destroy_model(&model);
+    std::printf("%.9f %.9f %.0f\n", spent.count(),
+                std::sqrt(squares / static_cast<double>(test.size())),
+                before < 0 ? -1.0 : peak - before);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if(argc != 8)
+    {
+        std::cerr << "usage: libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA\n";
+        return 1;
+    }
+    try
+    {
+        return run(argv);
+    }
+    catch(std::exception const &error)
+    {
+        std::cerr << "libmf_driver: " << error.what() << "\n";
+        return 1;
+    }
+}

@@ -1,0 +1,216 @@
+/* One digest of what the SGD kernel computes, for compilers and processors to agree on.
+
+   The kernel is plain C, so a cross compiler and an emulator are enough to ask a processor
+   that is not here.  Prints a line for every case, which shows where two builds part, and one
+   for all.  Random numbers are made of integers without rounding, and numbers enter the
+   digest as integers, so that the order of bytes leaves no trace.
+
+       cc -O3 -ffp-contract=off -Isrc/funkc tools/kernel_digest.c && ./a.out
+
+   Like update.h, the file includes itself for float and for double. */
+#ifndef REAL
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "float_state.h"
+#include "update.h"
+
+enum { ROWS = 40, COLUMNS = 90, WIDEST = 208, EPOCHS = 3 };
+
+typedef struct {
+    int width, group_size, coded, weighted, nonnegative, biases, tiny;
+} Case;
+
+static const int widths[] = {16, 32, 48, 64, 128, WIDEST};
+static uint64_t counter;
+
+/* SplitMix64. */
+static uint64_t random_bits(void)
+{
+    uint64_t z = counter += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+/* FNV-1a over the bytes of a number, the lowest first. */
+static uint64_t add(uint64_t digest, uint64_t bits, int bytes)
+{
+    for (int b = 0; b < bytes; b++) digest = (digest ^ (bits >> 8 * b & 255)) * 0x100000001b3;
+    return digest;
+}
+static const uint64_t empty = 0xcbf29ce484222325;
+
+/* Columns of a run, each once and ascending, as the core packs them. */
+static void choose_columns(uint16_t *cols, int n)
+{
+    for (int col = 0; n > 0; col++)
+        if ((int)(random_bits() % (uint64_t)(COLUMNS - col)) < n) {
+            *cols++ = (uint16_t)col;
+            n--;
+        }
+}
+
+/* First every length up to 40, so that every remainder of 8 follows any number of whole
+   groups; then what comes. */
+static int length_of(int row, int epoch)
+{
+    return epoch == 0 ? row + 1 : 1 + (int)(random_bits() % COLUMNS);
+}
+
+#define REAL float
+#define INTEGER uint32_t
+#define SUFFIX f32
+#define DIGITS 24
+#define SMALLEST 0x1p-130f /* what is multiplied by it is denormal */
+#include "kernel_digest.c"
+#undef REAL
+#undef INTEGER
+#undef SUFFIX
+#undef DIGITS
+#undef SMALLEST
+#define REAL double
+#define INTEGER uint64_t
+#define SUFFIX f64
+#define DIGITS 53
+#define SMALLEST 0x1p-1030
+#include "kernel_digest.c"
+
+static int report(const char *type, uint64_t (*digest_of)(const Case *))
+{
+    uint64_t digest = empty;
+    for (int choice = 0; choice < 64; choice++)
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            const Case c = {widths[w],       choice & 1 ? 8 : 1, choice >> 1 & 1, choice >> 2 & 1,
+                            choice >> 3 & 1, choice >> 4 & 1,    choice >> 5 & 1};
+            const uint64_t one = digest_of(&c);
+            if (!one) {
+                fprintf(stderr, "%s: a number is not finite\n", type);
+                return 1;
+            }
+            digest = add(digest, one, 8);
+            printf("%s, width = %d, group_size = %d, coded = %d, weighted = %d, nonnegative = %d, "
+                   "biases = %d, tiny = %d: %016" PRIx64 "\n",
+                   type, c.width, c.group_size, c.coded, c.weighted, c.nonnegative, c.biases,
+                   c.tiny, one);
+        }
+    printf("%s, all: %016" PRIx64 "\n", type, digest);
+    return 0;
+}
+
+int main(void)
+{
+    const uint64_t state = funkc_float_begin();
+    const int failed = report("float32", digest_of_f32) || report("float64", digest_of_f64);
+    funkc_float_end(state);
+    return failed;
+}
+
+#else
+
+static _Alignas(64) REAL NAME(x)[ROWS * WIDEST];
+static _Alignas(64) REAL NAME(y)[COLUMNS * WIDEST];
+
+/* From 0 up to 1, with as many binary digits as the type holds: no step rounds. */
+static REAL NAME(uniform)(void)
+{
+    return (REAL)(random_bits() >> (64 - DIGITS)) / (REAL)((uint64_t)1 << DIGITS);
+}
+
+static uint64_t NAME(add_number)(uint64_t digest, REAL number)
+{
+    INTEGER bits;
+    memcpy(&bits, &number, sizeof bits);
+    return add(digest, bits, sizeof bits);
+}
+
+/* The one place that knows how update.h is called, as _update.pxd declares it. */
+static void NAME(take_run)(const Case *c, double rate, REAL *row, const uint16_t *cols,
+                           const uint8_t *codes, const REAL *values, const REAL *weights, int n,
+                           double *squares)
+{
+    const int k = c->biases ? c->width - 5 : c->width;
+    NAME(rule) rule = NAME(make_rule)(rate, 0.03, 0.02);
+    const NAME(targets) targets = {codes, values, weights};
+    if (c->nonnegative) rule.nonnegative = k;
+    if (c->biases) {
+        rule.one_in_x = k + 1;
+        rule.one_in_y = k;
+    }
+    rule.constrained = c->nonnegative || c->biases;
+    NAME(run)(row, NAME(y), cols, targets, n, c->group_size, c->width, &rule, squares);
+}
+
+static uint64_t NAME(add_products)(uint64_t digest, const Case *c)
+{
+    const REAL *columns[8];
+    REAL products[8];
+    for (int g = 0; g < 8; g++) columns[g] = NAME(y) + 9 * g * c->width;
+    for (int row = 0; row < 8; row++) {
+        NAME(products)(NAME(x) + row * c->width, columns, row + 1, c->width, products);
+        for (int g = 0; g <= row; g++) digest = NAME(add_number)(digest, products[g]);
+    }
+    return digest;
+}
+
+/* Factors around a first one of 1, as training begins. */
+static void NAME(begin)(REAL *factors, int n, const Case *c, REAL scale)
+{
+    const int k = c->biases ? c->width - 5 : c->width;
+    memset(factors, 0, sizeof(REAL) * (size_t)(n * c->width));
+    for (int i = 0; i < n; i++)
+        for (int f = 0; f < k; f++)
+            factors[i * c->width + f] = ((NAME(uniform)() - (REAL)0.5) / 4 + (f == 0)) * scale;
+}
+
+/* 0 if a number is not finite. */
+static uint64_t NAME(digest_of)(const Case *c)
+{
+    REAL table[256], values[COLUMNS], weights[COLUMNS];
+    uint8_t codes[COLUMNS];
+    uint16_t cols[COLUMNS];
+    const REAL scale = c->tiny ? SMALLEST : 1;
+    uint64_t digest = empty;
+
+    counter = (uint64_t)c->width;
+    NAME(begin)(NAME(x), ROWS, c, scale);
+    NAME(begin)(NAME(y), COLUMNS, c, 1);
+    if (c->biases) /* [bias, 1] and [1, bias] */
+        for (int i = 0; i < ROWS || i < COLUMNS; i++) {
+            if (i < ROWS) NAME(x)[(i + 1) * c->width - 4] = 1;
+            if (i < COLUMNS) NAME(y)[(i + 1) * c->width - 5] = 1;
+        }
+    for (int code = 0; code < 256; code++) table[code] = 2 * NAME(uniform)() * scale;
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        double squares[8] = {0};
+        for (int row = 0; row < ROWS; row++) {
+            const int n = length_of(row, epoch);
+            choose_columns(cols, n);
+            for (int g = 0; g < n; g++) {
+                codes[g] = (uint8_t)(random_bits() >> 56);
+                values[g] = 2 * NAME(uniform)() * scale;
+                weights[g] = (REAL)0.5 + NAME(uniform)();
+            }
+            NAME(take_run)(c, 0.06 - 0.02 * epoch, NAME(x) + row * c->width, cols,
+                           c->coded ? codes : NULL, c->coded ? table : values,
+                           c->weighted ? weights : NULL, n, squares);
+        }
+        for (int g = 0; g < 8; g++) {
+            uint64_t bits;
+            memcpy(&bits, squares + g, sizeof bits);
+            digest = add(digest, bits, 8);
+        }
+    }
+    for (int i = 0; i < (ROWS + COLUMNS) * c->width; i++) {
+        const REAL number =
+            i < ROWS * c->width ? NAME(x)[i] : NAME(y)[i - ROWS * c->width];
+        if (!(number - number == 0)) return 0;
+        digest = NAME(add_number)(digest, number);
+    }
+    return NAME(add_products)(digest, c);
+}
+
+#endif
