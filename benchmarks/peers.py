@@ -61,6 +61,7 @@ class Fit(NamedTuple):
     seconds: float  # of the whole call
     rmse: float = math.nan  # of the ratings held out
     peak: float = math.nan  # bytes beyond the ratings, at the most
+    set_up: float = math.nan  # seconds before the first update, told for one epoch
 
 
 class Files:
@@ -197,8 +198,8 @@ class Driver(Libmf):
         numbers = (setting.k, epochs, n_threads, regularization, rate)
         command = [*map(str, (self.path, *self.files.binary(split), *numbers))]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds, error, peak = map(float, done.stdout.split())
-        return Fit(seconds, error, peak if peak >= 0 else math.nan)
+        told = (float(word) for word in done.stdout.split())
+        return Fit(*(number if number >= 0 else math.nan for number in told))
 
 
 def build_drivers(source: Path, files: Files) -> list[Libmf]:
