@@ -18,7 +18,8 @@ static int funkc_max_threads(void) { return 1; }
    of them but not the threads themselves, and would wait for them for ever. */
 static void funkc_release_workers(void)
 {
-#if defined(_OPENMP) && (_OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9))
+#if defined(_OPENMP) && \
+    (_OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9))
     omp_pause_resource_all(omp_pause_hard);
 #endif
 }

@@ -6,9 +6,9 @@
        x_i += rate * sum_g (e_g * y_g - row_regularization * x_i)
        y_g += rate * (e_g * x_i - col_regularization * y_g)    with x_i as it was before
 
-   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step (Simon Funk, "Netflix update: try this
-   at home", 2006), both sides moved from the old values.  The group must not hold a
-   column twice.  Like lanes.h, the file includes itself for float and for double. */
+   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step
+   (Simon Funk, "Netflix update: try this at home", 2006), both sides moved from the old
+   values.  The group must not hold a column twice.  Like lanes.h, the file includes itself for float and for double. */
 #ifndef FUNKC_UPDATE_H
 #define FUNKC_UPDATE_H
 
