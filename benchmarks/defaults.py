@@ -115,7 +115,7 @@ def main() -> None:
             report(split.name, [split], k, not options.alone)
         return
     for k in (1, 3):
-        report("9 x 5, 60 % observed, 200 of them", small(9, 5, 1, 0.6, 100), k)
+        report("9 x 5, 60 % observed, 100 of them", small(9, 5, 1, 0.6, 100), k)
     for k in (5, 10):
         report("100 x 100, 70 % observed, 5 of them", small(100, 100, 5, 0.7, 5), k)
     for k in options.k:

@@ -180,9 +180,13 @@ class MfTrain(Libmf):
             self.path, "-f", "0", "-k", str(setting.k), "-t", str(epochs), "-s", str(n_threads),
             "-l2", str(regularization), "-r", str(rate), str(train), os.devnull,
         ]  # fmt: skip
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return Fit(time.perf_counter() - started)
+        for _ in range(3):
+            started = time.perf_counter()
+            done = subprocess.run(command, stdout=subprocess.DEVNULL)
+            if done.returncode == 0:
+                return Fit(time.perf_counter() - started)
+            print(f"{self.build} of LIBMF crashes: {setting}", file=sys.stderr)
+        return Fit(math.nan)
 
 
 class Driver(Libmf):

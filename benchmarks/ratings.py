@@ -49,7 +49,7 @@ SPLITS = (1, 2, 3, 4, 5)  # for means; everything else is measured on split 0
 FUNKC_EPOCHS = (6, 8, 10, 12, 15, 20, 30)
 FUNKC_REGULARIZATION = (None, 0.02, 0.025, 0.035)  # in deviations of the values
 LIBMF_EPOCHS = (5, 8, 10, 12, 15, 20, 25, 30, 40, 60)
-LIBMF_RATES = ((0.05, 0.1), (0.05, 0.05), (0.03, 0.05))  # λ and η
+LIBMF_RATES = ((0.05, 0.2), (0.05, 0.15), (0.05, 0.1), (0.05, 0.05), (0.03, 0.05))  # λ and η
 CONTENDERS = 3  # settings that are measured again, for each level and program
 BUSY = 1.5  # load average from which other programs are said to disturb
 DISTURBED = 0.2  # processors that other programs took on average
@@ -243,9 +243,6 @@ def speed(bench: Benchmark) -> tuple[list[plots.Speed], list[plots.Speed]]:
         name: [build for build in builds if build.epochs is not None]
         for name, builds in bench.programs.items()
     }
-    for name, builds in programs.items():
-        # What reads text gives the same differences as what doesn't; one of the two is enough.
-        programs[name] = [b for b in builds if isinstance(b, peers.MfTrain)] or builds
     programs = {name: builds for name, builds in programs.items() if builds}
     others = [name for name in programs if name != "funkc"]
     report.table(

@@ -107,11 +107,14 @@ def factorize(
         With `validation`: stop after so many epochs without a new best one.
     init : Factorization or pair (row_factors, col_factors), optional
         Factors to begin with, of shapes (m, k) and (n, k), instead of the usual start.
+        The first rate is as for a usual start: to learn on gently, pass a smaller
+        `learning_rate`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seeds the order of training and the start. None draws fresh entropy.
     n_threads : int, optional
         By default the processors that this process may use (affinity, control group,
-        OMP_NUM_THREADS). More than four times the processors count as that many.
+        OMP_NUM_THREADS). More than four times the processors count as that many. Up to some
+        20 million cells, no more than eight find work at a time.
     dtype : numpy.float32 or numpy.float64, default numpy.float32
         What the factors are computed in.
     duplicates : {"error", "last", "mean", "sum"}, default "error"

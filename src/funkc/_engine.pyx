@@ -80,7 +80,7 @@ cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) 
     return rate * (1.0 - <double>epoch / <double>n_epochs) if falling else rate
 
 
-# Counters that are written together lie on a cache line of their own.
+# As long as a cache line, so that no two counters share more than one.
 cdef struct Counter:
     int64_t value
     int64_t[7] _apart

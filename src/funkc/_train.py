@@ -60,8 +60,8 @@ def settle(schedule: Schedule, options: Options) -> Settings:
     The rates of all epochs add up to about 0.3 / deviation.  Small problems need longer to
     settle and cost nothing, so both the sum and the number of epochs grow as the number of
     cells falls below 100,000; less so where rows and columns have few cells of many, which
-    would be learned by heart.  No rate is above what eight cells at once bear: the factors begin with
-    squared lengths of about the level of the values above the offset.
+    would be learned by heart.  No rate is above what eight cells at once bear: the factors
+    begin with squared lengths of about the level of the values above the offset.
     """
     n, places = schedule.n_cells, schedule.n_rows * schedule.n_cols
     longer = max(1.0, min((1e5 / n) ** (1 / 3), 1 + n / math.sqrt(places) / 8 + 20 * n / places))
