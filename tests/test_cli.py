@@ -667,19 +667,23 @@ def test_image_with_pixels_removed(pictures, name):
 
 
 def test_image_with_mask(pictures):
+    funk = ["--method", "funk"]
     options = ["--tile", "8x13", "--k", 2, "--epochs", 30, "--seed", 3]
-    out, _ = run("image", "rgb.png", "--mask", "mask.png", "-o", "o.png", *options, cwd=pictures)
+    out, _ = run(
+        "image", "rgb.png", "--mask", "mask.png", "-o", "o.png", *funk, *options, cwd=pictures
+    )
     assert "PSNR" not in out
     assert out.splitlines()[-1] == "wrote o.png"
     picture, missing = opened(pictures / "rgb.png")[1], opened(pictures / "mask.png")[1] > 0
     holes = np.where(missing[:, :, None], 0, picture)
     wanted = funkc.inpaint(
-        holes, missing, channel_axis=-1, tile_shape=(8, 13), k=2, n_epochs=30, random_state=3
-    )
+        holes, missing, method="funk", channel_axis=-1, tile_shape=(8, 13), k=2, n_epochs=30,
+        random_state=3,
+    )  # fmt: skip
     found = opened(pictures / "o.png")[1]
     assert np.array_equal(found, wanted)
     # Threads leave no trace, the other options do.
-    one = ["image", "rgb.png", "--mask", "mask.png", "-o", "x.png"]
+    one = ["image", "rgb.png", "--mask", "mask.png", "-o", "x.png", *funk]
     run(*one, *options, "--threads", 3, cwd=pictures)
     assert np.array_equal(opened(pictures / "x.png")[1], wanted)
     for at in range(0, len(options), 2):

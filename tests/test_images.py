@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
+from skimage.restoration import inpaint_biharmonic
 
 import funkc
+from funkc import _restore
 from funkc.images import Tiling
 
 DTYPES = [np.uint8, np.uint16, np.int16, np.float16, np.float32, np.float64]
@@ -74,7 +77,7 @@ def test_the_remainder_at_the_edges_is_filled_too(tile):
     image, missing = picture()
     missing[-1, -3:] = True
     corrupted = np.where(missing, np.nan, image)
-    corrected = funkc.inpaint(corrupted, tile_shape=tile)
+    corrected = funkc.inpaint(corrupted, method="funk", tile_shape=tile)
     assert np.isfinite(corrected).all()
     assert np.abs(corrected - image)[missing].mean() < image.std()
 
@@ -120,7 +123,7 @@ def test_nothing_missing_returns_the_picture():
 def test_a_tile_without_an_observed_pixel_gets_what_is_usual():
     image, missing = picture()
     missing[:24, :24] = True
-    corrected = funkc.inpaint(image, missing, tile_shape=(12, 12))
+    corrected = funkc.inpaint(image, missing, method="funk", tile_shape=(12, 12))
     inside = corrected[:24, :24]
     assert np.abs(inside - image[~missing].mean()).max() < 2 * image.std()
 
@@ -149,15 +152,15 @@ def test_the_callback_sees_pictures_and_can_stop():
         np.testing.assert_array_equal(corrected[~missing], image[~missing])
         return step == 3
 
-    out = funkc.inpaint(image, missing, callback=look)
+    out = funkc.inpaint(image, missing, method="funk", callback=look)
     assert seen == [("funk", 1), ("funk", 2), ("funk", 3)]
     assert np.isfinite(out).all()
 
 
 def test_a_bar_counts_the_epochs_and_changes_nothing(monkeypatch, capsys):
     image, missing = picture()
-    plain = funkc.inpaint(image, missing, n_epochs=7)
-    with_bar = funkc.inpaint(image, missing, n_epochs=7, progress=True)
+    plain = funkc.inpaint(image, missing)
+    with_bar = funkc.inpaint(image, missing, progress=True)
     np.testing.assert_array_equal(with_bar, plain)
     assert capsys.readouterr().err == ""  # no terminal
     bars = []
@@ -174,8 +177,11 @@ def test_a_bar_counts_the_epochs_and_changes_nothing(monkeypatch, capsys):
 
     monkeypatch.setattr("tqdm.tqdm", lambda **_: Bar())
     color = np.stack([image, image], axis=-1)
-    funkc.inpaint(color, missing, n_epochs=7, progress=True, channel_axis=-1)
-    assert [(bar.n, bar.total) for bar in bars] == [(7, 7)] * 2
+    for method in ("patches", "tiles", "funk"):
+        funkc.inpaint(color, missing, method=method, progress=True, channel_axis=-1)
+    assert [(bar.n, bar.total) for bar in bars] == [(bar.total, bar.total) for bar in bars]
+    assert len(bars) == 3
+    assert min(bar.n for bar in bars) > 1
 
 
 def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
@@ -185,11 +191,187 @@ def test_a_bar_without_tqdm_says_what_to_install(monkeypatch):
         funkc.inpaint(image, missing, progress=True)
 
 
-def test_a_photograph_with_a_third_of_its_pixels_gone():
+METHODS = ("patches", "tiles", "funk")
+
+
+def gain(method, image, missing, **options):
+    """PSNR on the missing pixels, and how much it is over that of a biharmonic fill."""
+    corrupted = np.where(missing, 0, image).astype(image.dtype)
+    made = funkc.inpaint(corrupted, missing, method=method, **options)
+    axis = options.get("channel_axis")
+    smooth = 255 * inpaint_biharmonic(corrupted, missing, channel_axis=axis)
+    ours, theirs = (
+        peak_signal_noise_ratio(image[missing].astype(float), out[missing], data_range=255)
+        for out in (made.astype(float), smooth)
+    )
+    return ours, ours - theirs
+
+
+@pytest.mark.parametrize(
+    "method, share, least", [("patches", 0.5, 2.9), ("patches", 0.8, 1.7), ("tiles", 0.5, 0.05)]
+)
+def test_scattered_holes_of_a_photograph(method, share, least):
+    image = data.camera()[128:320, 128:320]
+    missing = np.random.default_rng(12345).random(image.shape) < share
+    assert gain(method, image, missing)[1] > least
+
+
+def test_strokes():
+    image = data.coins()[50:242, 50:242]
+    missing = np.zeros(image.shape, bool)
+    missing[10::24] = missing[11::24] = missing[12::24] = True
+    missing[:, 7::40] = missing[:, 8::40] = True
+    assert gain("patches", image, missing)[1] > 2
+
+
+def test_channels_that_miss_different_pixels_tell_about_each_other():
+    image = data.coffee()[150:278, 200:328]
+    missing = np.random.default_rng(12345).random(image.shape) < 2 / 3
+    corrupted = np.where(missing, 0, image).astype(np.uint8)
+    made = funkc.inpaint(corrupted, missing, channel_axis=-1)
+    each = [funkc.inpaint(corrupted[..., c], missing[..., c]) for c in range(3)]
+    together, alone = (
+        peak_signal_noise_ratio(image[missing], out[missing], data_range=255)
+        for out in (made, np.stack(each, axis=-1))
+    )
+    assert together > alone + 1
+
+
+def test_a_photograph_by_gradient_descent():
     image = data.camera()
     missing = np.random.default_rng(0).random(image.shape) < 1 / 3
-    corrected = funkc.inpaint(image, missing)
+    corrected = funkc.inpaint(image, missing, method="funk")
     assert peak_signal_noise_ratio(image[missing], corrected[missing], data_range=255) > 23.5
+
+
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+@pytest.mark.parametrize("independent", [False, True])
+def test_threads_and_pictures_of_the_progress_leave_no_trace(method, independent):
+    image = data.astronaut()[:90, 100:180]
+    shape = image.shape if independent else image.shape[:2]
+    missing = np.random.default_rng(0).random(shape) < 0.6
+    expected = funkc.inpaint(image, missing, method=method, channel_axis=-1, n_threads=1)
+    for n_threads in (2, 3, 8):
+        found = funkc.inpaint(image, missing, method=method, channel_axis=-1, n_threads=n_threads)
+        np.testing.assert_array_equal(found, expected)
+    steps = []
+    found, generated = funkc.inpaint(
+        image, missing, method=method, channel_axis=-1, return_generated=True,
+        callback=lambda stage, step, picture: steps.append((stage, step, picture)),
+    )  # fmt: skip
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(steps[-1][2], expected)
+    np.testing.assert_array_equal(np.where(missing if independent else missing[..., None],
+                                           generated, image), expected)  # fmt: skip
+    stages = [stage for stage, _, _ in steps]
+    assert stages == ["tiles"] * 14 + ["patches"] * (4 if method == "patches" else 0)
+    assert not np.array_equal(generated, expected)
+
+
+@given(
+    shape=st.tuples(st.integers(1, 45), st.integers(1, 45)),
+    dtype=st.sampled_from([*DTYPES, bool, np.int8, np.uint64, np.longdouble]),
+    method=st.sampled_from(METHODS),
+    channels=st.sampled_from([None, 1, 2, 4, 9]),
+    share=st.sampled_from([0.05, 0.5, 0.97]),
+    independent=st.booleans(),
+    seed=st.integers(0, 2**20),
+)
+@settings(max_examples=120, deadline=None)
+@pytest.mark.filterwarnings("ignore:missing marks:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*is filled smoothly:RuntimeWarning")
+def test_any_picture_keeps_what_is_observed(
+    shape, dtype, method, channels, share, independent, seed
+):
+    rng = np.random.default_rng(seed)
+    full = shape if channels is None else (*shape, channels)
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        image = rng.integers(info.min, info.max, full, dtype, endpoint=True)
+    else:
+        image = (rng.random(full) * 10 - 3).astype(dtype)
+    missing = rng.random(full if independent else shape) < share
+    missing[0, 0] = False
+    kept = missing if missing.ndim == image.ndim else np.broadcast_to(missing[..., None], full)
+    axis = None if channels is None else -1
+    out, generated = funkc.inpaint(
+        image, missing, method=method, channel_axis=axis, return_generated=True
+    )
+    assert out.dtype == generated.dtype == image.dtype
+    assert out.shape == generated.shape == image.shape
+    np.testing.assert_array_equal(out[~kept], image[~kept])
+    np.testing.assert_array_equal(out[kept], generated[kept])
+    for c in range(channels or 1):
+        plane, seen = (a[..., c] if channels else a for a in (image, ~kept))
+        for made in (out, generated):
+            made = made[..., c] if channels else made
+            assert plane[seen].min() <= made.min() <= made.max() <= plane[seen].max()
+
+
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+@pytest.mark.parametrize("scale", [1e-300, 1e300, 8e307])
+def test_values_of_any_size(method, scale):
+    image, missing = picture()
+    expected = funkc.inpaint(image - 50, missing, method=method)
+    found = funkc.inpaint((image - 50) * (scale / 50), missing, method=method)
+    np.testing.assert_allclose(found / (scale / 50), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_transparency_is_kept():
+    image, missing = picture(np.uint8)
+    rgba = np.stack([image, image // 2, 255 - image, image[::-1]], axis=-1)
+    out = funkc.inpaint(rgba, missing, channel_axis=-1, alpha=-1)
+    np.testing.assert_array_equal(out[..., 3], rgba[..., 3])
+    np.testing.assert_array_equal(
+        out[..., :3], funkc.inpaint(rgba[..., :3], missing, channel_axis=-1)
+    )
+
+
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+def test_a_wide_hole_is_filled_smoothly_and_told(method):
+    image, missing = picture(shape=(80, 90))
+    missing[20:50, 30:60] = True
+    with pytest.warns(RuntimeWarning, match=r"^12\.\d% of the picture lies in holes at least 13"):
+        out = funkc.inpaint(image, missing, method=method)
+    inside = out[20:50, 30:60]
+    assert np.abs(inside - image[20:50, 30:60]).mean() < image.std()
+    assert np.abs(np.diff(inside, axis=0)).max() < 15  # no seam, no speck
+
+
+def test_a_mask_that_is_upside_down_is_suspected():
+    image = picture(shape=(100, 100))[0]
+    nearly_all = np.random.default_rng(0).random(image.shape) < 0.995
+    with pytest.warns(RuntimeWarning) as told:
+        out = funkc.inpaint(image, nearly_all)
+    assert any("if your mask is True where a pixel is observed, pass ~mask" in str(w.message)
+               for w in told)  # fmt: skip
+    assert np.abs(out - image)[nearly_all].mean() < image.std()
+
+
+def test_flat_pictures_stay_flat():
+    missing = picture()[1]
+    for value in (0, 7, 255):
+        image = np.full(missing.shape, value, np.uint8)
+        for method in METHODS:
+            np.testing.assert_array_equal(funkc.inpaint(image, missing, method=method), image)
+
+
+def test_ctrl_c_ends_the_work(monkeypatch):
+    """A large picture is worked through in parts, between which Python hears the signal."""
+    calls = []
+    core = _restore.core
+
+    def count(*arguments):
+        calls.append(arguments[9:11])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_restore, "core", types.SimpleNamespace(
+        **{**vars(core), "fit_rows_of_tiles": count}))  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        funkc.inpaint(*picture())
+    assert len(calls) == 2
 
 
 def test_the_slides_parameters_on_a_photograph():
@@ -197,8 +379,8 @@ def test_the_slides_parameters_on_a_photograph():
     image = data.camera()[:200, :200] / 255
     missing = np.random.default_rng(0).random(image.shape) < 1 / 3
     corrected = funkc.inpaint(
-        image, missing, tile_shape=(37, 60), k=20, n_epochs=100, group_size=1, offset=0,
-        decay="constant", learning_rate=0.04, regularization=0.01,
+        image, missing, method="funk", tile_shape=(37, 60), k=20, n_epochs=100, group_size=1,
+        offset=0, decay="constant", learning_rate=0.04, regularization=0.01,
     )  # fmt: skip
     assert peak_signal_noise_ratio(image[missing], corrected[missing], data_range=1) > 21.5
 
@@ -216,11 +398,18 @@ BAD = [
     (dict(image=np.where(MISSING, np.nan, IMAGE), missing=~MISSING), ValueError,
      r"image: is nan at row \d+, column \d+, .*~mask"),
     (dict(image=np.where(MISSING, np.inf, IMAGE), missing=None), ValueError, "image: is inf at"),
-    (dict(tile_shape=5), TypeError, "tile_shape: got 5"),
-    (dict(tile_shape=(5, 0)), ValueError, r"tile_shape\[1\]: got 0"),
+    (dict(method="funk", tile_shape=5), TypeError, "tile_shape: got 5"),
+    (dict(method="funk", tile_shape=(5, -1)), ValueError, r"tile_shape\[1\]: got -1"),
+    (dict(method="funk", tile_shape=(5, 0)), ValueError, r"tile_shape\[1\]: got 0"),
     (dict(method="magic"), ValueError, "method: got 'magic'"),
     (dict(channel_axis=2), ValueError, "channel_axis: got 2"),
     (dict(k=0), ValueError, "k: got 0"),
+    (dict(k=17), ValueError, "k: got 17; pass at most 16, or method='funk'"),
+    (dict(n_epochs=5), ValueError, "n_epochs: has no meaning for method='patches'"),
+    (dict(method="tiles", offset=0), ValueError, "offset: has no meaning for method='tiles'"),
+    (dict(alpha=0), ValueError, "alpha: got 0 without channels"),
+    (dict(image=np.stack([IMAGE] * 3), channel_axis=0, alpha=3), ValueError, "alpha: got 3"),
+    (dict(return_generated=2), TypeError, "return_generated: got 2"),
     (dict(callback=3), TypeError, "callback: got 3"),
 ]  # fmt: skip
 

@@ -138,8 +138,9 @@ def test_tiles_are_the_same_rule_on_a_block_diagonal_matrix(height, width, tile,
     missing = rng.random(image.shape) < 0.4
     missing[rng.integers(height), rng.integers(width)] = False
     corrected, generated = funkc.inpaint(
-        image, missing, tile_shape=tile, k=3, n_epochs=3, random_state=seed, return_generated=True
-    )
+        image, missing, method="funk", tile_shape=tile, k=3, n_epochs=3, random_state=seed,
+        return_generated=True,
+    )  # fmt: skip
 
     tiling = Tiling(height, width, tile)
     rows, cols = np.nonzero(~missing)

@@ -9,6 +9,7 @@ of threads leave no trace.  The data are made of integers, so NumPy's version le
 import argparse
 import hashlib
 import itertools
+import warnings
 
 import numpy as np
 
@@ -96,6 +97,28 @@ def fits(tiny):
         yield name, (rows, cols), continuous(rows, cols, shape), {"shape": shape, "k": k}
 
 
+def pictures(tiny, n_threads):
+    """A name and a digest of every filled picture."""
+    i, j = np.indices((41, 53) if tiny else (137, 181))
+    gray = (i * i * 7 + i * j * 11 + j * j * 5) // 64 % 251 / 250
+    holes = (i * 37 + j * 101) % 97 < 55
+    holes[20:34, 30:45] = True  # too wide for patches
+    color = np.stack([gray, gray[::-1], gray[:, ::-1]], axis=-1)
+    each = np.stack([holes, holes[::-1], holes[:, ::-1]], axis=-1)
+    strokes = (i % 19 < 2) | (j % 23 < 3)
+    warnings.simplefilter("ignore", RuntimeWarning)
+    for name, image, missing, keywords in (
+        ("patches", gray, holes, {}),
+        ("strokes", gray, strokes, {"k": 9}),
+        ("joint", color, each, {"channel_axis": -1}),
+        ("tiles", gray, holes, {"method": "tiles"}),
+        ("tiles, k = 5", gray, holes, {"method": "tiles", "k": 5}),
+    ):
+        made = funkc.inpaint(image, missing, n_threads=n_threads, return_generated=True, **keywords)
+        sha = hashlib.sha256(b"".join(part.astype("<f8").tobytes() for part in made))
+        yield name, sha.hexdigest()[:16]
+
+
 def main():
     """Fit and print."""
     parser = argparse.ArgumentParser(description="Digests of the factors of many fits.")
@@ -117,6 +140,11 @@ def main():
             whole.update(one.encode())
             print(f"{dtype}, {name}: {one}")
         print(f"{dtype}, all: {whole.hexdigest()[:16]}")
+    whole = hashlib.sha256()
+    for name, one in pictures(wanted.tiny, wanted.n_threads):
+        whole.update(one.encode())
+        print(f"pixels, {name}: {one}")
+    print(f"pixels, all: {whole.hexdigest()[:16]}")
 
 
 if __name__ == "__main__":

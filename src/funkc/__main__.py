@@ -20,6 +20,7 @@ import numpy as np
 import funkc
 from funkc import ratings as ratings_file
 from funkc._errors import missing_extra, reject
+from funkc.progress import Snapshots, animate, contact_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, funkc.DivergedError)
 USER_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
+SHEET_PICTURES, ANIMATION_PICTURES = 25, 60
 DEMO_SHARE = 1 / 3
 # The nine-by-five example of movie ratings from the slides on Funk's method that this library
 # began with: a row for each viewer, a column for each movie.
@@ -258,8 +260,27 @@ def _add_image(commands: Any) -> None:
     )
     add("--corrupted", metavar="PATH", type=_output, help="write IN with its holes in black")
     add("--sheet", metavar="PATH", type=_output, help="write these pictures side by side")
-    add("--k", type=_count, help="number of factors of a tile")
-    add("--tile", metavar="ROWSxCOLS", type=_tile, help="size of a tile, such as 16x16")
+    add(
+        "--progress",
+        metavar="PATH",
+        type=_output,
+        help="write a sheet with the picture after every step",
+    )
+    add(
+        "--animate",
+        metavar="OUT.gif",
+        type=_output,
+        help="write the picture after every step as an animation (.gif or .webp)",
+    )
+    add(
+        "--method",
+        choices=("patches", "tiles", "funk"),
+        default="patches",
+        help="patches that look alike (best), smooth tiles (fastest), or Funk's own gradient "
+        "descent (default: %(default)s)",
+    )
+    add("--k", type=_count, help="number of factors of a patch or tile")
+    add("--tile", metavar="ROWSxCOLS", type=_tile, help="size of funk's tiles, such as 16x16")
     _add_training(parser)
 
 
@@ -570,11 +591,18 @@ class _Filled:
 
 
 def _image(options: argparse.Namespace) -> None:
-    outputs = (options.output, options.generated, options.corrupted, options.sheet)
+    outputs = (
+        options.output, options.generated, options.corrupted, options.sheet, options.progress,
+        options.animate,
+    )  # fmt: skip
     _require_apart((options.file, options.mask), outputs)
     for path in outputs:
         if path is not None:
             _format_of(path)
+    if options.animate is not None and options.animate.suffix.lower() not in (".gif", ".webp"):
+        reject("--animate", f"got {options.animate}", "pass a name that ends in .gif or .webp")
+    watched = options.progress is not None or options.animate is not None
+    snapshots = Snapshots() if watched else None
     picture = _load(options.file)
     missing = _missing(picture, options)
     height, width = picture.size
@@ -586,6 +614,8 @@ def _image(options: argparse.Namespace) -> None:
     filled = _fill(
         picture.pixels,
         missing,
+        method=options.method,
+        callback=snapshots,
         k=options.k,
         tile_shape=options.tile,
         n_epochs=options.epochs,
@@ -605,6 +635,21 @@ def _image(options: argparse.Namespace) -> None:
     if options.sheet is not None:
         original = picture.pixels if options.remove is not None else None
         _save_sheet(options.sheet, filled, original)
+    if snapshots is not None:
+        pictures = [("corrupted", filled.corrupted), *snapshots.pictures]
+        if options.progress is not None:
+            _write_image(options.progress, contact_sheet(_thinned(pictures, SHEET_PICTURES)))
+        if options.animate is not None:
+            with _replacing(options.animate) as file:
+                animate(_thinned(pictures, ANIMATION_PICTURES), file, options.animate.suffix[1:])
+            print(f"wrote {options.animate}")
+
+
+def _thinned(pictures: list[Any], most: int) -> list[Any]:
+    """Evenly chosen ones, the first and last among them."""
+    if len(pictures) <= most:
+        return pictures
+    return [pictures[round(at)] for at in np.linspace(0, len(pictures) - 1, most)]
 
 
 def _fill(pixels: NDArray[Any], missing: NDArray[np.bool_], **options: Any) -> _Filled:
@@ -754,16 +799,9 @@ def _save(path: Path, pixels: NDArray[Any]) -> None:
 
 
 def _save_sheet(path: Path, filled: _Filled, original: NDArray[Any] | None) -> None:
-    from funkc.progress import contact_sheet
-
     pictures = [] if original is None else [("original", original)]
     pictures += [(name, getattr(filled, name)) for name in ("corrupted", "generated", "corrected")]
-    sheet = contact_sheet([(title, _as_bytes(pixels)) for title, pixels in pictures])
-    _write_image(path, sheet)
-
-
-def _as_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.rint(pixels * (255 / _peak(pixels))).astype(np.uint8)
+    _write_image(path, contact_sheet(pictures))
 
 
 def _write_image(path: Path, image: Any) -> None:

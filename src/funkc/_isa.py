@@ -47,3 +47,4 @@ def _choose() -> str:
 
 name: str = _choose()
 engine: ModuleType = import_module(f"funkc._engine_{name}")
+tiles: ModuleType = import_module(f"funkc._tiles_{name}")

@@ -11,6 +11,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     ROW_START = 3
     COL_START = 4
     HELD_OUT = 5
+    TILE_START = 6
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

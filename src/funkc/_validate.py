@@ -762,7 +762,7 @@ def tile_shape(value: object) -> tuple[int, int]:
 
 
 def image_and_holes(
-    image: Any, missing: Any, channel_axis: object
+    image: Any, missing: Any, channel_axis: object, alpha: object
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """The picture and where it is unknown, both (h, w, channels)."""
     array = _numeric("image", as_array("image", image))
@@ -804,6 +804,12 @@ def image_and_holes(
         holes = holes | hidden
     picture = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
     holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
+    if alpha is not None:
+        if axis is None:
+            reject("alpha", f"got {alpha!r} without channels", "pass channel_axis too, or leave it")
+        channel = integer("alpha", alpha, -picture.shape[2], picture.shape[2] - 1)
+        holes = holes.copy()
+        holes[:, :, channel] = False
     unknown = holes.all(axis=(0, 1))
     if unknown.any():
         where = "" if axis is None else f" in channel {int(np.argmax(unknown))}"

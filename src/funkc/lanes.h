@@ -105,6 +105,9 @@ FUNKC_INLINE VECTOR NAME(zero)(void) { return (VECTOR){0}; }
 FUNKC_INLINE VECTOR NAME(add)(VECTOR a, VECTOR b) { return a + b; }
 FUNKC_INLINE VECTOR NAME(mul)(VECTOR a, VECTOR b) { return a * b; }
 FUNKC_INLINE VECTOR NAME(scale)(VECTOR a, REAL s) { return a * s; }
+FUNKC_INLINE VECTOR NAME(sub)(VECTOR a, VECTOR b) { return a - b; }
+FUNKC_INLINE VECTOR NAME(div)(VECTOR a, VECTOR b) { return a / b; }
+FUNKC_INLINE VECTOR NAME(all)(REAL s) { return s - (VECTOR){0}; }
 
 /* Eight numbers, in order; a vector that holds more repeats them. */
 #define EIGHT (WIDTH < 8 ? 8 / WIDTH : 1)
@@ -282,6 +285,22 @@ FUNKC_INLINE VECTOR NAME(mul)(VECTOR a, VECTOR b)
 FUNKC_INLINE VECTOR NAME(scale)(VECTOR a, REAL s)
 {
     EACH_LANE a.lane[l] *= s;
+    return a;
+}
+FUNKC_INLINE VECTOR NAME(sub)(VECTOR a, VECTOR b)
+{
+    EACH_LANE a.lane[l] -= b.lane[l];
+    return a;
+}
+FUNKC_INLINE VECTOR NAME(div)(VECTOR a, VECTOR b)
+{
+    EACH_LANE a.lane[l] /= b.lane[l];
+    return a;
+}
+FUNKC_INLINE VECTOR NAME(all)(REAL s)
+{
+    VECTOR a;
+    EACH_LANE a.lane[l] = s;
     return a;
 }
 

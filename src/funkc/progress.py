@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
 from funkc._errors import missing_extra, reject
+from funkc.images import inpaint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     from numpy.typing import NDArray
     from PIL.Image import Image
 
 MARGIN = 8
 LABEL_HEIGHT = 18
-
-
-def epochs_bar(title: str) -> Any:
-    """A tqdm bar that counts epochs on stderr, silent where that is no terminal."""
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise missing_extra("tqdm", "progress", "a progress bar") from error
-    return tqdm(desc=title, unit=" epochs", disable=None, ascii=True, leave=False)
 
 
 def contact_sheet(
@@ -36,7 +30,9 @@ def contact_sheet(
     Parameters
     ----------
     pictures : sequence of (str, array)
-        Title and (h, w) or (h, w, 3) picture of dtype uint8, all of one size or not.
+        Title and (h, w) or (h, w, 3) picture, all of one size or not. Integers are shown by
+        the range of their dtype; floats from 0 to 1, or from their least value to their
+        greatest where they exceed that.
     columns : int, optional
         Pictures in a row; by default about as many as there are rows, or all of up to four.
 
@@ -53,22 +49,13 @@ def contact_sheet(
     >>> progress.contact_sheet([("before", gray), ("after", gray)]).size
     (216, 98)
     """
-    try:
-        from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise missing_extra("Pillow", "images", "a contact sheet") from error
-    if not pictures:
-        reject("pictures", "is empty", "pass at least one (title, picture)")
-    for title, picture in pictures:
-        if picture.dtype != np.uint8:
-            reject(
-                "pictures", f"{title!r} has dtype {picture.dtype}", "pass dtype uint8", TypeError
-            )
+    images = _images(pictures, "a contact sheet")
+    from PIL import Image, ImageDraw
+
     if columns is not None and columns < 1:
         reject("columns", f"got {columns}", "pass at least 1")
-    images = [Image.fromarray(np.ascontiguousarray(picture)) for _, picture in pictures]
     if columns is None:
-        columns = len(images) if len(images) <= 4 else math.ceil(math.sqrt(len(images)))
+        columns = _columns(len(images))
     rows = math.ceil(len(images) / columns)
     width = max(image.width for image in images) + MARGIN
     height = max(image.height for image in images) + LABEL_HEIGHT + MARGIN
@@ -79,3 +66,197 @@ def contact_sheet(
         pen.text((left, top), title, fill="black")
         sheet.paste(image.convert("RGB"), (left, top + LABEL_HEIGHT))
     return sheet
+
+
+def animate(
+    pictures: Sequence[tuple[str, NDArray[Any]]],
+    file: str | PathLike[str] | BinaryIO,
+    seconds: float = 0.4,
+    kind: Literal["gif", "webp"] | None = None,
+) -> None:
+    """Write pictures one after the other as an animation.
+
+    Parameters
+    ----------
+    pictures : sequence of (str, array)
+        As for `contact_sheet`, of one size. Titles are not shown.
+    file : str, path-like or binary file
+        Where to.
+    seconds : float, default 0.4
+        How long a picture stays; the last one stays four times as long.
+    kind : {"gif", "webp"}, optional
+        By default what the name of the file ends in.
+
+    Raises
+    ------
+    ValueError
+        It is neither of these kinds, or there is no picture.
+
+    Notes
+    -----
+    Needs Pillow (the extra ``images``).
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from funkc import progress
+    >>> frames = [(str(gray), np.full((8, 8), gray, np.uint8)) for gray in (0, 128, 255)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     progress.animate(frames, os.path.join(folder, "out.gif"))
+    ...     os.listdir(folder)
+    ['out.gif']
+    """
+    images = _images(pictures, "an animation")
+    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
+    wanted = kind or name.rpartition(".")[2].lower()
+    if wanted not in ("gif", "webp"):
+        reject("file", f"got {file!r}", "pass a name that ends in .gif or .webp, or kind")
+    milliseconds = [round(1000 * seconds)] * len(images)
+    milliseconds[-1] *= 4
+    more = {"lossless": True} if wanted == "webp" else {}
+    images[0].save(
+        file, format=wanted, save_all=True, append_images=images[1:], duration=milliseconds,
+        loop=0, **more,
+    )  # fmt: skip
+
+
+def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None) -> Any:
+    """Draw titled pictures side by side with matplotlib, as for a notebook.
+
+    Parameters
+    ----------
+    pictures, columns
+        As for `contact_sheet`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Needs matplotlib (the extra ``plot``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funkc import progress
+    >>> drawn = progress.figure([("before", np.zeros((8, 8), np.uint8))])
+    >>> len(drawn.axes)
+    1
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing_extra("matplotlib", "plot", "a figure") from error
+    if not pictures:
+        reject("pictures", "is empty", "pass at least one (title, picture)")
+    columns = columns or _columns(len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    drawn = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    for at, (title, picture) in enumerate(pictures, 1):
+        axes = drawn.add_subplot(rows, columns, at)
+        axes.imshow(as_bytes(picture), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title)
+        axes.set_axis_off()
+    return drawn
+
+
+class Snapshots:
+    """A callback for `funkc.inpaint` that keeps the picture after each step.
+
+    Parameters
+    ----------
+    every : int, default 1
+        Keeps one picture in so many, and the first.
+
+    Attributes
+    ----------
+    pictures : list of (str, array)
+        Title and picture, for `contact_sheet`, `animate` and `figure`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> from funkc.progress import Snapshots
+    >>> image = np.add.outer(np.arange(24.0), np.arange(24.0))
+    >>> snapshots = Snapshots()
+    >>> missing = np.random.default_rng(0).random(image.shape) < 0.3
+    >>> corrected = funkc.inpaint(image, missing, callback=snapshots)
+    >>> [title for title, picture in snapshots.pictures[-4:]]
+    ['patches 1', 'patches 2', 'patches 3', 'patches 4']
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        if every < 1:
+            reject("every", f"got {every}", "pass at least 1")
+        self.every = every
+        self.pictures: list[tuple[str, NDArray[Any]]] = []
+
+    def __call__(self, stage: str, step: int, image: NDArray[Any]) -> None:
+        """Keep the picture of this step."""
+        if step == 1 or step % self.every == 0:
+            self.pictures.append((f"{stage} {step}", image))
+
+
+def by_rank(
+    image: Any, missing: Any = None, ranks: Sequence[int] = tuple(range(1, 17)), **options: Any
+) -> list[tuple[str, NDArray[Any]]]:
+    """The generated picture with 1, 2, 3, ... factors: woven bars that become a picture.
+
+    Parameters
+    ----------
+    image, missing
+        As for `funkc.inpaint`.
+    ranks : sequence of int, default 1 ... 16
+        Numbers of factors.
+    **options
+        As for `funkc.inpaint` with method "funk"; by default a tile is the whole picture.
+
+    Returns
+    -------
+    list of (str, array)
+        Title and picture, for `contact_sheet`, `animate` and `figure`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funkc import progress
+    >>> image = np.add.outer(np.arange(24.0), np.arange(24.0))
+    >>> [title for title, picture in progress.by_rank(image, ranks=[1, 2])]
+    ['rank 1', 'rank 2']
+    """
+    axis = options.get("channel_axis")
+    shape = [
+        n for at, n in enumerate(np.shape(image)) if axis is None or at != axis % np.ndim(image)
+    ]
+    options = {"tile_shape": tuple(shape), **options, "method": "funk", "return_generated": True}
+    return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in ranks]
+
+
+def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """Eight bits to show: integers and bool by their dtype's greatest value, others from 0 to 1,
+    or from least to greatest where they exceed that.
+    """
+    if picture.dtype == np.uint8:
+        return picture
+    values = picture.astype(np.float64)
+    if picture.dtype.kind in "iu":
+        values /= np.iinfo(picture.dtype).max
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    if low < 0 or high > 1:
+        values = (values - low) / ((high - low) or 1.0)
+    return np.rint(255 * np.nan_to_num(np.clip(values, 0, 1))).astype(np.uint8)
+
+
+def _columns(n: int) -> int:
+    return n if n <= 4 else math.ceil(math.sqrt(n))
+
+
+def _images(pictures: Sequence[tuple[str, NDArray[Any]]], what: str) -> list[Image]:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise missing_extra("Pillow", "images", what) from error
+    if not pictures:
+        reject("pictures", "is empty", "pass at least one (title, picture)")
+    return [Image.fromarray(np.ascontiguousarray(as_bytes(picture))) for _, picture in pictures]

@@ -1,0 +1,400 @@
+/* A group of patches that look alike, as a matrix: a row is a patch, a column is a place in it.
+
+   Rows are Gaussian around a mean with a few directions of variation (probabilistic PCA; Tipping
+   & Bishop 1999), fitted to the observed pixels by one step of EM from a start that the filled
+   picture gives.  In lanes stand patches, or places: never does a sum cross lanes but in
+   products_f32, whose order is fixed. */
+#ifndef FUNKC_PATCHES_H
+#define FUNKC_PATCHES_H
+
+#include <math.h>
+#include "solve.h"
+
+enum {
+    MOST_PATCHES = 64,
+    MOST_PLACES = 128,
+    REACH = 10, /* how far off a patch may lie */
+    MOST_CANDIDATES = (2 * REACH + 1) * (2 * REACH + 1),
+    AT_ONCE = 8 /* sums that share what is loaded, and don't wait for one another */
+};
+#define LEAST_VARIANCE 1e-5f
+
+typedef struct {
+    int n, places, factors;
+    int tops[MOST_PATCHES], lefts[MOST_PATCHES];
+    float filled[MOST_PLACES][MOST_PATCHES];   /* the picture as it is, later less the mean */
+    float observed[MOST_PLACES][MOST_PATCHES]; /* 1 or 0 */
+    float by_patch[MOST_PATCHES][MOST_PLACES]; /* the same, the other way round */
+    float observed_by_patch[MOST_PATCHES][MOST_PLACES];
+    float mean[MOST_PLACES];
+    float v[MOST_FACTORS][MOST_PLACES];
+    float u[MOST_FACTORS][MOST_PATCHES];
+    float vv[MOST_PAIRS + AT_ONCE][MOST_PLACES];   /* products of v, of a place */
+    float uncertain[MOST_PAIRS + AT_ONCE][MOST_PATCHES]; /* of u: its posterior covariance */
+    float uu[MOST_PAIRS + AT_ONCE][MOST_PATCHES];  /* expected products of u */
+    float variance;
+    float trust[MOST_PLACES][MOST_PATCHES]; /* in what is made: 1 / its variance */
+    float out[MOST_PLACES][MOST_PATCHES];   /* what is made, times that */
+} funkc_group;
+
+/* sums[q] = sum over t < n of x[t] * y[q][t], for AT_ONCE q.  An x is a vector, x_step apart. */
+FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, ptrdiff_t y_step,
+                             ptrdiff_t t_step, int n, lanes *sums)
+{
+    lanes s0 = all_f32(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+    for (int t = 0; t < n; t++, x += x_step, y += t_step) {
+        const lanes here = load_f32(x);
+        s0 = add_f32(s0, mul_f32(here, all_f32(y[0])));
+        s1 = add_f32(s1, mul_f32(here, all_f32(y[y_step])));
+        s2 = add_f32(s2, mul_f32(here, all_f32(y[2 * y_step])));
+        s3 = add_f32(s3, mul_f32(here, all_f32(y[3 * y_step])));
+        s4 = add_f32(s4, mul_f32(here, all_f32(y[4 * y_step])));
+        s5 = add_f32(s5, mul_f32(here, all_f32(y[5 * y_step])));
+        s6 = add_f32(s6, mul_f32(here, all_f32(y[6 * y_step])));
+        s7 = add_f32(s7, mul_f32(here, all_f32(y[7 * y_step])));
+    }
+    sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+    sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
+}
+
+/* Directions of most variance of the filled rows, times their deviations. */
+static void funkc_group_start(funkc_group *group)
+{
+    const int n = group->n, places = group->places, factors = group->factors;
+    const int padded = (places + 15) / 16 * 16;
+    for (int j = 0; j < padded; j += LANES) {
+        lanes sum = all_f32(0);
+        for (int i = 0; i < n; i++) sum = add_f32(sum, load_f32(&group->by_patch[i][j]));
+        store_f32(&group->mean[j], div_f32(sum, all_f32((float)n)));
+    }
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < padded; j += LANES)
+            store_f32(&group->by_patch[i][j], sub_f32(load_f32(&group->by_patch[i][j]),
+                                                      load_f32(&group->mean[j])));
+    for (int j = 0; j < places; j++)
+        for (int i = 0; i < MOST_PATCHES; i += LANES)
+            store_f32(&group->filled[j][i], sub_f32(load_f32(&group->filled[j][i]),
+                                                    all_f32(group->mean[j])));
+
+    /* Subspace iteration; its first scores are signs that an integer hash draws. */
+    for (int a = 0; a < factors; a++)
+        for (int i = 0; i < MOST_PATCHES; i++) {
+            const uint32_t bits = (uint32_t)(a * MOST_PATCHES + i + 1) * 2654435769u;
+            group->u[a][i] = i >= n ? 0.0f : bits >> 31 ? 1.0f : -1.0f;
+        }
+    for (int round = 0; round < 4; round++) {
+        for (int j = 0; j < padded; j += LANES)
+            for (int a = 0; a < factors; a += AT_ONCE) {
+                lanes sums[AT_ONCE];
+                funkc_sums(&group->by_patch[0][j], MOST_PLACES, group->u[a], MOST_PATCHES, 1, n,
+                           sums);
+                for (int q = 0; q < AT_ONCE; q++) store_f32(&group->v[a + q][j], sums[q]);
+            }
+        for (int a = 0; a < factors; a++) {
+            float *q = group->v[a];
+            for (int b = 0; b <= a; b++) {
+                const float *other = group->v[b];
+                float product[8];
+                products_f32(q, &other, 1, padded, product);
+                const float length = sqrtf(product[0]);
+                const float by = b < a ? product[0] : length > 1e-20f ? 1 / length : 0;
+                for (int j = 0; j < padded; j += LANES) {
+                    const lanes old = load_f32(q + j);
+                    store_f32(q + j, b < a ? sub_f32(old, mul_f32(all_f32(by), load_f32(other + j)))
+                                           : mul_f32(old, all_f32(by)));
+                }
+            }
+        }
+        for (int i = 0; i < MOST_PATCHES; i += LANES)
+            for (int a = 0; a < factors; a += AT_ONCE) {
+                lanes sums[AT_ONCE];
+                funkc_sums(&group->filled[0][i], MOST_PATCHES, group->v[a], MOST_PLACES, 1, places,
+                           sums);
+                for (int q = 0; q < AT_ONCE; q++) store_f32(&group->u[a + q][i], sums[q]);
+            }
+        for (int a = 0; a < factors; a++)
+            for (int i = n; i < MOST_PATCHES; i++) group->u[a][i] = 0;
+    }
+    float product[8], total = 0, told = 0;
+    for (int i = 0; i < n; i++) {
+        const float *row = group->by_patch[i];
+        products_f32(row, &row, 1, padded, product);
+        total += product[0];
+    }
+    for (int a = 0; a < factors; a++) {
+        const float *scores = group->u[a];
+        products_f32(scores, &scores, 1, MOST_PATCHES, product);
+        told += product[0];
+        const float deviation = sqrtf(product[0] / (float)n);
+        for (int j = 0; j < padded; j += LANES)
+            store_f32(&group->v[a][j], mul_f32(load_f32(&group->v[a][j]), all_f32(deviation)));
+    }
+    const float left = places > factors ? (total - told) / (float)(n * (places - factors)) : 0;
+    group->variance = left > LEAST_VARIANCE ? left : LEAST_VARIANCE;
+    for (int j = 0; j < places; j++) /* centre the observed ones alone from here on */
+        for (int i = 0; i < MOST_PATCHES; i += LANES)
+            store_f32(&group->filled[j][i], mul_f32(load_f32(&group->filled[j][i]),
+                                                    load_f32(&group->observed[j][i])));
+}
+
+static void funkc_group_products(funkc_group *group)
+{
+    for (int a = 0; a < group->factors; a++)
+        for (int b = 0; b <= a; b++)
+            for (int j = 0; j < group->places; j += LANES)
+                store_f32(&group->vv[FUNKC_PAIR(a, b)][j],
+                          mul_f32(load_f32(&group->v[a][j]), load_f32(&group->v[b][j])));
+}
+
+/* E: what the observed pixels of every patch say about its scores. */
+FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
+{
+    const int places = group->places;
+    const int pairs = FUNKC_PAIR(factors, 0);
+    const lanes variance = all_f32(group->variance);
+    funkc_group_products(group);
+    for (int i = 0; i < group->n; i += LANES) {
+        lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], inverse[MOST_FACTORS], C[MOST_PAIRS];
+        for (int p = 0; p < pairs; p += AT_ONCE)
+            funkc_sums(&group->observed[0][i], MOST_PATCHES, group->vv[p], MOST_PLACES, 1, places,
+                       A + p);
+        for (int a = 0; a < factors; a += AT_ONCE)
+            funkc_sums(&group->filled[0][i], MOST_PATCHES, group->v[a], MOST_PLACES, 1, places,
+                       b + a);
+        for (int a = 0; a < factors; a++)
+            A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], variance);
+        funkc_decompose(A, inverse, factors);
+        funkc_solve(A, inverse, b, factors);
+        funkc_invert(A, inverse, C, factors);
+        for (int a = 0; a < factors; a++) store_f32(&group->u[a][i], b[a]);
+        for (int p = 0; p < pairs; p++)
+            store_f32(&group->uncertain[p][i], mul_f32(variance, C[p]));
+    }
+}
+
+/* The usual numbers of factors as literals. */
+static void funkc_group_expect(funkc_group *group)
+{
+    switch (group->factors) {
+    case 4: funkc_group_expect_of(group, 4); break;
+    case 6: funkc_group_expect_of(group, 6); break;
+    case 8: funkc_group_expect_of(group, 8); break;
+    case 12: funkc_group_expect_of(group, 12); break;
+    default: funkc_group_expect_of(group, group->factors);
+    }
+}
+
+/* M: mean, directions and variance from the expected scores. */
+static void funkc_group_maximize(funkc_group *group)
+{
+    const int n = group->n, places = group->places, factors = group->factors;
+    const int pairs = FUNKC_PAIR(factors, 0);
+    float squares[MOST_PLACES], counts[MOST_PLACES], shifts[MOST_PLACES];
+    for (int a = 0; a < factors; a++)
+        for (int b = 0; b <= a; b++)
+            for (int i = 0; i < n; i += LANES)
+                store_f32(&group->uu[FUNKC_PAIR(a, b)][i],
+                          add_f32(mul_f32(load_f32(&group->u[a][i]), load_f32(&group->u[b][i])),
+                                  load_f32(&group->uncertain[FUNKC_PAIR(a, b)][i])));
+    for (int j = 0; j < places; j += LANES) {
+        lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], right[MOST_FACTORS],
+            inverse[MOST_FACTORS];
+        lanes count = all_f32(0), rest = all_f32(0), square = all_f32(0);
+        for (int i = 0; i < n; i++) {
+            const lanes here = load_f32(&group->observed_by_patch[i][j]);
+            lanes fit = all_f32(0);
+            for (int a = 0; a < factors; a++)
+                fit = add_f32(fit, mul_f32(all_f32(group->u[a][i]), load_f32(&group->v[a][j])));
+            count = add_f32(count, here);
+            rest = add_f32(rest, mul_f32(here, sub_f32(load_f32(&group->by_patch[i][j]), fit)));
+        }
+        /* Half an observation says that the mean stays as it was, which is 0 by now. */
+        const lanes shift = div_f32(rest, add_f32(count, all_f32(0.5f)));
+        lanes values[MOST_PATCHES];
+        for (int i = 0; i < n; i++) {
+            values[i] = mul_f32(load_f32(&group->observed_by_patch[i][j]),
+                                sub_f32(load_f32(&group->by_patch[i][j]), shift));
+            square = add_f32(square, mul_f32(values[i], values[i]));
+        }
+        for (int a = 0; a < factors; a += AT_ONCE)
+            funkc_sums((const float *)values, LANES, group->u[a], MOST_PATCHES, 1, n, b + a);
+        for (int p = 0; p < pairs; p += AT_ONCE)
+            funkc_sums(&group->observed_by_patch[0][j], MOST_PLACES, group->uu[p], MOST_PATCHES, 1,
+                       n, A + p);
+        for (int a = 0; a < factors; a++) {
+            A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], all_f32(group->variance));
+            right[a] = b[a];
+        }
+        funkc_decompose(A, inverse, factors);
+        funkc_solve(A, inverse, b, factors);
+        /* sum of (y - v.u)^2 expected = y.y - v.right - variance v.v, for v solves the system */
+        for (int a = 0; a < factors; a++) {
+            store_f32(&group->v[a][j], b[a]);
+            square = sub_f32(square, mul_f32(b[a], add_f32(right[a], mul_f32(
+                                                      all_f32(group->variance), b[a]))));
+        }
+        store_f32(&squares[j], square);
+        store_f32(&counts[j], count);
+        store_f32(&shifts[j], shift);
+    }
+    double total = 0, count = 0;
+    for (int j = 0; j < places; j++) {
+        total += squares[j];
+        count += counts[j];
+        group->mean[j] += shifts[j];
+        for (int i = 0; i < MOST_PATCHES; i += LANES)
+            store_f32(&group->filled[j][i],
+                      sub_f32(load_f32(&group->filled[j][i]),
+                              mul_f32(load_f32(&group->observed[j][i]), all_f32(shifts[j]))));
+    }
+    const float variance = (float)(total / (count > 0 ? count : 1));
+    group->variance = variance > LEAST_VARIANCE ? variance : LEAST_VARIANCE;
+}
+
+/* Every pixel of every patch, and how far it may be trusted. */
+static void funkc_group_predict(funkc_group *group)
+{
+    const int factors = group->factors, pairs = FUNKC_PAIR(factors, 0);
+    for (int a = 0; a < factors; a++) /* both halves of the symmetric matrix at once */
+        for (int b = 0; b < a; b++)
+            for (int i = 0; i < group->n; i += LANES) {
+                float *at = &group->uncertain[FUNKC_PAIR(a, b)][i];
+                store_f32(at, mul_f32(load_f32(at), all_f32(2)));
+            }
+    for (int i = 0; i < group->n; i += LANES)
+        for (int j = 0; j < group->places; j += AT_ONCE) {
+            lanes fits[AT_ONCE], spreads[AT_ONCE];
+            funkc_sums(&group->u[0][i], MOST_PATCHES, &group->v[0][j], 1, MOST_PLACES, factors,
+                       fits);
+            funkc_sums(&group->uncertain[0][i], MOST_PATCHES, &group->vv[0][j], 1, MOST_PLACES,
+                       pairs, spreads);
+            for (int q = 0; q < AT_ONCE; q++) {
+                const lanes hidden = sub_f32(all_f32(1), load_f32(&group->observed[j + q][i]));
+                const lanes variance = add_f32(all_f32(group->variance + 1e-6f),
+                                               mul_f32(hidden, spreads[q]));
+                const lanes trust = div_f32(all_f32(1), variance);
+                const lanes made = add_f32(all_f32(group->mean[j + q]), fits[q]);
+                store_f32(&group->trust[j + q][i], trust);
+                store_f32(&group->out[j + q][i], mul_f32(made, trust));
+            }
+        }
+}
+
+/* A picture of one or more channels, and what is known of it.  The last one
+   is followed by SPARE numbers more, so that whole vectors can be read. */
+typedef struct {
+    const float *pixels;     /* (channels, height, width), holes filled */
+    const uint8_t *observed; /* likewise */
+    ptrdiff_t channels, height, width;
+} funkc_picture;
+
+/* Finds the patches that resemble the one at (top, left) within `reach` of it, at most `wanted`
+   of them, and copies them.  Of equally good ones those come first that stand first. */
+static void funkc_group_find(funkc_group *group, const funkc_picture *picture, int size,
+                             ptrdiff_t top, ptrdiff_t left, int reach, int wanted)
+{
+    float distances[2 * REACH + 1 + 3 * LANES];
+    uint32_t keys[MOST_CANDIDATES];
+    const ptrdiff_t width = picture->width, plane = picture->height * width;
+    const ptrdiff_t top_from = top > reach ? top - reach : 0;
+    const ptrdiff_t top_to = top + reach < picture->height - size ? top + reach
+                                                                  : picture->height - size;
+    const ptrdiff_t left_from = left > reach ? left - reach : 0;
+    const ptrdiff_t left_to = left + reach < width - size ? left + reach : width - size;
+    const int across = (int)(left_to - left_from + 1);
+    int n = 0;
+    for (ptrdiff_t y = top_from; y <= top_to; y++) {
+        for (int x = 0; x < across; x += 3 * LANES) {
+            lanes s0 = all_f32(0), s1 = s0, s2 = s0;
+            for (ptrdiff_t c = 0; c < picture->channels; c++)
+                for (int down = 0; down < size; down++) {
+                    const float *here = picture->pixels + c * plane + (top + down) * width + left;
+                    const float *there =
+                        picture->pixels + c * plane + (y + down) * width + left_from + x;
+                    for (int right = 0; right < size; right++, there++) {
+                        const lanes wanted = all_f32(here[right]);
+                        const lanes a0 = sub_f32(load_f32(there), wanted);
+                        const lanes a1 = sub_f32(load_f32(there + LANES), wanted);
+                        const lanes a2 = sub_f32(load_f32(there + 2 * LANES), wanted);
+                        s0 = add_f32(s0, mul_f32(a0, a0));
+                        s1 = add_f32(s1, mul_f32(a1, a1));
+                        s2 = add_f32(s2, mul_f32(a2, a2));
+                    }
+                }
+            store_f32(distances + x, s0);
+            store_f32(distances + x + LANES, s1);
+            store_f32(distances + x + 2 * LANES, s2);
+        }
+        memcpy(keys + n, distances, (size_t)across * sizeof(float));
+        n += across; /* floats that are not negative are in the order of their bits */
+    }
+    uint32_t low = 0, high = 0x7f800000u; /* the last one that is taken lies in between */
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        int count = 0;
+        for (int c = 0; c < n; c++) count += keys[c] <= middle;
+        if (count >= wanted) high = middle;
+        else low = middle + 1;
+    }
+    int ties = wanted, taken = 0;
+    for (int c = 0; c < n; c++) ties -= keys[c] < low;
+    for (int c = 0; c < n && taken < wanted; c++)
+        if (keys[c] < low || (keys[c] == low && ties-- > 0)) {
+            group->tops[taken] = (int)(top_from + c / across);
+            group->lefts[taken] = (int)(left_from + c % across);
+            taken++;
+        }
+    group->n = taken;
+    group->places = (int)picture->channels * size * size;
+    const size_t spare = sizeof(float) * (size_t)(MOST_PLACES - group->places);
+    for (int i = 0; i < taken; i++) {
+        memset(&group->by_patch[i][group->places], 0, spare);
+        memset(&group->observed_by_patch[i][group->places], 0, spare);
+    }
+    for (int j = 0; j < group->places; j++)
+        for (int i = taken; i < MOST_PATCHES; i++)
+            group->filled[j][i] = group->observed[j][i] = 0;
+    for (int i = 0; i < taken; i++) {
+        int j = 0;
+        for (ptrdiff_t c = 0; c < picture->channels; c++)
+            for (int down = 0; down < size; down++) {
+                const ptrdiff_t at =
+                    c * plane + (group->tops[i] + down) * width + group->lefts[i];
+                for (int right = 0; right < size; right++, j++) {
+                    group->filled[j][i] = group->by_patch[i][j] = picture->pixels[at + right];
+                    group->observed[j][i] = group->observed_by_patch[i][j] =
+                        picture->observed[at + right];
+                }
+            }
+    }
+}
+
+/* Adds what the patches say to the sums over the picture. */
+static void funkc_group_add(const funkc_group *group, const funkc_picture *picture, int size,
+                            float *total, float *weight)
+{
+    const ptrdiff_t width = picture->width, plane = picture->height * width;
+    for (int i = 0; i < group->n; i++) {
+        int j = 0;
+        for (ptrdiff_t c = 0; c < picture->channels; c++)
+            for (int down = 0; down < size; down++) {
+                const ptrdiff_t at =
+                    c * plane + (group->tops[i] + down) * width + group->lefts[i];
+                for (int right = 0; right < size; right++, j++) {
+                    total[at + right] += group->out[j][i];
+                    weight[at + right] += group->trust[j][i];
+                }
+            }
+    }
+}
+
+static void funkc_group_fit(funkc_group *group)
+{
+    funkc_group_start(group);
+    funkc_group_expect(group);
+    funkc_group_maximize(group);
+    funkc_group_expect(group);
+    funkc_group_predict(group);
+}
+
+#endif

@@ -1,0 +1,108 @@
+/* Tiles of a picture, each a small matrix with holes, factorized side by side: one tile in
+   every lane.
+
+   A tile is what is left of its pixels when `base` is taken off.  The factors minimize
+
+       sum over observed (y_ij - u_i . v_j)^2 + ridge (|U|^2 + |V|^2)
+           + smooth (|D U|^2 + |D V|^2)
+
+   where D takes second differences down the rows (of V: across the columns).  A sweep solves
+   for every u_i in turn, then for every v_j, all else held. */
+#ifndef FUNKC_TILES_H
+#define FUNKC_TILES_H
+
+#include "solve.h"
+
+enum { TILE = 16 };
+
+typedef struct {
+    lanes values[TILE * TILE];   /* 0 where missing */
+    lanes observed[TILE * TILE]; /* 1 or 0 */
+    lanes u[TILE * MOST_FACTORS + 4]; /* four may be read at once */
+    lanes v[TILE * MOST_FACTORS + 4];
+    float bend[2][TILE][TILE]; /* D'D of the rows, and of the columns */
+} funkc_tiles;
+
+/* D'D of n points: entry (i, l) is 0 where they are more than two apart. */
+static void funkc_make_bend(float bend[TILE][TILE], int n)
+{
+    static const float difference[3] = {1, -2, 1};
+    memset(bend, 0, sizeof(float) * TILE * TILE);
+    for (int d = 0; d + 2 < n; d++)
+        for (int i = 0; i < 3; i++)
+            for (int l = 0; l < 3; l++) bend[d + i][d + l] += difference[i] * difference[l];
+}
+
+/* One side: `side` is (n, k), `other` (n_other, k), a value stands at i * step + j * other_step. */
+FUNKC_INLINE void funkc_tiles_side(const lanes *values, const lanes *observed, lanes *side, int n,
+                                   int step, const lanes *other, int n_other, int other_step,
+                                   int k, float ridge, float smooth,
+                                   const float bend[TILE][TILE])
+{
+    for (int i = 0; i < n; i++) {
+        lanes A[MOST_PAIRS + 4], b[MOST_FACTORS + 4], inverse[MOST_FACTORS];
+        lanes seen[MOST_FACTORS][TILE];
+        for (int j = 0; j < n_other; j++) {
+            const lanes here = observed[i * step + j * other_step];
+            for (int a = 0; a < k; a++) seen[a][j] = mul_f32(here, other[j * k + a]);
+        }
+        /* Four sums at a time; those too many are overwritten by the next ones. */
+        for (int a = 0; a <= k; a++) {
+            const lanes *left = a < k ? seen[a] : values + i * step;
+            const int left_step = a < k ? 1 : other_step;
+            lanes *sums = a < k ? A + FUNKC_PAIR(a, 0) : b;
+            for (int c = 0; c <= a && c < k; c += 4) {
+                const lanes *right = other + c;
+                lanes s0 = all_f32(0), s1 = s0, s2 = s0, s3 = s0;
+                for (int j = 0; j < n_other; j++, right += k) {
+                    const lanes l = left[j * left_step];
+                    s0 = add_f32(s0, mul_f32(l, right[0]));
+                    s1 = add_f32(s1, mul_f32(l, right[1]));
+                    s2 = add_f32(s2, mul_f32(l, right[2]));
+                    s3 = add_f32(s3, mul_f32(l, right[3]));
+                }
+                sums[c] = s0, sums[c + 1] = s1, sums[c + 2] = s2, sums[c + 3] = s3;
+            }
+        }
+        const lanes hold = all_f32(ridge + smooth * bend[i][i]);
+        for (int a = 0; a < k; a++) A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], hold);
+        for (int l = i < 2 ? 0 : i - 2; l < n && l <= i + 2; l++) {
+            const float pull = smooth * bend[i][l];
+            if (l != i && pull != 0)
+                for (int a = 0; a < k; a++)
+                    b[a] = sub_f32(b[a], mul_f32(all_f32(pull), side[l * k + a]));
+        }
+        funkc_decompose(A, inverse, k);
+        funkc_solve(A, inverse, b, k);
+        for (int a = 0; a < k; a++) side[i * k + a] = b[a];
+    }
+}
+
+FUNKC_INLINE void funkc_tiles_sweep(funkc_tiles *tiles, int height, int width, int k, float ridge,
+                                    float smooth)
+{
+    funkc_tiles_side(tiles->values, tiles->observed, tiles->u, height, TILE, tiles->v, width, 1, k,
+                     ridge, smooth, (const float(*)[TILE])tiles->bend[0]);
+    funkc_tiles_side(tiles->values, tiles->observed, tiles->v, width, 1, tiles->u, height, TILE, k,
+                     ridge, smooth, (const float(*)[TILE])tiles->bend[1]);
+}
+
+/* n_sweeps over all tiles of the lanes; values become the products. */
+static void funkc_tiles_fit(funkc_tiles *tiles, int height, int width, int k, int n_sweeps,
+                            float ridge, float smooth)
+{
+    funkc_make_bend(tiles->bend[0], height);
+    funkc_make_bend(tiles->bend[1], width);
+    for (int sweep = 0; sweep < n_sweeps; sweep++)
+        if (k == 8) funkc_tiles_sweep(tiles, height, width, 8, ridge, smooth); /* as a literal */
+        else funkc_tiles_sweep(tiles, height, width, k, ridge, smooth);
+    for (int i = 0; i < height; i++)
+        for (int j = 0; j < width; j++) {
+            lanes sum = all_f32(0);
+            for (int a = 0; a < k; a++)
+                sum = add_f32(sum, mul_f32(tiles->u[i * k + a], tiles->v[j * k + a]));
+            tiles->values[i * TILE + j] = sum;
+        }
+}
+
+#endif
