@@ -77,8 +77,8 @@ class Canvas:
     def fill(self, made: NDArray[np.float32]) -> None:
         """Take the holes from there, within the range of what is seen."""
         for plane, seen, new in zip(self.planes, self.seen, made, strict=True):
-            known = plane[seen]
-            np.clip(new, known.min(), known.max(), out=plane, where=~seen)
+            low, high = plane.min(where=seen, initial=1), plane.max(where=seen, initial=0)
+            np.clip(new, low, high, out=plane, where=~seen)
 
 
 def wide_holes(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -172,10 +172,12 @@ def _n_bands(canvas: Canvas, size: int) -> int:
 def _mean(
     total: NDArray[np.float32], weight: NDArray[np.float32], otherwise: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The mean of what was said of each pixel, or the other where nothing was."""
-    out = otherwise.copy()
-    np.divide(total, weight, out=out, where=weight > 0)
-    return out
+    """The mean of what was said of each pixel, or the other where nothing was; it takes total's
+    place.
+    """
+    np.divide(total, weight, out=total, where=weight > 0)
+    np.copyto(total, otherwise, where=weight == 0)
+    return total
 
 
 def by_tiles(
@@ -223,7 +225,8 @@ def by_patches(
                 scratch,
             )  # fmt: skip
             told(len(range(first, last, PATCH_WAVES)) * (not complete))
-        made.append(_mean(total, weight, canvas.buffer[: canvas.seen.size]))
+        said = total if complete == everywhere else total.copy()
+        made.append(_mean(said, weight, canvas.buffer[: canvas.seen.size]))
     filled, generated = made[0].reshape(canvas.seen.shape), made[-1].reshape(canvas.seen.shape)
     filled[canvas.wide] = canvas.planes[canvas.wide]
     return filled, generated
@@ -251,10 +254,10 @@ def restore(
     watch: Callable[[str, int], bool] | None,
     bar: Any,
 ) -> list[NDArray[np.float32]]:
-    """Fill the holes of all planes in place, and return what was made for every pixel.
+    """Fill the holes of all planes in place, and return them with what was made for every pixel.
 
     All canvases take every step before any takes the next, and `watch` is told of it; it may
-    end the work.  `everywhere`: also where nothing is missing.
+    end the work.  Unless `everywhere`, what is observed is returned as it is.
     """
     strokes = in_strokes(canvases[0].seen[0])
     plans = [passes(canvas, k, strokes) if method == "patches" else [] for canvas in canvases]
@@ -278,6 +281,8 @@ def restore(
         made = [by_tiles(canvas, factors, sweep, seed, everywhere, told) for canvas in canvases]
         for canvas, planes in zip(canvases, made, strict=True):
             canvas.fill(planes)
+        if not everywhere:
+            made = [canvas.planes for canvas in canvases]
         going_on = watch is None or not watch("tiles", sweep)
         if not going_on:
             break
@@ -290,7 +295,7 @@ def restore(
                 made[at] = generated
         if watch is not None and watch("patches", step + 1):
             break
-    return [
-        np.where(canvas.seen, planes, canvas.planes)
-        for canvas, planes in zip(canvases, made, strict=True)
-    ]
+    if everywhere:
+        for canvas, planes in zip(canvases, made, strict=True):
+            np.copyto(planes, canvas.planes, where=~canvas.seen)
+    return made
