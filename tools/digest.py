@@ -102,7 +102,7 @@ def pictures(tiny, n_threads):
     i, j = np.indices((41, 53) if tiny else (137, 181))
     gray = (i * i * 7 + i * j * 11 + j * j * 5) // 64 % 251 / 250
     holes = (i * 37 + j * 101) % 97 < 55
-    holes[20:34, 30:45] = True  # too wide for patches
+    holes[20:38, 30:48] = True  # too wide for patches
     color = np.stack([gray, gray[::-1], gray[:, ::-1]], axis=-1)
     each = np.stack([holes, holes[::-1], holes[:, ::-1]], axis=-1)
     strokes = (i % 19 < 2) | (j % 23 < 3)

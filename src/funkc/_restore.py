@@ -18,7 +18,6 @@ Sources: matrix completion by patches, as in "LSSC" (Mairal et al. 2009) and "PL
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +41,10 @@ MOSTLY_SEEN = 0.45
 PASS_FACTORS = (4, 6, 8, 12)
 SIZES_SCATTERED = (8, 8, 6, 6)  # side of a patch, pass by pass
 SIZES_STROKES = (8, 8, 8, 8)
-SIZE_JOINT, MOST_JOINT = 5, 8  # side of a patch that holds all channels, and how many those are
+SIZE_JOINT, MOST_JOINT = 4, 8  # side of a patch that holds all channels, and how many those are
 LEAST_SIDE = 4  # of a picture that has patches
 STROKES = 0.3  # correlation of neighbours in the mask, from which holes are strokes
-WIDE = 13  # side of a square hole that patches don't reach across
+WIDE = 17  # side of a square hole that patches don't reach across
 TILE_WAVES, PATCH_WAVES = 3, 2
 TILES_AT_ONCE = 16384  # some .3 s of one processor
 GROUPS_AT_ONCE = 4096
@@ -239,7 +238,7 @@ def passes(canvas: Canvas, k: int | None, strokes: bool) -> list[tuple[int, int]
         return []
     sides: tuple[int, ...] = SIZES_STROKES if strokes else SIZES_SCATTERED
     if channels > 1:
-        sides = (min(SIZE_JOINT, math.isqrt(core.PLACES // channels)),) * len(sides)
+        sides = (SIZE_JOINT,) * len(sides)
     last = PASS_FACTORS[-1] if k is None else k
     factors = [*(min(n, last) for n in PASS_FACTORS[:-1]), last]
     return list(zip(sides, factors, strict=True))

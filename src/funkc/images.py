@@ -230,7 +230,7 @@ def inpaint(
     Warns
     -----
     RuntimeWarning
-        Holes are wider than twelve pixels, which nothing here can fill but smoothly; or
+        Holes are wider than sixteen pixels, which nothing here can fill but smoothly; or
         `missing` marks nearly everything, as a mask that is upside down would.
 
     Notes
