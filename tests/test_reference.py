@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import reference
+import reference_pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
+from funkc import _restore
 from funkc.images import Tiling
 
 DTYPES = [np.float32, np.float64]
@@ -156,3 +158,55 @@ def test_tiles_are_the_same_rule_on_a_block_diagonal_matrix(height, width, tile,
     expected = whole[tiling.cells(all_rows, all_cols)].reshape(image.shape)
     np.testing.assert_allclose(generated, expected, atol=1e-5)
     np.testing.assert_array_equal(corrected, np.where(missing, generated, image))
+
+
+def smooth_picture(shape, seed):
+    """Waves and some noise, between 0 and 1."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.indices(shape)
+    a, b, c = rng.uniform(0.2, 0.9, 3)
+    image = np.sin(a * rows + b * cols) + np.cos(c * cols) + 0.1 * rng.normal(size=shape)
+    return ((image - image.min()) / np.ptp(image)).astype(np.float32)
+
+
+def canvas_of(image, seen):
+    canvas = _restore.Canvas.of(seen, n_threads=2)
+    canvas.planes[:] = np.where(seen, image, 0)
+    return canvas
+
+
+@given(
+    shape=st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    share=st.sampled_from([0.2, 0.5, 0.8]),
+    k=st.sampled_from([1, 3, 8, 16]),
+    n_sweeps=st.integers(1, 3),
+    seed=st.integers(0, 2**20),
+)
+@settings(max_examples=40, deadline=None)
+def test_tiles_are_those_of_plain_numpy(shape, share, k, n_sweeps, seed):
+    image = smooth_picture(shape, seed)
+    seen = np.random.default_rng(seed).random(shape) >= share
+    seen[0, 0] = True
+    canvas = canvas_of(image[None], seen[None])
+    found = _restore.by_tiles(canvas, k, n_sweeps, seed, False, lambda n: None)[0]
+    wanted = reference_pictures.by_tiles(image.astype(float), seen, k, n_sweeps, seed)
+    fitted = ~np.isnan(wanted) & ~canvas.wide[0]
+    np.testing.assert_allclose(found[fitted], wanted[fitted], atol=3e-3)
+    np.testing.assert_array_equal(found[~fitted & seen], image[~fitted & seen])
+
+
+@pytest.mark.parametrize("channels, size, factors", [(1, 8, 4), (1, 6, 12), (3, 4, 8), (1, 5, 16)])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_patches_are_those_of_plain_numpy(channels, size, factors, share):
+    shape = (channels, 27, 31)
+    image = np.stack([smooth_picture(shape[1:], seed) for seed in range(channels)])
+    seen = np.random.default_rng(0).random(shape) >= share
+    canvas = canvas_of(image, seen)
+    canvas.fill(_restore.by_tiles(canvas, 8, 14, 0, False, lambda n: None))
+    filled = canvas.planes.astype(float)
+    found, _ = _restore.by_patches(canvas, size, factors, False, lambda n: None)
+    wanted = reference_pictures.by_patches(filled, seen, size, factors)
+    # Where two patches are about equally alike, either may be in a group.
+    apart = np.abs(found - wanted)
+    assert np.median(apart) < 1e-4
+    assert np.quantile(apart, 0.98) < 5e-3

@@ -189,7 +189,7 @@ def by_tiles(
     made = np.empty_like(canvas.planes)
     scratch = np.zeros(canvas.n_threads * core.TILES_BYTES, np.uint8)
     for c, (plane, seen) in enumerate(zip(canvas.planes, canvas.seen, strict=True)):
-        total, weight = np.zeros((2, height, width), np.float32)
+        total, weight = (np.zeros((height, width), np.float32) for _ in range(2))
         smooth = SMOOTH_DENSE if np.count_nonzero(seen) > (1 - MOSTLY_SEEN) * seen.size else SMOOTH
         for first, last in _parts(n_down, TILE_WAVES, at_once):
             core.fit_rows_of_tiles(
@@ -209,7 +209,7 @@ def by_patches(
     """One pass: what patches say of the holes, and of every pixel if that is wished for."""
     channels, height, width = canvas.seen.shape
     size = min(size, height, width)
-    total, weight = np.zeros((2, canvas.seen.size), np.float32)
+    total, weight = (np.zeros(canvas.seen.size, np.float32) for _ in range(2))
     covered = np.zeros(height * width, np.uint8)
     scratch = np.zeros(canvas.n_threads * core.GROUP_BYTES, np.uint8)
     n_bands = _n_bands(canvas, size)
@@ -288,10 +288,11 @@ def restore(
     for step in range(len(plans[0]) * going_on):
         everything = everywhere and step == len(plans[0]) - 1
         for at, (canvas, plan) in enumerate(zip(canvases, plans, strict=True)):
-            filled, generated = by_patches(canvas, *plan[step], everything, told)
-            canvas.fill(filled)
+            both = by_patches(canvas, *plan[step], everything, told)
+            canvas.fill(both[0])
             if everything:
-                made[at] = generated
+                made[at] = both[1]
+            del both  # or it would stay beside the next one
         if watch is not None and watch("patches", step + 1):
             break
     if everywhere:

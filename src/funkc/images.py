@@ -236,7 +236,7 @@ def inpaint(
     Notes
     -----
     The bits of the result do not depend on the number of threads, nor on the processor.
-    Beside the picture, "patches" and "tiles" take up to 18 bytes for a pixel and channel.
+    Beside the picture, "patches" and "tiles" take up to 24 bytes for a pixel and channel.
 
     What to expect: holes up to some ten pixels across are filled with what the surroundings
     suggest; nothing is invented. Texture without any order gains little over a smooth fill,

@@ -1,0 +1,157 @@
+"""The slow oracle for pictures: tiles and patches in plain NumPy and double precision.
+
+Nothing is shared with the core but the random numbers of the start (reference.py). The core works
+in single precision, so its answers are close, not equal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from reference import noise, stream_seed
+
+TILE, STEP, TILE_START = 16, 8, 6
+RIDGE, SMOOTH, SMOOTH_DENSE = 0.01, 0.1, 0.03
+REACH, SIMILAR, LEAST_VARIANCE = 10, 60, 1e-5
+
+
+def begins(length):
+    """Where tiles begin: spread evenly from edge to edge, at most STEP apart."""
+    if length <= TILE:
+        return [0]
+    n = 1 + -(-(length - TILE) // STEP)
+    return [i * (length - TILE) // (n - 1) for i in range(n)]
+
+
+def window(n):
+    t = (np.arange(n) + 0.5) / n
+    return (4 * t * (1 - t)) ** 2 + 1e-3
+
+
+def bend(n):
+    second = np.diff(np.eye(n), 2, axis=0)
+    return second.T @ second
+
+
+def half_sweep(values, seen, side, other, smooth):
+    """Solve for every row of `side` in turn, all else held."""
+    penalty = smooth * bend(len(side))
+    for i in range(len(side)):
+        left = other[seen[i]]
+        A = left.T @ left + (RIDGE + penalty[i, i]) * np.eye(other.shape[1])
+        b = left.T @ values[i, seen[i]] - (penalty[i] @ side - penalty[i, i] * side[i])
+        side[i] = np.linalg.solve(A, b)
+
+
+def by_tiles(plane, seen, k, n_sweeps, seed):
+    """The blended products of tiles, and NaN where there are none."""
+    total, weight = np.zeros((2, *plane.shape))
+    smooth = SMOOTH_DENSE if seen.mean() > 0.55 else SMOOTH
+    tops, lefts = begins(plane.shape[0]), begins(plane.shape[1])
+    tall, wide = min(TILE, plane.shape[0]), min(TILE, plane.shape[1])
+    counts = np.outer(window(tall), window(wide))
+    for down, top in enumerate(tops):
+        for across, left in enumerate(lefts):
+            box = (slice(top, top + tall), slice(left, left + wide))
+            here = seen[box]
+            if here.sum() < min(8, here.size // 2) or here.all():
+                continue
+            number = down * len(lefts) + across
+            U, V = (
+                np.array([
+                    0.1 * noise(stream_seed(seed, TILE_START), (2 * number + side) * 256 + i)
+                    for i in range(n * k)
+                ]).reshape(n, k)
+                for side, n in enumerate((tall, wide))
+            )  # fmt: skip
+            mean = plane[box][here].mean()
+            values = plane[box] - mean
+            for _ in range(n_sweeps):
+                half_sweep(values, here, U, V, smooth)
+                half_sweep(values.T, here.T, V, U, smooth)
+            total[box] += counts * (U @ V.T + mean)
+            weight[box] += counts
+    with np.errstate(invalid="ignore"):
+        return total / weight
+
+
+def orthonormal(v):
+    for a in range(len(v)):
+        for b in range(a):
+            v[a] -= (v[a] @ v[b]) * v[b]
+        length = np.sqrt(v[a] @ v[a])
+        v[a] *= 1 / length if length > 1e-20 else 0
+    return v
+
+
+def expect(Y, seen, V, variance):
+    """Scores of every row, and their covariances."""
+    U, C = [], []
+    for row, here in zip(Y, seen, strict=True):
+        A = variance * np.eye(len(V)) + V[:, here] @ V[:, here].T
+        U.append(np.linalg.solve(A, V[:, here] @ row[here]))
+        C.append(variance * np.linalg.inv(A))
+    return np.array(U), np.array(C)
+
+
+def complete(rows, seen, factors):
+    """A group of patches: what it says of every place, and the variance of that."""
+    n, places = rows.shape
+    mean = rows.mean(axis=0)
+    Y = rows - mean
+    draws = (np.arange(factors)[:, None] * 64 + np.arange(n) + 1) * 2654435769 % 2**32
+    scores = np.where(draws >= 2**31, 1.0, -1.0)
+    for _ in range(4):
+        V = orthonormal(scores @ Y)
+        scores = V @ Y.T
+    kept = (scores**2).sum(axis=1)
+    left = ((Y**2).sum() - kept.sum()) / (n * (places - factors))
+    variance = max(left, LEAST_VARIANCE)
+    V = V * np.sqrt(kept / n)[:, None]
+    U, C = expect(Y, seen, V, variance)
+    shift = (seen * (Y - U @ V)).sum(axis=0) / (seen.sum(axis=0) + 0.5)
+    Y = Y - shift
+    squares = 0.0
+    for j in range(places):
+        here = seen[:, j]
+        A = np.einsum("ia,ib->ab", U[here], U[here]) + C[here].sum(axis=0)
+        b = U[here].T @ Y[here, j]
+        V[:, j] = np.linalg.solve(A + variance * np.eye(factors), b)
+        v = V[:, j]
+        squares += ((Y[here, j] - U[here] @ v) ** 2).sum() + v @ C[here].sum(axis=0) @ v
+    variance = max(squares / seen.sum(), LEAST_VARIANCE)
+    U, C = expect(Y, seen, V, variance)
+    spread = np.einsum("aj,iab,bj->ij", V, C, V)
+    return mean + shift + U @ V, variance + 1e-6 + ~seen * spread
+
+
+def by_patches(planes, seen, size, factors):
+    """One pass over planes (channels, height, width) of up to one band."""
+    channels, height, width = planes.shape
+    total, weight = np.zeros((2, *planes.shape))
+    tops, lefts = height - size + 1, width - size + 1
+    covered = np.zeros((tops, lefts), bool)
+
+    def patch(a, top, left):
+        return a[:, top : top + size, left : left + size].reshape(-1)
+
+    for top in range(tops):
+        for left in range(lefts):
+            if covered[top, left] or patch(seen, top, left).all():
+                continue
+            near = [
+                (y, x)
+                for y in range(max(0, top - REACH), min(tops, top + REACH + 1))
+                for x in range(max(0, left - REACH), min(lefts, left + REACH + 1))
+            ]
+            wanted = patch(planes, top, left)
+            distances = [((patch(planes, *at) - wanted) ** 2).sum() for at in near]
+            chosen = sorted(np.argsort(distances, kind="stable")[:SIMILAR])
+            near = [near[c] for c in chosen]
+            rows, known = (np.array([patch(a, *at) for at in near]) for a in (planes, seen))
+            made, variance = complete(rows, known, factors)
+            for at, values, trust in zip(near, made, 1 / variance, strict=True):
+                covered[at] = True
+                box = (slice(None), *(slice(a, a + size) for a in at))
+                total[box] += (values * trust).reshape(channels, size, size)
+                weight[box] += trust.reshape(channels, size, size)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1), planes)
