@@ -26,7 +26,7 @@ MAY_IMPORT = {
         "factorization",
     },
     "ratings": {"_errors", "_validate"},
-    "progress": {"_errors", "images"},
+    "progress": {"_errors", "_validate", "images"},
     "_bar": {"_errors"},
     "_api": {"_errors", "_schedule", "_train", "_validate", "factorization"},
     "factorization": {"_isa", "_schedule", "_validate"},

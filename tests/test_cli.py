@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import funkc
 from funkc import __main__ as command_line
@@ -689,6 +690,38 @@ def test_image_with_mask(pictures):
     for at in range(0, len(options), 2):
         run(*one, *options[:at], *options[at + 2 :], cwd=pictures)
         assert not np.array_equal(opened(pictures / "x.png")[1], wanted), options[at]
+
+
+@pytest.mark.parametrize("name", ["steps.gif", "steps.WEBP"])
+def test_image_shows_every_step(pictures, name):
+    shown = ["--progress", "steps.png", "--animate", name]
+    run("image", "rgb.png", "--mask", "mask.png", "-o", "o.png", cwd=pictures)
+    out, _ = run("image", "rgb.png", "--mask", "mask.png", "-o", "p.png", *shown, cwd=pictures)
+    assert out.splitlines()[-3:] == ["wrote p.png", "wrote steps.png", f"wrote {name}"]
+    assert np.array_equal(opened(pictures / "o.png")[1], opened(pictures / "p.png")[1])
+    with Image.open(pictures / name) as animation:
+        steps = animation.n_frames
+        assert animation.size == opened(pictures / "o.png")[1].shape[1::-1]
+    assert 14 < steps <= 25  # corrupted, sweeps, passes; equal ones may count once
+    height, width = opened(pictures / "steps.png")[1].shape[:2]
+    assert width > 4 * animation.size[0]
+    assert height > 4 * animation.size[1]
+
+
+def test_an_animation_of_another_kind_is_refused(pictures):
+    one = ["image", "rgb.png", "--mask", "mask.png", "-o", "q.png", "--animate", "a.png"]
+    fails(*one, cwd=pictures, match=r"--animate: got a\.png; pass a name that ends in \.gif")
+
+
+def test_what_can_only_be_filled_smoothly_is_said(pictures):
+    Image.fromarray(np.pad(np.full((20, 20), 255, np.uint8), ((2, 30), (2, 40)))).save(
+        pictures / "wide.png"
+    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (52, 62), np.uint8)).save(
+        pictures / "noise.png"
+    )
+    out, _ = run("image", "noise.png", "--mask", "wide.png", "-o", "q.png", cwd=pictures)
+    assert "note: 12.4% of the picture lies in holes at least 17 pixels wide" in out
 
 
 @pytest.mark.parametrize("colour", ["ff00ff", "#FF00FF"])

@@ -9,6 +9,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -641,7 +642,9 @@ def _image(options: argparse.Namespace) -> None:
             _write_image(options.progress, contact_sheet(_thinned(pictures, SHEET_PICTURES)))
         if options.animate is not None:
             with _replacing(options.animate) as file:
-                animate(_thinned(pictures, ANIMATION_PICTURES), file, options.animate.suffix[1:])
+                gif = options.animate.suffix.lower() == ".gif"
+                frames = _thinned(pictures, ANIMATION_PICTURES)
+                animate(frames, file, kind="gif" if gif else "webp")
             print(f"wrote {options.animate}")
 
 
@@ -656,14 +659,18 @@ def _fill(pixels: NDArray[Any], missing: NDArray[np.bool_], **options: Any) -> _
     corrupted = pixels.copy()
     corrupted[missing] = 0
     began = time.perf_counter()
-    corrected, generated = funkc.inpaint(
-        corrupted,
-        missing,
-        channel_axis=None if pixels.ndim == 2 else -1,
-        return_generated=True,
-        **options,
-        progress=find_spec("tqdm") is not None,
-    )
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        corrected, generated = funkc.inpaint(
+            corrupted,
+            missing,
+            channel_axis=None if pixels.ndim == 2 else -1,
+            return_generated=True,
+            **options,
+            progress=find_spec("tqdm") is not None,
+        )
+    for note in notes:
+        print(f"note: {note.message}")
     return _Filled(corrupted, generated, corrected, time.perf_counter() - began)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
+from funkc import _validate
 from funkc._errors import missing_extra, reject
 from funkc.images import inpaint
 
@@ -209,7 +210,8 @@ def by_rank(
     ranks : sequence of int, default 1 ... 16
         Numbers of factors.
     **options
-        As for `funkc.inpaint` with method "funk"; by default a tile is the whole picture.
+        As for `funkc.inpaint` with method "funk"; by default a tile is the whole picture, and
+        training goes six times as far as it would otherwise.
 
     Returns
     -------
@@ -228,7 +230,10 @@ def by_rank(
     shape = [
         n for at, n in enumerate(np.shape(image)) if axis is None or at != axis % np.ndim(image)
     ]
-    options = {"tile_shape": tuple(shape), **options, "method": "funk", "return_generated": True}
+    picture, holes = _validate.image_and_holes(image, missing, axis, options.get("alpha"))
+    deviation = float(picture[~holes].std(dtype=np.float64)) or 1.0
+    usual = {"tile_shape": tuple(shape), "n_epochs": 60, "learning_rate": 0.03 / deviation}
+    options = {**usual, **options, "method": "funk", "return_generated": True}
     return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in ranks]
 
 
