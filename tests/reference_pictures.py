@@ -145,8 +145,11 @@ def by_patches(planes, seen, size, factors):
             ]
             wanted = patch(planes, top, left)
             distances = [((patch(planes, *at) - wanted) ** 2).sum() for at in near]
-            chosen = sorted(np.argsort(distances, kind="stable")[:SIMILAR])
-            near = [near[c] for c in chosen]
+            # Itself first, then those behind it, then those before.
+            own, n = near.index((top, left)), len(near)
+            order = [(own + at) % n for at in range(n)]
+            best = sorted(order, key=lambda c: distances[c])[:SIMILAR]
+            near = [near[c] for c in order if c in set(best)]
             rows, known = (np.array([patch(a, *at) for at in near]) for a in (planes, seen))
             made, variance = complete(rows, known, factors)
             for at, values, trust in zip(near, made, 1 / variance, strict=True):

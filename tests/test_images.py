@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import tracemalloc
 import types
 
 import numpy as np
@@ -419,3 +420,95 @@ def test_bad_input_is_refused_with_words(change, error, message):
     arguments = {"image": IMAGE, "missing": MISSING, **change}
     with pytest.raises(error, match=message):
         funkc.inpaint(**arguments)
+
+
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+@pytest.mark.parametrize("holed", [[0], [1, 2], [0, 1, 2]])
+def test_the_generated_picture_changes_nothing(method, holed):
+    image = data.coffee()[150:214, 200:264]
+    missing = np.zeros(image.shape, bool)
+    missing[..., holed] = (np.indices((64, 64)).sum(axis=0) % 13 < 3)[..., None]
+    plain = funkc.inpaint(image, missing, method=method, channel_axis=-1)
+    out, generated = funkc.inpaint(
+        image, missing, method=method, channel_axis=-1, return_generated=True
+    )
+    np.testing.assert_array_equal(out, plain)
+    np.testing.assert_array_equal(generated[missing], plain[missing])
+    rgba = np.dstack([image, image[..., 0]])
+    both = [
+        funkc.inpaint(rgba, missing[..., 0], method=method, channel_axis=-1, alpha=3,
+                      return_generated=flag)
+        for flag in (False, True)
+    ] if 0 in holed else [rgba, (rgba, rgba)]  # fmt: skip
+    np.testing.assert_array_equal(both[0], both[1][0])
+    np.testing.assert_array_equal(both[1][1][..., 3], rgba[..., 3])
+
+
+def test_complete_channels_tell_about_the_others_whatever_their_scale():
+    image = data.coffee()[150:278, 200:328].astype(float)
+    missing = np.zeros(image.shape, bool)
+    missing[..., 0] = np.random.default_rng(0).random(image.shape[:2]) < 0.6
+    alone = funkc.inpaint(image[..., 0], missing[..., 0])
+    scaled = image * [1, 30, 0.01] + [0, 1e5, -3]
+    for color in (image, scaled):
+        out = funkc.inpaint(color, missing, channel_axis=-1)
+        together, by_itself = (
+            np.sqrt(np.mean((a - image[..., 0])[missing[..., 0]] ** 2))
+            for a in (out[..., 0], alone)
+        )
+        assert together < 0.8 * by_itself
+
+
+def test_each_patch_is_in_its_own_group_even_where_all_are_alike(monkeypatch):
+    """Or every patch of a flat region would open a group of its own."""
+    image = np.zeros((60, 60), np.float32)
+    image[0, 0] = 1
+    missing = np.random.default_rng(0).random(image.shape) < 0.5
+    missing[0, 0] = False
+    covered = []
+    core = _restore.core
+
+    def watch(*arguments):
+        core.fit_bands_of_patches(*arguments)
+        covered.append(arguments[12])
+
+    monkeypatch.setattr(_restore, "core", types.SimpleNamespace(
+        **{**vars(core), "fit_bands_of_patches": watch}))  # fmt: skip
+    funkc.inpaint(image, missing)
+    opened = covered[-1].reshape(image.shape)[:55, :55]
+    assert opened.all()
+
+
+@pytest.mark.parametrize("shape, hole", [((8, 140), (8, 100)), ((90, 90), (12, 60))])
+def test_beyond_the_edge_nothing_is_seen(shape, hole):
+    image = smooth = np.add.outer(np.arange(shape[0]), np.sin(np.arange(shape[1]) / 9))
+    missing = np.zeros(shape, bool)
+    missing[: hole[0], 10 : 10 + hole[1]] = True
+    with pytest.warns(RuntimeWarning, match="is filled smoothly"):
+        out = funkc.inpaint(image, missing)
+    assert np.abs(out - smooth)[missing].mean() < smooth.std() * 1.5
+
+
+def test_the_greatest_seed():
+    image, missing = picture()
+    color = np.stack([image, image], axis=-1)
+    each = np.stack([missing, missing[::-1]], axis=-1)
+    out = funkc.inpaint(color, each, channel_axis=-1, random_state=2**64 - 1)
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.filterwarnings("ignore:.*is filled smoothly:RuntimeWarning")
+def test_memory_is_bounded(method, wide):
+    image = np.random.default_rng(0).integers(0, 255, (600, 900), np.uint8)
+    missing = np.random.default_rng(1).random(image.shape) < 0.001
+    missing[100:140, 100:140] = wide
+    funkc.inpaint(image[:50, :50], missing[:50, :50], method=method)
+    tracemalloc.start()
+    try:
+        funkc.inpaint(image, missing, method=method, n_threads=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - image.nbytes < 24 * image.size + 2**20  # and a thread's scratch

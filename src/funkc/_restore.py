@@ -73,7 +73,7 @@ class Canvas:
     def observed(self) -> NDArray[np.uint8]:
         return self.seen.view(np.uint8)
 
-    def fill(self, made: NDArray[np.float32]) -> None:
+    def fill(self, made: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> None:
         """Take the holes from there, within the range of what is seen."""
         for plane, seen, new in zip(self.planes, self.seen, made, strict=True):
             low, high = plane.min(where=seen, initial=1), plane.max(where=seen, initial=0)
@@ -82,9 +82,9 @@ class Canvas:
 
 def wide_holes(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The pixels of one plane that lie in a square of WIDE by WIDE missing ones."""
-    if min(seen.shape) < WIDE:
+    corners = np.pad(~seen, WIDE // 2, constant_values=True)  # nothing is seen beyond the edge
+    if min(corners.shape) < WIDE:
         return np.zeros_like(seen)
-    corners = ~seen
     for axis in (0, 1):
         corners = _over_runs(np.logical_and, corners, axis)
     if not corners.any():
@@ -92,7 +92,8 @@ def wide_holes(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     squares = np.pad(corners, WIDE - 1)
     for axis in (0, 1):
         squares = _over_runs(np.logical_or, squares, axis)
-    return squares
+    inside = tuple(slice(WIDE // 2, WIDE // 2 + n) for n in seen.shape)
+    return squares[inside] & ~seen
 
 
 def _over_runs(combine: np.ufunc, flags: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
@@ -127,17 +128,20 @@ def fill_smoothly(plane: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArra
         return plane
     if seen.shape == (1, 1):
         return np.zeros_like(plane)
-    height, width = (-(-n // 2) for n in plane.shape)
-    both = np.zeros((2, 2 * height, 2 * width), np.float32)  # sums, and of how many
-    both[0, : plane.shape[0], : plane.shape[1]] = np.where(seen, plane, 0)
-    both[1, : plane.shape[0], : plane.shape[1]] = seen
-    for axis in (1, 2):  # sums of two have but one order
-        both = np.moveaxis(both, axis, 0)
-        both = np.moveaxis(both[0::2] + both[1::2], 0, axis)
-    coarse = fill_smoothly(both[0] / np.maximum(both[1], 1), both[1] > 0)
+    sums, counts = _halved(np.where(seen, plane, 0)), _halved(seen.astype(np.uint8))
+    coarse = fill_smoothly(sums / np.maximum(counts, 1, dtype=np.float32), counts > 0)
     for axis in (0, 1):
         coarse = _twice_as_long(coarse, axis)[: plane.shape[0], : plane.shape[1]]
     return np.where(seen, plane, coarse)
+
+
+def _halved(a: NDArray[Any]) -> NDArray[Any]:
+    """The sums of squares of two by two; sums of two numbers have but one order."""
+    for axis in (0, 1):
+        if a.shape[axis] % 2:
+            a = np.pad(a, [(0, int(at == axis)) for at in (0, 1)])
+        a = a[0::2] + a[1::2] if axis == 0 else a[:, 0::2] + a[:, 1::2]
+    return a
 
 
 def _twice_as_long(a: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -181,25 +185,29 @@ def _mean(
 
 def by_tiles(
     canvas: Canvas, k: int, n_sweeps: int, seed: int, everywhere: bool, told: Callable[[int], None]
-) -> NDArray[np.float32]:
+) -> list[NDArray[np.float32]]:
     """The blended products of tiles, and a smooth fill where there are none."""
     _, height, width = canvas.seen.shape
     n_down, n_across = _n_tiles(height), _n_tiles(width)
     at_once = max(2 * canvas.n_threads, TILES_AT_ONCE // n_across)
-    made = np.empty_like(canvas.planes)
+    made = []
     scratch = np.zeros(canvas.n_threads * core.TILES_BYTES, np.uint8)
     for c, (plane, seen) in enumerate(zip(canvas.planes, canvas.seen, strict=True)):
         total, weight = (np.zeros((height, width), np.float32) for _ in range(2))
         smooth = SMOOTH_DENSE if np.count_nonzero(seen) > (1 - MOSTLY_SEEN) * seen.size else SMOOTH
         for first, last in _parts(n_down, TILE_WAVES, at_once):
             core.fit_rows_of_tiles(
-                plane, canvas.observed[c], n_down, n_across, k, n_sweeps, RIDGE, smooth, seed + c,
+                plane, canvas.observed[c], n_down, n_across, k, n_sweeps, RIDGE, smooth,
+                (seed + c) % 2**64,
                 first, last, TILE_WAVES, everywhere, canvas.n_threads, total, weight, scratch,
             )  # fmt: skip
             told(len(range(first, last, TILE_WAVES)))
         weight[canvas.wide[c]] = 0
-        bare = np.any((weight == 0) & ~seen)
-        made[c] = _mean(total, weight, fill_smoothly(plane, seen) if bare else plane)
+        bare = (weight == 0) & ~seen
+        made.append(_mean(total, weight, plane))
+        del weight  # the smooth fill needs its room
+        if bare.any():
+            made[c][bare] = fill_smoothly(plane, seen)[bare]
     return made
 
 
@@ -252,13 +260,13 @@ def restore(
     everywhere: bool,
     watch: Callable[[str, int], bool] | None,
     bar: Any,
-) -> list[NDArray[np.float32]]:
+) -> Sequence[Sequence[NDArray[np.float32]]]:
     """Fill the holes of all planes in place, and return them with what was made for every pixel.
 
     All canvases take every step before any takes the next, and `watch` is told of it; it may
     end the work.  Unless `everywhere`, what is observed is returned as it is.
     """
-    strokes = in_strokes(canvases[0].seen[0])
+    strokes = any(in_strokes(seen) for canvas in canvases for seen in canvas.seen)
     plans = [passes(canvas, k, strokes) if method == "patches" else [] for canvas in canvases]
     last = SWEEPS_STROKES if strokes else SWEEPS_SCATTERED
     sweeps = [last] if watch is None else range(1, last + 1)
@@ -273,7 +281,7 @@ def restore(
         if bar is not None:
             bar.update(n)
 
-    made: list[NDArray[np.float32]] = []
+    made: list[Sequence[NDArray[np.float32]]] = []
     going_on = True
     for sweep in sweeps:
         factors = TILE_FACTORS if k is None or method == "patches" else k
@@ -281,7 +289,7 @@ def restore(
         for canvas, planes in zip(canvases, made, strict=True):
             canvas.fill(planes)
         if not everywhere:
-            made = [canvas.planes for canvas in canvases]
+            made = [list(canvas.planes) for canvas in canvases]
         going_on = watch is None or not watch("tiles", sweep)
         if not going_on:
             break
@@ -291,11 +299,12 @@ def restore(
             both = by_patches(canvas, *plan[step], everything, told)
             canvas.fill(both[0])
             if everything:
-                made[at] = both[1]
+                made[at] = list(both[1])
             del both  # or it would stay beside the next one
         if watch is not None and watch("patches", step + 1):
             break
     if everywhere:
         for canvas, planes in zip(canvases, made, strict=True):
-            np.copyto(planes, canvas.planes, where=~canvas.seen)
+            for new, plane, seen in zip(planes, canvas.planes, canvas.seen, strict=True):
+                np.copyto(new, plane, where=~seen)
     return made

@@ -16,7 +16,7 @@ from funkc._errors import reject
 from funkc.factorization import product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -192,8 +192,8 @@ def inpaint(
         to 16 for "patches" and "tiles".
     channel_axis : int, optional
         Which axis holds the channels. With one mask for all of them each channel is filled on
-        its own. Channels that miss different pixels tell about each other: "patches" then
-        takes them together, up to eight.
+        its own. Channels that miss different pixels, or none, tell about each other:
+        "patches" then takes them together, up to eight.
     alpha : int, optional
         Which of the channels is transparency, such as -1 for RGBA: it is kept as it is.
     random_state, n_threads
@@ -239,8 +239,7 @@ def inpaint(
     Beside the picture, "patches" and "tiles" take up to 24 bytes for a pixel and channel.
 
     What to expect: holes up to some ten pixels across are filled with what the surroundings
-    suggest; nothing is invented. Texture without any order gains little over a smooth fill,
-    and printed text is filled best by "tiles".
+    suggest; nothing is invented. Texture without any order gains little over a smooth fill.
 
     The sources are probabilistic PCA (Tipping & Bishop, 1999) of patches that look alike
     (as in Yu, Sapiro & Mallat, "Solving inverse problems with piecewise linear estimators",
@@ -292,12 +291,14 @@ def inpaint(
             reject(name, what, "leave it out, or pass method='funk'")
         if k is not None and options.k > MOST_FACTORS:
             reject("k", f"got {k}", f"pass at most {MOST_FACTORS}, or method='funk'")
-    filling = Filling(picture, holes, channel_axis, options, callback, return_generated)
+    kept = None if alpha is None else alpha % picture.shape[2]
+    filling = Filling(picture, holes, channel_axis, kept, options, callback, return_generated)
+    del picture  # the filling has its own
     unit = "epochs" if method == "funk" else "bands"
     with bar("pixels", unit) if progress else nullcontext() as shown:
         if method == "funk":
             shape = FUNK_TILE if tile_shape is None else _validate.tile_shape(tile_shape)
-            filling.by_funk(Tiling(picture.shape[0], picture.shape[1], shape), shown)
+            filling.by_funk(Tiling(holes.shape[0], holes.shape[1], shape), shown)
         else:
             filling.by_restoration(method, None if k is None else options.k, shown)
     results: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] = filling.results()
@@ -312,6 +313,7 @@ class Filling:
         picture: NDArray[Any],
         holes: NDArray[np.bool_],
         channel_axis: int | None,
+        alpha: int | None,
         options: _validate.Options,
         callback: ImageCallback | None,
         return_generated: bool,
@@ -320,9 +322,8 @@ class Filling:
         self.callback, self.return_generated = callback, return_generated
         self.corrected = picture.copy()
         self.generated = picture.copy() if return_generated else None
-        self.channels = [
-            c for c in range(picture.shape[2]) if return_generated or holes[:, :, c].any()
-        ]
+        self.channels = [c for c in range(picture.shape[2]) if c != alpha]
+        self.to_fill = [c for c in self.channels if return_generated or holes[:, :, c].any()]
         self.range = [
             (known.min(), known.max())
             for c in range(picture.shape[2])
@@ -368,28 +369,28 @@ class Filling:
 
     def by_restoration(self, method: str, k: int | None, b: Any) -> None:
         """Tiles, and patches upon them."""
-        if not self.channels:
+        if not self.to_fill:
             return
         alike = all(
             np.array_equal(self.holes[:, :, c], self.holes[:, :, self.channels[0]])
             for c in self.channels
         )
+        # Channels that are complete tell about the others too.
         joint = method == "patches" and not alike and len(self.channels) <= _restore.MOST_JOINT
-        groups = [self.channels] if joint else [[c] for c in self.channels]
-        canvases, scales = [], []
+        groups = [self.channels] if joint else [[c] for c in self.to_fill]
+        canvases, scales = [], {}
         for group in groups:
-            low = min(float(self.range[c][0]) for c in group)
-            high = max(float(self.range[c][1]) for c in group)
-            half = 1.0 if math.isfinite(high - low) else 0.5  # of the values has a finite range
-            low, span = half * low, (half * high - half * low) or 1.0
-            scales.append((low, span, half))
             seen = np.ascontiguousarray(np.moveaxis(~self.holes[:, :, group], 2, 0))
             canvas = _restore.Canvas.of(seen, self.options.n_threads)
             for plane, known, c in zip(canvas.planes, seen, group, strict=True):
+                low, high = (float(limit) for limit in self.range[c])
+                half = 1.0 if math.isfinite(high - low) else 0.5  # of the values: a finite range
+                low, span = half * low, (half * high - half * low) or 1.0
+                scales[c] = low, span, half
                 for top in range(0, len(plane), ROWS_AT_ONCE):
                     rows = slice(top, top + ROWS_AT_ONCE)
-                    values = self.corrected[rows, :, c].astype(np.float64)
-                    plane[rows] = np.where(known[rows], (values * half - low) / span, 0)
+                    values = np.where(known[rows], self.corrected[rows, :, c], self.range[c][0])
+                    plane[rows] = (values.astype(np.float64) * half - low) / span
             canvases.append(canvas)
         wide = sum(np.count_nonzero(canvas.wide) for canvas in canvases)
         if wide:
@@ -401,10 +402,10 @@ class Filling:
                 stacklevel=3,
             )
 
-        def put(planes: list[NDArray[np.float32]]) -> None:
-            for group, made, scale in zip(groups, planes, scales, strict=True):
+        def put(planes: Iterable[Iterable[NDArray[np.float32]]]) -> None:
+            for group, made in zip(groups, planes, strict=True):
                 for c, plane in zip(group, made, strict=True):
-                    self._take(c, plane, *scale)
+                    self._take(c, plane, *scales[c])
 
         def watch(stage: str, step: int) -> bool:
             put([canvas.planes for canvas in canvases])
@@ -418,7 +419,7 @@ class Filling:
 
     def by_funk(self, tiling: Tiling, b: Any) -> None:
         """Channel by channel, on the engine for ratings."""
-        for channel in self.channels:
+        for channel in self.to_fill:
             hole = self.holes[:, :, channel]
             rows, cols = np.nonzero(~hole)
             observed = self.corrected[rows, cols, channel]
@@ -426,7 +427,7 @@ class Filling:
             def listen(training: Training, channel: int = channel) -> object:
                 epoch = len(training.history["epoch"])
                 if b is not None:
-                    b.total = training.settings.n_epochs * len(self.channels)
+                    b.total = training.settings.n_epochs * len(self.to_fill)
                     b.update(1)
                 if self.callback is None:
                     return None

@@ -289,7 +289,8 @@ typedef struct {
 } funkc_picture;
 
 /* Finds the patches that resemble the one at (top, left) within `reach` of it, at most `wanted`
-   of them, and copies them.  Of equally good ones those come first that stand first. */
+   of them, and copies them.  That one is the first; of equally good ones those come first that
+   stand behind it, which no group has taken yet. */
 static void funkc_group_find(funkc_group *group, const funkc_picture *picture, int size,
                              ptrdiff_t top, ptrdiff_t left, int reach, int wanted)
 {
@@ -336,14 +337,17 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
         if (count >= wanted) high = middle;
         else low = middle + 1;
     }
+    const int own = (int)(top - top_from) * across + (int)(left - left_from);
     int ties = wanted, taken = 0;
     for (int c = 0; c < n; c++) ties -= keys[c] < low;
-    for (int c = 0; c < n && taken < wanted; c++)
+    for (int at = 0; at < n && taken < wanted; at++) {
+        const int c = own + at < n ? own + at : own + at - n;
         if (keys[c] < low || (keys[c] == low && ties-- > 0)) {
             group->tops[taken] = (int)(top_from + c / across);
             group->lefts[taken] = (int)(left_from + c % across);
             taken++;
         }
+    }
     group->n = taken;
     group->places = (int)picture->channels * size * size;
     const size_t spare = sizeof(float) * (size_t)(MOST_PLACES - group->places);
@@ -369,7 +373,8 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
     }
 }
 
-/* Adds what the patches say to the sums over the picture. */
+/* Adds what the patches say to the sums over the picture, but for what is no number: a group
+   without any variation may be too near to singular for single precision. */
 static void funkc_group_add(const funkc_group *group, const funkc_picture *picture, int size,
                             float *total, float *weight)
 {
@@ -381,8 +386,11 @@ static void funkc_group_add(const funkc_group *group, const funkc_picture *pictu
                 const ptrdiff_t at =
                     c * plane + (group->tops[i] + down) * width + group->lefts[i];
                 for (int right = 0; right < size; right++, j++) {
-                    total[at + right] += group->out[j][i];
-                    weight[at + right] += group->trust[j][i];
+                    const float made = group->out[j][i], trust = group->trust[j][i];
+                    if (trust > 0 && trust < 2 / LEAST_VARIANCE && made - made == 0) {
+                        total[at + right] += made;
+                        weight[at + right] += trust;
+                    }
                 }
             }
     }
