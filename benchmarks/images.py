@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import funkc
+from benchmarks import plots
+from benchmarks.ratings import Machine, Report, load_average
 from funkc.progress import contact_sheet
 
 if TYPE_CHECKING:
@@ -185,25 +187,6 @@ def score(method: Method, truth: NDArray[np.uint8], missing: NDArray[np.bool_]) 
 # ---------------------------------------------------------------- what is told
 
 
-class Report:
-    """Lines of Markdown, printed as they come and kept for a file."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str = "") -> None:
-        print(text, flush=True)
-        self.lines.append(text)
-
-    def table(self, name: str, *columns: str) -> None:
-        self.say(f"\n## {name}\n")
-        self.row(*columns)
-        self.row(*("---" for _ in columns))
-
-    def row(self, *cells: object) -> None:
-        self.say("| " + " | ".join(map(str, cells)) + " |")
-
-
 def compare(
     report: Report,
     heading: str,
@@ -324,26 +307,6 @@ def large(report: Report) -> None:
         report.row("biharmonic", f"{size * size:,}", f"{seconds:.1f}", "")
 
 
-def plot(path: Path, means: dict[tuple[str, str], float], footnote: str) -> None:
-    from matplotlib.figure import Figure
-
-    kinds = list(dict.fromkeys(kind for kind, _ in means))
-    names = list(dict.fromkeys(name for _, name in means))
-    drawn = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = drawn.add_subplot()
-    for nth, name in enumerate(names):
-        places = [at + (nth - len(names) / 2 + 0.5) / (len(names) + 1) for at in range(len(kinds))]
-        axes.bar(places, [means[kind, name] for kind in kinds], 1 / (len(names) + 1.5), label=name)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(kinds)), kinds)
-    axes.set_ylabel("PSNR of missing pixels over biharmonic's, dB")
-    axes.legend(frameon=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    drawn.supxlabel(footnote, fontsize=8, color="gray", ha="right", x=0.99)
-    drawn.savefig(path, dpi=140)
-
-
 def strip(path: Path, name: str) -> None:
     """A crop with its holes, filled by everybody."""
     truth = gray(picture(name))[100:292, 200:392]
@@ -370,8 +333,6 @@ def main() -> None:
     add("--results", metavar="DIR", type=Path, help="write a dated table and pictures there")
     add("--name", default="images")
     options = parser.parse_args()
-    from benchmarks.ratings import Machine, load_average
-
     date = datetime.date.today().isoformat()
     machine, report = Machine.here(), Report()
     report.say(f"# Pictures, {date}\n")
@@ -409,7 +370,7 @@ def main() -> None:
         stem = options.results / f"{date}-{options.name}"
         stem.with_suffix(".md").write_text("\n".join(report.lines) + "\n", encoding="utf-8")
         if means:
-            plot(Path(f"{stem}-gain.png"), means, machine.footnote(date))
+            plots.gain(Path(f"{stem}-gain.png"), means, machine.footnote(date))
         strip(Path(f"{stem}-strip.png"), "coffee")
 
 

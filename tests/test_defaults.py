@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import funkc
+from funkc.__main__ import DEMO_RATINGS
 
 pytestmark = pytest.mark.usefixtures("never_back_off")
 
@@ -196,20 +197,7 @@ def test_neither_does_an_offset_far_from_the_values(level, k):
 @pytest.mark.parametrize("biases", [False, True])
 def test_nine_rows_and_five_columns(k, biases):
     """Every cell that is not alone in its row, from the others."""
-    nan = np.nan
-    table = np.array(
-        [
-            [2, nan, nan, nan, 2],
-            [nan, nan, 3, 2, nan],
-            [3, nan, nan, nan, nan],
-            [4, 4, 5, 3, 4],
-            [nan, nan, nan, 2, nan],
-            [2, 2, 2, 1, 1],
-            [3, nan, 3, nan, nan],
-            [nan, nan, 3, nan, 2],
-            [3, 3, nan, 2, nan],
-        ]
-    )
+    table = DEMO_RATINGS
     observed = ~np.isnan(table)
     found, usual = [], []
     for i, j in np.argwhere(observed & (observed.sum(1) > 1)[:, None]):

@@ -15,6 +15,7 @@ import pytest
 
 import funkc
 from funkc import _threads
+from funkc.__main__ import DEMO_RATINGS
 
 
 def ratings(n=20_000, shape=(500, 300), seed=0):
@@ -66,20 +67,7 @@ def test_defaults_follow_scale_and_shift(scale, shift):
 
 
 def test_the_nine_by_five_example_of_the_slides():
-    nan = np.nan
-    table = np.array(
-        [
-            [2, nan, nan, nan, 2],
-            [nan, nan, 3, 2, nan],
-            [3, nan, nan, nan, nan],
-            [4, 4, 5, 3, 4],
-            [nan, nan, nan, 2, nan],
-            [2, 2, 2, 1, 1],
-            [3, nan, 3, nan, nan],
-            [nan, nan, 3, nan, 2],
-            [3, 3, nan, 2, nan],
-        ]
-    )
+    table = DEMO_RATINGS
     # Published with the example: factors whose product leaves a sum of squares of 1.49.
     product = np.outer([1.2, 1.3, 1.5, 2.2, 1.6, 1.0, 1.4, 1.4, 1.6], [2, 1.7, 2.2, 1.3, 1.7])
     observed = ~np.isnan(table)

@@ -21,7 +21,7 @@ import numpy as np
 import funkc
 from funkc import ratings as ratings_file
 from funkc._errors import missing_extra, reject
-from funkc.progress import Snapshots, animate, contact_sheet
+from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -600,7 +600,8 @@ def _image(options: argparse.Namespace) -> None:
     for path in outputs:
         if path is not None:
             _format_of(path)
-    if options.animate is not None and options.animate.suffix.lower() not in (".gif", ".webp"):
+    animation = options.animate and options.animate.suffix[1:].lower()
+    if animation is not None and animation not in ANIMATIONS:
         reject("--animate", f"got {options.animate}", "pass a name that ends in .gif or .webp")
     watched = options.progress is not None or options.animate is not None
     snapshots = Snapshots() if watched else None
@@ -642,9 +643,7 @@ def _image(options: argparse.Namespace) -> None:
             _write_image(options.progress, contact_sheet(_thinned(pictures, SHEET_PICTURES)))
         if options.animate is not None:
             with _replacing(options.animate) as file:
-                gif = options.animate.suffix.lower() == ".gif"
-                frames = _thinned(pictures, ANIMATION_PICTURES)
-                animate(frames, file, kind="gif" if gif else "webp")
+                animate(_thinned(pictures, ANIMATION_PICTURES), file, kind=animation)
             print(f"wrote {options.animate}")
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TILE_SIDE: int = core.TILE_SIDE
 BAND_ROWS: int = core.BAND_ROWS
+MOST_FACTORS: int = core.FACTORS
 TILE_STEP = 8
 TILE_FACTORS = 8
 SWEEPS_SCATTERED, SWEEPS_STROKES = 14, 20
@@ -282,7 +283,6 @@ def restore(
             bar.update(n)
 
     made: list[Sequence[NDArray[np.float32]]] = []
-    going_on = True
     for sweep in sweeps:
         factors = TILE_FACTORS if k is None or method == "patches" else k
         made = [by_tiles(canvas, factors, sweep, seed, everywhere, told) for canvas in canvases]
@@ -290,19 +290,19 @@ def restore(
             canvas.fill(planes)
         if not everywhere:
             made = [list(canvas.planes) for canvas in canvases]
-        going_on = watch is None or not watch("tiles", sweep)
-        if not going_on:
+        if watch is not None and watch("tiles", sweep):
             break
-    for step in range(len(plans[0]) * going_on):
-        everything = everywhere and step == len(plans[0]) - 1
-        for at, (canvas, plan) in enumerate(zip(canvases, plans, strict=True)):
-            both = by_patches(canvas, *plan[step], everything, told)
-            canvas.fill(both[0])
-            if everything:
-                made[at] = list(both[1])
-            del both  # or it would stay beside the next one
-        if watch is not None and watch("patches", step + 1):
-            break
+    else:
+        for step in range(len(plans[0])):
+            everything = everywhere and step == len(plans[0]) - 1
+            for at, (canvas, plan) in enumerate(zip(canvases, plans, strict=True)):
+                both = by_patches(canvas, *plan[step], everything, told)
+                canvas.fill(both[0])
+                if everything:
+                    made[at] = list(both[1])
+                del both  # or it would stay beside the next one
+            if watch is not None and watch("patches", step + 1):
+                break
     if everywhere:
         for canvas, planes in zip(canvases, made, strict=True):
             for new, plane, seen in zip(planes, canvas.planes, canvas.seen, strict=True):

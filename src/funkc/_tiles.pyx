@@ -30,8 +30,6 @@ cdef extern from "tiles.h" nogil:
 
 
 cdef extern from "patches.h" nogil:
-    int MOST_PATCHES
-    int MOST_PLACES
     int REACH
     ctypedef struct funkc_group:
         int n
@@ -67,7 +65,6 @@ cdef enum:
 
 TILE_SIDE = TILE
 BAND_ROWS = BAND
-PLACES = MOST_PLACES
 FACTORS = MOST_FACTORS
 TILES_BYTES = sizeof(funkc_tiles)   # of scratch, of zeros, for a thread
 GROUP_BYTES = sizeof(funkc_group)

@@ -4,7 +4,6 @@ from numpy.typing import NDArray
 
 TILE_SIDE: int
 BAND_ROWS: int
-PLACES: int
 FACTORS: int
 SPARE: int
 TILES_BYTES: int

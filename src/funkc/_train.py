@@ -78,7 +78,7 @@ def settle(schedule: Schedule, options: Options) -> Settings:
     return Settings(rate, regularization, n_epochs)
 
 
-def _is_true(answer: object) -> bool:
+def is_true(answer: object) -> bool:
     """Python's True or NumPy's, and nothing that merely counts as true."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
@@ -271,7 +271,7 @@ class Training:
                 step = 0
             elif done and watched:
                 patient = self._validate(epoch + 1)
-                if after_epoch is not None and _is_true(after_epoch(self)):
+                if after_epoch is not None and is_true(after_epoch(self)):
                     return "callback"
                 if not patient:
                     return "patience"

@@ -13,6 +13,7 @@ import numpy as np
 from funkc import _api, _restore, _validate
 from funkc._bar import bar
 from funkc._errors import reject
+from funkc._train import is_true
 from funkc.factorization import product
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 FUNK_TILE = (12, 12)
 FUNK_FACTORS = 8
-MOST_FACTORS = 16  # of tiles and patches
 NEARLY_ALL = 0.99
 ROWS_AT_ONCE = 256  # of a picture that are converted together
 
@@ -289,8 +289,8 @@ def inpaint(
         for name in (name for name, was_given in given.items() if was_given):
             what = f"has no meaning for method={method!r}"
             reject(name, what, "leave it out, or pass method='funk'")
-        if k is not None and options.k > MOST_FACTORS:
-            reject("k", f"got {k}", f"pass at most {MOST_FACTORS}, or method='funk'")
+        if k is not None and options.k > _restore.MOST_FACTORS:
+            reject("k", f"got {k}", f"pass at most {_restore.MOST_FACTORS}, or method='funk'")
     kept = None if alpha is None else alpha % picture.shape[2]
     filling = Filling(picture, holes, channel_axis, kept, options, callback, return_generated)
     del picture  # the filling has its own
@@ -365,9 +365,9 @@ class Filling:
         """Whether the callback ends the work."""
         assert self.callback is not None
         answer = self.callback(stage, step, self._with_channels_back(self.corrected.copy()))
-        return isinstance(answer, (bool, np.bool_)) and bool(answer)
+        return is_true(answer)
 
-    def by_restoration(self, method: str, k: int | None, b: Any) -> None:
+    def by_restoration(self, method: str, k: int | None, shown: Any) -> None:
         """Tiles, and patches upon them."""
         if not self.to_fill:
             return
@@ -413,11 +413,11 @@ class Filling:
 
         made = _restore.restore(
             canvases, method, k, self.options.seed, self.return_generated,
-            watch if self.callback else None, b,
+            watch if self.callback else None, shown,
         )  # fmt: skip
         put(made)
 
-    def by_funk(self, tiling: Tiling, b: Any) -> None:
+    def by_funk(self, tiling: Tiling, shown: Any) -> None:
         """Channel by channel, on the engine for ratings."""
         for channel in self.to_fill:
             hole = self.holes[:, :, channel]
@@ -426,9 +426,9 @@ class Filling:
 
             def listen(training: Training, channel: int = channel) -> object:
                 epoch = len(training.history["epoch"])
-                if b is not None:
-                    b.total = training.settings.n_epochs * len(self.to_fill)
-                    b.update(1)
+                if shown is not None:
+                    shown.total = training.settings.n_epochs * len(self.to_fill)
+                    shown.update(1)
                 if self.callback is None:
                     return None
                 self._take(channel, tiling.assemble(*training.factors(), training.schedule.offset))
@@ -437,7 +437,7 @@ class Filling:
             problem = _validate.tiles(
                 *tiling.cells(rows, cols), observed, tiling.shape, *tiling.cuts()
             )
-            watched = self.callback is not None or b is not None
+            watched = self.callback is not None or shown is not None
             training, _ = _api.train(problem, self.options, listen if watched else None)
             self._take(
                 channel,

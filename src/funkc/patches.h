@@ -57,6 +57,14 @@ FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, p
     sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
 }
 
+/* sums[q] = sum over t < n of x[t] * y[q][t], for q < count and up to AT_ONCE - 1 more. */
+FUNKC_INLINE void funkc_all_sums(const float *x, ptrdiff_t x_step, const float *y,
+                                 ptrdiff_t y_step, int n, int count, lanes *sums)
+{
+    for (int q = 0; q < count; q += AT_ONCE)
+        funkc_sums(x, x_step, y + q * y_step, y_step, 1, n, sums + q);
+}
+
 /* Directions of most variance of the filled rows, times their deviations. */
 static void funkc_group_start(funkc_group *group)
 {
@@ -83,13 +91,12 @@ static void funkc_group_start(funkc_group *group)
             group->u[a][i] = i >= n ? 0.0f : bits >> 31 ? 1.0f : -1.0f;
         }
     for (int round = 0; round < 4; round++) {
-        for (int j = 0; j < padded; j += LANES)
-            for (int a = 0; a < factors; a += AT_ONCE) {
-                lanes sums[AT_ONCE];
-                funkc_sums(&group->by_patch[0][j], MOST_PLACES, group->u[a], MOST_PATCHES, 1, n,
-                           sums);
-                for (int q = 0; q < AT_ONCE; q++) store_f32(&group->v[a + q][j], sums[q]);
-            }
+        lanes sums[MOST_FACTORS];
+        for (int j = 0; j < padded; j += LANES) {
+            funkc_all_sums(&group->by_patch[0][j], MOST_PLACES, group->u[0], MOST_PATCHES, n,
+                           factors, sums);
+            for (int a = 0; a < factors; a++) store_f32(&group->v[a][j], sums[a]);
+        }
         for (int a = 0; a < factors; a++) {
             float *q = group->v[a];
             for (int b = 0; b <= a; b++) {
@@ -105,13 +112,11 @@ static void funkc_group_start(funkc_group *group)
                 }
             }
         }
-        for (int i = 0; i < MOST_PATCHES; i += LANES)
-            for (int a = 0; a < factors; a += AT_ONCE) {
-                lanes sums[AT_ONCE];
-                funkc_sums(&group->filled[0][i], MOST_PATCHES, group->v[a], MOST_PLACES, 1, places,
-                           sums);
-                for (int q = 0; q < AT_ONCE; q++) store_f32(&group->u[a + q][i], sums[q]);
-            }
+        for (int i = 0; i < MOST_PATCHES; i += LANES) {
+            funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
+                           factors, sums);
+            for (int a = 0; a < factors; a++) store_f32(&group->u[a][i], sums[a]);
+        }
         for (int a = 0; a < factors; a++)
             for (int i = n; i < MOST_PATCHES; i++) group->u[a][i] = 0;
     }
@@ -155,12 +160,10 @@ FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
     funkc_group_products(group);
     for (int i = 0; i < group->n; i += LANES) {
         lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], inverse[MOST_FACTORS], C[MOST_PAIRS];
-        for (int p = 0; p < pairs; p += AT_ONCE)
-            funkc_sums(&group->observed[0][i], MOST_PATCHES, group->vv[p], MOST_PLACES, 1, places,
-                       A + p);
-        for (int a = 0; a < factors; a += AT_ONCE)
-            funkc_sums(&group->filled[0][i], MOST_PATCHES, group->v[a], MOST_PLACES, 1, places,
-                       b + a);
+        funkc_all_sums(&group->observed[0][i], MOST_PATCHES, group->vv[0], MOST_PLACES, places,
+                       pairs, A);
+        funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
+                       factors, b);
         for (int a = 0; a < factors; a++)
             A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], variance);
         funkc_decompose(A, inverse, factors);
@@ -216,11 +219,9 @@ static void funkc_group_maximize(funkc_group *group)
                                 sub_f32(load_f32(&group->by_patch[i][j]), shift));
             square = add_f32(square, mul_f32(values[i], values[i]));
         }
-        for (int a = 0; a < factors; a += AT_ONCE)
-            funkc_sums((const float *)values, LANES, group->u[a], MOST_PATCHES, 1, n, b + a);
-        for (int p = 0; p < pairs; p += AT_ONCE)
-            funkc_sums(&group->observed_by_patch[0][j], MOST_PLACES, group->uu[p], MOST_PATCHES, 1,
-                       n, A + p);
+        funkc_all_sums((const float *)values, LANES, group->u[0], MOST_PATCHES, n, factors, b);
+        funkc_all_sums(&group->observed_by_patch[0][j], MOST_PLACES, group->uu[0], MOST_PATCHES, n,
+                       pairs, A);
         for (int a = 0; a < factors; a++) {
             A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], all_f32(group->variance));
             right[a] = b[a];

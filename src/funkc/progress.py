@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MARGIN = 8
 LABEL_HEIGHT = 18
+ANIMATIONS = ("gif", "webp")
 
 
 def contact_sheet(
@@ -111,7 +112,7 @@ def animate(
     images = _images(pictures, "an animation")
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
     wanted = kind or name.rpartition(".")[2].lower()
-    if wanted not in ("gif", "webp"):
+    if wanted not in ANIMATIONS:
         reject("file", f"got {file!r}", "pass a name that ends in .gif or .webp, or kind")
     milliseconds = [round(1000 * seconds)] * len(images)
     milliseconds[-1] *= 4
@@ -147,8 +148,7 @@ def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = N
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing_extra("matplotlib", "plot", "a figure") from error
-    if not pictures:
-        reject("pictures", "is empty", "pass at least one (title, picture)")
+    _require_some(pictures)
     columns = columns or _columns(len(pictures))
     rows = math.ceil(len(pictures) / columns)
     drawn = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
@@ -227,12 +227,9 @@ def by_rank(
     ['rank 1', 'rank 2']
     """
     axis = options.get("channel_axis")
-    shape = [
-        n for at, n in enumerate(np.shape(image)) if axis is None or at != axis % np.ndim(image)
-    ]
     picture, holes = _validate.image_and_holes(image, missing, axis, options.get("alpha"))
     deviation = float(picture[~holes].std(dtype=np.float64)) or 1.0
-    usual = {"tile_shape": tuple(shape), "n_epochs": 60, "learning_rate": 0.03 / deviation}
+    usual = {"tile_shape": picture.shape[:2], "n_epochs": 60, "learning_rate": 0.03 / deviation}
     options = {**usual, **options, "method": "funk", "return_generated": True}
     return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in ranks]
 
@@ -253,6 +250,11 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(255 * np.nan_to_num(np.clip(values, 0, 1))).astype(np.uint8)
 
 
+def _require_some(pictures: Sequence[tuple[str, NDArray[Any]]]) -> None:
+    if not pictures:
+        reject("pictures", "is empty", "pass at least one (title, picture)")
+
+
 def _columns(n: int) -> int:
     return n if n <= 4 else math.ceil(math.sqrt(n))
 
@@ -262,6 +264,5 @@ def _images(pictures: Sequence[tuple[str, NDArray[Any]]], what: str) -> list[Ima
         from PIL import Image
     except ImportError as error:
         raise missing_extra("Pillow", "images", what) from error
-    if not pictures:
-        reject("pictures", "is empty", "pass at least one (title, picture)")
+    _require_some(pictures)
     return [Image.fromarray(np.ascontiguousarray(as_bytes(picture))) for _, picture in pictures]
