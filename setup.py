@@ -123,7 +123,7 @@ def extension(name: str, source: str) -> Extension:
 def extensions() -> list[Extension]:
     """One cythonize() call per module: a source that occurs twice needs a folder each."""
     modules = [("_machine", "_machine.pyx"), ("_shards", "_shards.pyx")]
-    for core in ("_engine", "_tiles"):
+    for core in ("_engine", "_serve", "_tiles"):
         modules += [(f"{core}_{level}", f"{core}.pyx") for level in engine_levels()]
     built: list[Extension] = []
     for name, source in modules:

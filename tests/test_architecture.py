@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "progress": {"_errors", "_validate", "images"},
     "_bar": {"_errors"},
     "_api": {"_errors", "_schedule", "_train", "_validate", "factorization"},
-    "factorization": {"_isa", "_schedule", "_validate"},
+    "factorization": {"_errors", "_isa", "_schedule", "_validate"},
     "_train": {"_errors", "_isa", "_schedule", "_shards", "_validate"},
     "_restore": {"_isa"},
     "_schedule": {"_errors", "_shards", "_validate"},
@@ -37,7 +37,9 @@ MAY_IMPORT = {
     "_threads": {"_machine"},
     "_isa": {"_errors", "_machine"},
     "_errors": set(),
-    "_engine": {"_types", "_update"},
+    "_engine": {"_lanes", "_types", "_update"},
+    "_lanes": {"_types"},
+    "_serve": {"_lanes", "_types"},
     "_tiles": {"_stream"},
     "_shards": {"_stream", "_types"},
     "_machine": set(),
@@ -95,7 +97,12 @@ def holding(pattern, suffixes=(".py", ".pyx", ".pxd", ".h")):
 
 
 def test_threads_start_in_the_engine_and_the_cut_alone():
-    assert holding(r"\bin prange\(") == {"_engine.pyx", "_shards.pyx", "_tiles.pyx"}
+    assert holding(r"\bin prange\(") == {
+        "_engine.pyx",
+        "_serve.pyx",
+        "_shards.pyx",
+        "_tiles.pyx",
+    }
 
 
 def test_one_file_knows_openmp():

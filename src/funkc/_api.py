@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _schedule, _train, _validate
@@ -218,6 +217,7 @@ def factorize(
         row_bias=row_bias,
         col_bias=col_bias,
         offset=training.schedule.offset,
+        parameters=training.parameters(),
         history=training.history,
         stopped_by=stopped_by,
         n_threads=options.n_threads,
@@ -246,16 +246,9 @@ def train(
 
 
 def _require_memory(problem: Problem, options: Options) -> None:
-    """Refuse at once what would push the machine into swapping and be killed there."""
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell
-        return
     row = options.dtype.itemsize * (_schedule.row_width(options) + options.k) + 24
-    needed = sum(problem.shape) * row
-    if needed > there:
-        raise MemoryError(
-            f"factors of k = {options.k} for shape {problem.shape} need "
-            f"{needed / 2**30:,.1f} GiB, and this machine has {there / 2**30:,.1f} GiB; "
-            "lower k, or number only the rows and columns that occur"
-        )
+    _validate.require_memory(
+        sum(problem.shape) * row,
+        f"factors of k = {options.k} for shape {problem.shape}",
+        "lower k, or number only the rows and columns that occur",
+    )

@@ -17,8 +17,9 @@ e. Nothing here raises, allocates, prints or takes the GIL while it works.
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from funkc._lanes cimport dots
 from funkc._types cimport Plan, Run, col_band_of, real_t, row_band_of
-from funkc._update cimport FUNKC_PREFETCH, Rule, dots, make_rule, take_run
+from funkc._update cimport FUNKC_PREFETCH, Rule, make_rule, take_run
 
 
 cdef extern from "claims.h" nogil:
@@ -302,46 +303,3 @@ cdef double squares_of_part(const real_t *x, const real_t *y, Py_ssize_t width,
         total += error * error
     funkc_float_end(state)
     return total
-
-
-def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] out,
-                   double offset, int n_threads):
-    """out[c] = offset + x[c] . y[c], in the fixed order of lanes.h."""
-    cdef:
-        Py_ssize_t c, n = out.shape[0], width = x.shape[1]
-        Py_ssize_t part
-    with nogil:
-        for part in prange((n + PART - 1) // PART,
-                           num_threads=<int>min(<Py_ssize_t>n_threads, 1 + n // PART)):
-            for c in range(part * PART, min(n, (part + 1) * PART)):
-                products_of_row(&x[c, 0], &y[c, 0], 1, width, offset, &out[c])
-
-
-def product(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[:, ::1] out,
-            double offset, int n_threads):
-    """out = offset + x @ y.T in the fixed order, so that no BLAS decides on its bits."""
-    cdef:
-        Py_ssize_t i
-        int workers = <int>min(
-            <Py_ssize_t>n_threads, 1 + x.shape[0] * y.shape[0] // 8192)
-    with nogil:
-        for i in prange(x.shape[0], num_threads=workers, schedule="static"):
-            products_of_row(&x[i, 0], &y[0, 0], y.shape[0], x.shape[1], offset, &out[i, 0])
-
-
-cdef void products_of_row(const real_t *x, const real_t *y, Py_ssize_t n, Py_ssize_t width,
-                          double offset, real_t *out) noexcept nogil:
-    cdef:
-        Py_ssize_t j
-        int g, count
-        const real_t *column[8]
-        real_t[8] dot
-        unsigned long long state = funkc_float_begin()
-    for j in range(0, n, 8):
-        count = <int>min(<Py_ssize_t>8, n - j)
-        for g in range(count):
-            column[g] = y + (j + g) * width
-        dots(x, column, count, width, dot)
-        for g in range(count):
-            out[j + g] = <real_t>(offset + <double>dot[g])
-    funkc_float_end(state)

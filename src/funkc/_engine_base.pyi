@@ -37,9 +37,3 @@ def squared_errors(
     sums: NDArray[np.float64],
     n_threads: int,
 ) -> float: ...
-def inner_products(
-    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
-) -> None: ...
-def product(
-    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
-) -> None: ...

@@ -47,4 +47,5 @@ def _choose() -> str:
 
 name: str = _choose()
 engine: ModuleType = import_module(f"funkc._engine_{name}")
+serve: ModuleType = import_module(f"funkc._serve_{name}")
 tiles: ModuleType = import_module(f"funkc._tiles_{name}")

@@ -199,6 +199,19 @@ class Training:
             del self.y
         return row_factors, col_factors
 
+    def parameters(self) -> dict[str, Any]:
+        """What was trained with, as a model keeps it."""
+        options = self.options
+        return {
+            "learning_rate": self._rates()[0],
+            "regularization": self.settings.regularization,
+            "n_epochs": self.settings.n_epochs,
+            "decay": options.decay,
+            "group_size": options.group_size,
+            "nonnegative": options.nonnegative,
+            "seed": options.seed,
+        }
+
     def _taken_out(self, columns: bool, x: NDArray[Any]) -> NDArray[Any]:
         out = np.empty((len(x), self.options.k + 2 * self.options.biases), self.options.dtype)
         for first, last in self._parts(len(out)):

@@ -28,8 +28,6 @@ cdef extern from "update.h" nogil:
                  int group_size, Py_ssize_t width, const rule_f32 *rule, double *squares)
     void run_f64(double *x, double *y, const uint16_t *cols, targets_f64 targets, Py_ssize_t n,
                  int group_size, Py_ssize_t width, const rule_f64 *rule, double *squares)
-    void products_f32(const float *x, const float **y, int count, Py_ssize_t width, float *out)
-    void products_f64(const double *x, const double **y, int count, Py_ssize_t width, double *out)
     void FUNKC_PREFETCH(const void *address)
 
 
@@ -72,12 +70,3 @@ cdef inline void take_run(
         wide.values = values
         wide.weights = weights
         run_f64(x, y, cols, wide, n, group_size, width, &rule.f64, squares)
-
-
-cdef inline void dots(const real_t *x, const real_t **y, int count, Py_ssize_t width,
-                      real_t *out) noexcept nogil:
-    """out[g] = x . y[g] for g < count, in the fixed order."""
-    if real_t is float:
-        products_f32(x, y, count, width, out)
-    else:
-        products_f64(x, y, count, width, out)

@@ -9,7 +9,7 @@ import operator
 import os
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -18,16 +18,18 @@ from funkc._errors import DUPLICATE_CELL, raise_for_status, reject, shown
 from funkc._threads import default_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Duplicates = Literal["error", "last", "mean", "sum"]
+    Sides = tuple[int | None, int | None]  # how many rows and columns; None: not said
     History = dict[str, list[float]]
 
 MOST_FACTORS = 65_536
 MOST_THREADS = max(8, 4 * (os.cpu_count() or 1))
 MOST_ROWS = 2**32 - 1
+CELLS_AT_ONCE = 1 << 20
 NO_CUTS = np.empty(0, np.int64)
 NO_WEIGHTS = np.empty(0, np.float64)
 
@@ -333,27 +335,29 @@ def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
     return index.astype(np.int32 if highest < 2**31 else np.int64)
 
 
-def _as_shape(shape: object) -> tuple[int, int] | None:
+def _as_shape(shape: object) -> Sides:
     if shape is None:
-        return None
+        return None, None
     if not isinstance(shape, (tuple, list)) or len(shape) != 2:
         reject("shape", f"got {shown(shape)}", "pass a pair (rows, columns)", TypeError)
-    return (
-        integer("shape[0]", shape[0], 1, MOST_ROWS),
-        integer("shape[1]", shape[1], 1, MOST_ROWS),
+    rows, cols = (
+        None if size is None else integer(f"shape[{at}]", size, 1, MOST_ROWS)
+        for at, size in enumerate(shape)
     )
+    return rows, cols
 
 
-def _matrix_shape(array: Any, shape: tuple[int, int] | None, name: str) -> tuple[int, int]:
+def _matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
     """The shape of a 2-D argument, which `shape`, where given, must repeat."""
     if array.ndim != 2:
         reject(name, f"has shape {array.shape}", "pass a 2-D array")
     if 0 in array.shape:
         reject(name, f"has shape {array.shape}, without a cell", "pass at least one cell")
-    if shape is not None and tuple(array.shape) != shape:
+    if any(wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True)):
+        expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
         reject(
             name,
-            f"has shape {tuple(array.shape)} where {shape} is expected",
+            f"has shape {tuple(array.shape)} where ({expected}) is expected",
             "pass a matrix of that shape",
         )
     return array.shape[0], array.shape[1]
@@ -366,10 +370,10 @@ _INVERTED = (
 )
 
 
-def _cells_of_sparse(values: Any, shape: tuple[int, int] | None) -> tuple[Any, ...]:
+def _cells_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[Any, ...]:
     if values.ndim != 2:
-        reject("values", f"has {values.ndim} dimensions", "pass a 2-D sparse array")
-    shape = _matrix_shape(values, shape, "values")
+        reject(name, f"has {values.ndim} dimensions", "pass a 2-D sparse array")
+    shape = _matrix_shape(values, shape, name)
     try:  # a damaged index would make scipy or the core read outside its arrays
         if hasattr(values, "check_format"):
             values = copy.copy(values)  # which check_format changes
@@ -380,12 +384,12 @@ def _cells_of_sparse(values: Any, shape: tuple[int, int] | None) -> tuple[Any, .
         if not rows.size == cols.size == coo.data.size:
             raise ValueError("row, col and data differ in length")
     except ValueError as error:
-        reject("values", f"is not a valid sparse array ({error})", "rebuild it")
-    _numeric("values", coo.data)
+        reject(name, f"is not a valid sparse array ({error})", "rebuild it")
+    _numeric(name, coo.data)
     return rows, cols, coo.data, shape
 
 
-def _cells_of_dense(values: NDArray[Any], shape: tuple[int, int] | None) -> tuple[Any, ...]:
+def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     """mask=None: observed is what is not NaN, and in a masked array what is not masked."""
     shape = _matrix_shape(_numeric("values", values), shape, "values")
     if isinstance(values, np.ma.MaskedArray):
@@ -399,9 +403,7 @@ def _cells_of_dense(values: NDArray[Any], shape: tuple[int, int] | None) -> tupl
     return rows, cols, values[observed], shape
 
 
-def _cells_of_pair(
-    mask: tuple[Any, ...], values: NDArray[Any], shape: tuple[int, int] | None
-) -> tuple[Any, ...]:
+def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     if len(mask) != 2:
         reject(
             "mask",
@@ -410,8 +412,8 @@ def _cells_of_pair(
         )
     if values.ndim == 2:
         shape = _matrix_shape(values, shape, "values")
-    rows = _as_index("rows", mask[0], shape and shape[0])
-    cols = _as_index("cols", mask[1], shape and shape[1])
+    rows = _as_index("rows", mask[0], shape[0])
+    cols = _as_index("cols", mask[1], shape[1])
     if rows.size != cols.size:
         reject(
             "mask",
@@ -426,14 +428,20 @@ def _cells_of_pair(
             f"has shape {values.shape} where mask lists {rows.size} cells",
             "pass one value for every observed cell, or the (m, n) array",
         )
-    if shape is None:
-        shape = (int(rows.max()) + 1, int(cols.max()) + 1) if rows.size else (1, 1)
-    return rows, cols, values, shape
+    if rows.size == 0 and None in shape:
+        _reject_nothing()
+    found = [
+        int(index.max()) + 1 if size is None else size
+        for index, size in zip((rows, cols), shape, strict=True)
+    ]
+    return rows, cols, values, (found[0], found[1])
 
 
-def _cells_of_mask(
-    mask: NDArray[Any], values: NDArray[Any], shape: tuple[int, int] | None
-) -> tuple[Any, ...]:
+def _reject_nothing() -> NoReturn:
+    reject("mask", "marks no cell as observed", f"mark at least one; {_INVERTED}")
+
+
+def _cells_of_mask(mask: NDArray[Any], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     if mask.dtype != bool:
         reject(
             "mask",
@@ -497,12 +505,19 @@ def _require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
 
 
 def observed(
-    mask: Any, values: Any, *, shape: object = None, duplicates: object = "error"
+    mask: Any,
+    values: Any,
+    *,
+    shape: object = None,
+    duplicates: object = "error",
+    nothing: bool = False,
+    first_row: int = 0,
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], tuple[int, int]]:
     """Rows, columns and values (in the caller's dtype) of the observed cells, and the shape.
 
     Takes any form that the library accepts. Whether a cell is listed twice is left to the
-    reader if `duplicates` is "error".
+    reader if `duplicates` is "error". `nothing` says that there need not be a cell, and
+    `first_row` which row of a larger matrix is the first of this.
     """
     policy = choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
     size = _as_shape(shape)
@@ -535,10 +550,14 @@ def observed(
             else:
                 cells = _cells_of_mask(as_array("mask", mask), array, size)
             if hidden is not None:
-                _requireshown(hidden, *cells[:2])
+                _require_shown(hidden, cells[0], cells[1], first_row)
     rows, cols, given, size = cells
+    if first_row:
+        rows = rows + first_row
     if rows.size == 0:
-        reject("mask", "marks no cell as observed", f"mark at least one; {_INVERTED}")
+        if not nothing:
+            _reject_nothing()
+        return rows, cols, given, size
     _require_finite(rows, cols, given)
     if policy != "error":
         rows, cols, given = _settle(policy, rows, cols, given)
@@ -553,9 +572,12 @@ def problem(
     shape: object = None,
     duplicates: object = "error",
     weights: Any = None,
+    nothing: bool = False,
 ) -> Problem:
     """The observed cells as the core takes them."""
-    rows, cols, given, size = observed(mask, values, shape=shape, duplicates=duplicates)
+    rows, cols, given, size = observed(
+        mask, values, shape=shape, duplicates=duplicates, nothing=nothing
+    )
     weighing = NO_WEIGHTS
     if weights is not None:
         weighing = _weights(weights, rows, cols, given, size, duplicates)
@@ -606,7 +628,7 @@ def _weights(
             f"is {out[at]} at row {rows[at]}, column {cols[at]}",
             "pass finite numbers that are not negative",
         )
-    if not (out > 0).any():
+    if out.size and not (out > 0).any():
         reject("weights", "is 0 everywhere", "give some cell a weight above 0")
     return out
 
@@ -692,52 +714,57 @@ def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
     return Start(checked[0], checked[1], checked[2], checked[3], offset)
 
 
-def require_once(rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int]) -> None:
-    """Refuse a cell that is listed twice; for callers that hold a matrix of that shape."""
-    seen = np.zeros(shape, bool)
-    seen[rows, cols] = True
-    if np.count_nonzero(seen) == rows.size:
-        return
-    order = np.lexsort((cols, rows))
-    again = (np.diff(rows[order]) == 0) & (np.diff(cols[order]) == 0)
-    at = order[int(np.argmax(again))]
-    raise_for_status(DUPLICATE_CELL, (int(rows[at]), int(cols[at])))
-
-
-def _requireshown(hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any]) -> None:
+def _require_shown(
+    hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any], first_row: int
+) -> None:
     """A cell that the mask marks as observed must not be masked in a masked array."""
     masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
     if masked.any():
         at = int(np.argmax(masked))
         reject(
             "values",
-            f"is masked at row {rows[at]}, column {cols[at]}, which mask marks as observed",
+            f"is masked at row {first_row + rows[at]}, column {cols[at]}, which mask marks as "
+            "observed",
             f"pass mask=None to take what is not masked; {_INVERTED}",
         )
 
 
+def positions(
+    name: str, value: ArrayLike | slice, size: int, mean: bool, most_dimensions: int = 64
+) -> NDArray[np.int64]:
+    """Which of `size` rows (or columns); IndexError outside, or -1 if that means the mean."""
+    if isinstance(value, slice):
+        return np.arange(size, dtype=np.int64)[value]
+    index = as_array(name, value)
+    if isinstance(index, np.ma.MaskedArray):
+        reject(name, "is a masked array", "pass a plain array of integers", TypeError)
+    if index.dtype.kind not in "iu" and index.size:
+        reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
+    if index.ndim > most_dimensions:
+        reject(name, f"has {index.ndim} dimensions", "pass one position, or a 1-D array")
+    outside = (index < 0) | (index >= size)
+    if outside.any():
+        if mean:
+            return np.where(outside, -1, index).astype(np.int64)
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
+        place = f"[{', '.join(map(str, at))}]" if at else ""
+        reject(
+            name,
+            f"{name}{place} = {index[at]} is not among the {size} that were trained",
+            f"positions run from 0 to {size - 1}",
+            IndexError,
+        )
+    return index.astype(np.int64)
+
+
 def index_pair(
-    rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int]
+    rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int], mean: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns to predict, broadcast against each other; IndexError outside."""
-    found = []
-    for name, value, size in (("rows", rows, shape[0]), ("cols", cols, shape[1])):
-        index = as_array(name, value)
-        if isinstance(index, np.ma.MaskedArray):
-            reject(name, "is a masked array", "pass a plain array of integers", TypeError)
-        if index.dtype.kind not in "iu" and index.size:
-            reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
-        outside = (index < 0) | (index >= size)
-        if outside.any():
-            at = tuple(int(i) for i in np.argwhere(outside)[0])
-            place = f"[{', '.join(map(str, at))}]" if at else ""
-            reject(
-                name,
-                f"{name}{place} = {index[at]} is not among the {size} that were trained",
-                f"positions run from 0 to {size - 1}",
-                IndexError,
-            )
-        found.append(index.astype(np.int64))
+    """Rows and columns to predict, broadcast against each other."""
+    found = [
+        positions(name, value, size, mean)
+        for name, value, size in (("rows", rows, shape[0]), ("cols", cols, shape[1]))
+    ]
     try:
         both = np.broadcast_arrays(*found)
     except ValueError:
@@ -747,6 +774,216 @@ def index_pair(
             "pass shapes that broadcast",
         )
     return both[0], both[1]
+
+
+# ---------------------------------------------------------------- what a model is asked for
+
+
+@dataclass(frozen=True)
+class CellsByRow:
+    """Observed cells, those of each row together and in order of their columns."""
+
+    first: NDArray[np.int64]  # (rows + 1) where the cells of each row begin
+    cols: NDArray[np.int64]
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]  # 1 on average, or none
+
+
+def _in_order(
+    rows: NDArray[Any], cols: NDArray[Any], n_cols: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64] | None]:
+    """Keys of the cells in order, and how to sort what belongs to them (None: it is)."""
+    keys = rows.astype(np.uint64) * np.uint64(n_cols) + cols.astype(np.uint64)
+    if np.all(keys[1:] >= keys[:-1]):
+        return keys, None
+    order = np.argsort(keys, kind="stable")
+    return keys[order], order
+
+
+def cells_by_row(
+    mask: Any,
+    values: Any,
+    known: Sides,
+    *,
+    shape: object,
+    weights: Any,
+    duplicates: object,
+    by_col: bool,
+) -> CellsByRow:
+    """Cells of rows (or columns) that are new to one side that is known."""
+    said = _as_shape(shape)
+    for at in (0, 1):
+        if said[at] is not None and known[at] is not None and said[at] != known[at]:
+            what = ("rows", "columns")[at]
+            reject(
+                "shape",
+                f"got {shown(shape)} where {known[at]} {what} were trained",
+                f"pass {known[at]}, or None, for the {what}",
+            )
+    both = (said[0] or known[0], said[1] or known[1])
+    cells = problem(mask, values, shape=both, duplicates=duplicates, weights=weights, nothing=True)
+    rows, cols, n_rows, n_cols = cells.rows, cells.cols, *cells.shape
+    if by_col:
+        rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
+    keys, order = _in_order(rows, cols, n_cols)
+    again = keys[1:] == keys[:-1]
+    if again.any():
+        cell = divmod(int(keys[int(np.argmax(again))]), n_cols)
+        raise_for_status(DUPLICATE_CELL, cell[::-1] if by_col else cell)
+    chosen = slice(None) if order is None else order
+    first = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=first[1:])
+    scale = weight_scale(cells.weights)
+    return CellsByRow(
+        first,
+        cols[chosen].astype(np.int64),
+        cells.values[chosen].astype(np.float64),
+        cells.weights[chosen] * scale if cells.weights.size else NO_WEIGHTS,
+    )
+
+
+def excluded(
+    exclude: Any, rows: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The columns that each of `rows` leaves out, in order, and where each row's begin."""
+    first = np.zeros(rows.size + 1, np.int64)
+    if exclude is None:
+        return first, np.empty(0, np.int64)
+    if isinstance(exclude, list):
+        if len(exclude) != rows.size:
+            reject(
+                "exclude",
+                f"lists columns for {len(exclude)} rows where {rows.size} are asked for",
+                "pass one array of columns for each row, or a pair (rows, cols)",
+            )
+        lists = [_as_index(f"exclude[{at}]", part, shape[1]) for at, part in enumerate(exclude)]
+        np.cumsum([part.size for part in lists], out=first[1:])
+        return first, np.concatenate([np.sort(part) for part in lists] or [first[:0]]).astype(
+            np.int64
+        )
+    if _is_sparse(exclude):
+        of, cols = _cells_of_sparse(exclude, shape, "exclude")[:2]
+    elif isinstance(exclude, tuple):
+        if len(exclude) != 2:
+            reject("exclude", f"is a tuple of {len(exclude)}", "pass a pair (rows, cols)")
+        of = _as_index("exclude[0]", exclude[0], shape[0])
+        cols = _as_index("exclude[1]", exclude[1], shape[1])
+        if of.size != cols.size:
+            reject(
+                "exclude",
+                f"has {of.size} rows and {cols.size} columns",
+                "pass one row and one column for every cell",
+            )
+    else:
+        marks = as_array("exclude", exclude)
+        if marks.dtype != bool or isinstance(marks, np.ma.MaskedArray):
+            reject(
+                "exclude",
+                f"has dtype {marks.dtype}" if marks.dtype != bool else "is a masked array",
+                "pass a boolean array (True where to leave out), a sparse array, a pair (rows, "
+                "cols) or a list of columns for each row",
+                TypeError,
+            )
+        _matrix_shape(marks, shape, "exclude")
+        found = [np.flatnonzero(marks[row]) for row in rows.tolist()]
+        np.cumsum([part.size for part in found], out=first[1:])
+        return first, np.concatenate([*found, first[:0]])
+    keys, order = _in_order(of, cols, shape[1])
+    if order is not None:
+        cols = cols[order]
+    begin = np.searchsorted(keys, rows.astype(np.uint64) * np.uint64(shape[1]))
+    end = np.searchsorted(keys, (rows + 1).astype(np.uint64) * np.uint64(shape[1]))
+    np.cumsum(end - begin, out=first[1:])
+    at = np.repeat(begin - first[:-1], end - begin) + np.arange(first[-1])
+    return first, cols[at].astype(np.int64)
+
+
+def observed_by_blocks(
+    mask: Any, values: Any, *, shape: tuple[int, int], duplicates: object
+) -> tuple[np.dtype[Any], Iterator[tuple[int, int, Any, Any, Any]]]:
+    """A floating dtype that holds the values, and the observed cells of one block of rows after
+    the other: first and last row, rows, columns, values.  Dense forms are never listed whole.
+    """
+    if isinstance(mask, tuple) or _is_sparse(values) or duplicates != "error":
+        rows, cols, given, _ = observed(mask, values, shape=shape, duplicates=duplicates)
+        keys, _ = _in_order(rows, cols, shape[1])
+        again = keys[1:] == keys[:-1]
+        if again.any():
+            cell = divmod(int(keys[int(np.argmax(again))]), shape[1])
+            raise_for_status(DUPLICATE_CELL, cell)
+        blocks = iter([(0, shape[0], rows, cols, given)])
+        return _floating(given.dtype), blocks
+    array = as_array("values", values)
+    marks = None if mask is None else as_array("mask", mask)
+    if array.ndim != 2 or _is_sparse(mask):  # the values in a row, or an error
+        rows, cols, given, _ = observed(mask, values, shape=shape)
+        return _floating(given.dtype), iter([(0, shape[0], rows, cols, given)])
+    for name, matrix in (("mask", marks), ("values", array)):
+        if matrix is not None:
+            _matrix_shape(matrix, shape, name)
+    at_once = max(1, CELLS_AT_ONCE // shape[1])
+
+    def blocks_of_rows() -> Iterator[tuple[int, int, Any, Any, Any]]:
+        for first in range(0, shape[0], at_once):
+            last = min(shape[0], first + at_once)
+            rows, cols, given, _ = observed(
+                None if marks is None else marks[first:last], array[first:last], nothing=True,
+                first_row=first,
+            )  # fmt: skip
+            yield first, last, rows, cols, given.copy()
+
+    return _floating(array.dtype), blocks_of_rows()
+
+
+def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def writable(
+    out: Any, shape: tuple[int, int], dtype: np.dtype[Any], *, at_least: bool = False
+) -> None:
+    """Refuse an array that does not hold a result."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        reject("out", f"is of type {type(out).__name__}", "pass a numpy.ndarray", TypeError)
+    if out.shape != shape:
+        reject("out", f"has shape {out.shape}", f"pass shape {shape}")
+    if at_least:
+        fits = out.dtype.kind == "f" and np.result_type(out.dtype, dtype) == out.dtype
+    else:
+        fits = out.dtype == dtype and out.flags.c_contiguous
+    if not fits:
+        reject(
+            "out",
+            f"is a {'' if out.flags.c_contiguous else 'not contiguous '}array of {out.dtype}",
+            f"pass an array of {dtype}" + ("" if at_least else " that is C-contiguous"),
+            TypeError,
+        )
+    if not out.flags.writeable:
+        reject("out", "can't be written to", "pass a copy")
+
+
+def require_memory(needed: int, what: str, remedy: str) -> None:
+    """Refuse at once what would push the machine into swapping and be killed there."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell
+        return
+    if needed > there:
+        raise MemoryError(
+            f"{what} need {needed / 2**30:,.1f} GiB, and this machine has "
+            f"{there / 2**30:,.1f} GiB; {remedy}"
+        )
+
+
+def require_finite_factors(fitted: NDArray[Any]) -> None:
+    """Refuse rows that were fitted beyond what their dtype holds."""
+    finite = np.isfinite(fitted).all(axis=1)
+    if not finite.all():
+        reject(
+            "values",
+            f"the factors of row {int(np.argmin(finite))} are beyond what {fitted.dtype} holds",
+            "divide the values by a constant, or raise regularization",
+        )
 
 
 # ---------------------------------------------------------------- images

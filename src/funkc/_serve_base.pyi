@@ -1,0 +1,37 @@
+# One source is built as _serve_base, _serve_v3 and _serve_v4; this describes all three.
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def inner_products(
+    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
+) -> None: ...
+def product(
+    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
+) -> None: ...
+def best(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    offset: float,
+    hidden_from: NDArray[np.int64],
+    hidden: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    scores: NDArray[Any],
+    n_threads: int,
+) -> None: ...
+def fold_in(
+    y: NDArray[Any],
+    base: NDArray[np.float64],
+    first: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    values: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    ridge: float,
+    nonnegative: int,
+    out: NDArray[Any],
+    n_threads: int,
+) -> int: ...
+def means(x: NDArray[Any], out: NDArray[np.float64]) -> None: ...
+def directions(x: NDArray[Any], mean: NDArray[np.float64], out: NDArray[Any]) -> None: ...

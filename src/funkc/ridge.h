@@ -1,0 +1,104 @@
+/* Least squares with a ridge, one system of any size at a time, in double.
+
+   A is the lower half of a symmetric matrix, row by row in `stride` places each (a multiple of
+   8, so that what vectors write beyond the diagonal is in the same row).  Sums are taken cell
+   after cell for every entry of its own, so the vectors that a compiler makes of the inner
+   loops leave no trace in the bits. */
+#ifndef FUNKC_RIDGE_H
+#define FUNKC_RIDGE_H
+
+#include <stddef.h>
+
+#if defined(_MSC_VER)
+#define FUNKC_RESTRICT __restrict
+#else
+#define FUNKC_RESTRICT __restrict__
+#endif
+
+enum { RIDGE_CELLS = 4, RIDGE_SWEEPS = 200 };
+
+/* A += sum of w f f', b += sum of w t f, over RIDGE_CELLS cells; f is cell by cell, in `stride`
+   places each. */
+static void funkc_ridge_add(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
+                            const double *FUNKC_RESTRICT f, const double *FUNKC_RESTRICT w,
+                            const double *FUNKC_RESTRICT t, ptrdiff_t size, ptrdiff_t stride)
+{
+    const double *f1 = f + stride, *f2 = f + 2 * stride, *f3 = f + 3 * stride;
+    for (ptrdiff_t i = 0; i < size; i++) {
+        const double s0 = w[0] * f[i], s1 = w[1] * f1[i], s2 = w[2] * f2[i], s3 = w[3] * f3[i];
+        double *row = A + i * stride;
+        const ptrdiff_t last = i / 8 * 8 + 8;
+        for (ptrdiff_t j = 0; j < last; j++)
+            row[j] = (((row[j] + s0 * f[j]) + s1 * f1[j]) + s2 * f2[j]) + s3 * f3[j];
+        b[i] = (((b[i] + s0 * t[0]) + s1 * t[1]) + s2 * t[2]) + s3 * t[3];
+    }
+}
+
+/* b -= A x, for the whole symmetric A. */
+static void funkc_ridge_subtract(const double *FUNKC_RESTRICT A, const double *FUNKC_RESTRICT x,
+                                 double *FUNKC_RESTRICT b, ptrdiff_t size, ptrdiff_t stride)
+{
+    for (ptrdiff_t i = 0; i < size; i++) {
+        const double *row = A + i * stride;
+        double sums[8] = {0};
+        ptrdiff_t j = 0;
+        for (; j + 8 <= i; j += 8)
+            for (int lane = 0; lane < 8; lane++) sums[lane] += row[j + lane] * x[j + lane];
+        for (; j <= i; j++) sums[j % 8] += row[j] * x[j];
+        for (j = 0; j < i; j++) b[j] -= row[j] * x[i];
+        b[i] -= ((sums[0] + sums[4]) + (sums[2] + sums[6]))
+                + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+}
+
+/* b becomes the solution of A x = b; A is destroyed, column is room for `size` numbers.  A
+   direction that A says nothing of (there can be one where the ridge is 0) gets 0. */
+static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
+                              double *FUNKC_RESTRICT column, ptrdiff_t size, ptrdiff_t stride)
+{
+    double largest = 0;
+    for (ptrdiff_t i = 0; i < size; i++)
+        if (A[i * stride + i] > largest) largest = A[i * stride + i];
+    for (ptrdiff_t j = 0; j < size; j++) { /* A = L D L', 1 / D on the diagonal */
+        const double pivot = A[j * stride + j];
+        const double inverse = pivot > largest * 1e-13 ? 1 / pivot : 0;
+        for (ptrdiff_t i = j + 1; i < size; i++) column[i] = A[i * stride + j];
+        for (ptrdiff_t i = j + 1; i < size; i++) {
+            double *row = A + i * stride;
+            const double l = column[i] * inverse;
+            for (ptrdiff_t c = j + 1; c <= i; c++) row[c] -= l * column[c];
+            row[j] = l;
+        }
+        A[j * stride + j] = inverse;
+    }
+    for (ptrdiff_t j = 0; j < size; j++)
+        for (ptrdiff_t i = j + 1; i < size; i++) b[i] -= A[i * stride + j] * b[j];
+    for (ptrdiff_t i = 0; i < size; i++) b[i] *= A[i * stride + i];
+    for (ptrdiff_t i = size - 1; i >= 0; i--)
+        for (ptrdiff_t j = 0; j < i; j++) b[j] -= A[i * stride + j] * b[i];
+}
+
+/* x moves, entry after entry, to where x'Ax / 2 - b'x is least among those whose first
+   `nonnegative` entries are not below 0, as those of the x that it begins with. */
+static void funkc_ridge_nonnegative(const double *A, const double *b, double *x, ptrdiff_t size,
+                                    ptrdiff_t stride, ptrdiff_t nonnegative)
+{
+    for (int sweep = 0; sweep < RIDGE_SWEEPS; sweep++) {
+        double moved = 0, length = 0;
+        for (ptrdiff_t i = 0; i < size; i++) {
+            const double pivot = A[i * stride + i];
+            if (!(pivot > 0)) continue;
+            double left = b[i];
+            for (ptrdiff_t j = 0; j <= i; j++) left -= A[i * stride + j] * x[j];
+            for (ptrdiff_t j = i + 1; j < size; j++) left -= A[j * stride + i] * x[j];
+            double to = x[i] + left / pivot;
+            if (i < nonnegative && to < 0) to = 0;
+            moved += (to - x[i]) * (to - x[i]);
+            length += to * to;
+            x[i] = to;
+        }
+        if (moved <= length * 1e-20) return;
+    }
+}
+
+#endif
