@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 
 # Every module, and the modules of the package that it may import: always rooms further down.
 MAY_IMPORT = {
-    "__main__": {"__init__", "_errors", "progress", "ratings"},
+    "__main__": {"__init__", "_errors", "_io", "progress", "ratings"},
     "__init__": {"_api", "_errors", "_machine", "factorization", "images"},
     "images": {
         "_api",
@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "_validate": {"_errors", "_shards", "_threads"},
     "_threads": {"_machine"},
     "_isa": {"_errors", "_machine"},
+    "_io": {"_errors"},
     "_errors": set(),
     "_engine": {"_lanes", "_types", "_update"},
     "_lanes": {"_types"},
@@ -113,6 +114,11 @@ def test_the_rule_stands_once_and_the_engine_alone_calls_it():
     assert holding(r"keep_row\[") == {"update.h"}
     assert holding(r"update\.h\"") == {"update.h", "_update.pxd"}
     assert holding(r"from funkc\._update cimport", (".pyx", ".pxd")) == {"_engine.pyx"}
+
+
+def test_no_file_is_unpickled_or_replaced_elsewhere():
+    assert holding(r"\bimport pickle|allow_pickle=True") == set()
+    assert holding(r"os\.replace\(") == {"_io.py"}
 
 
 def test_random_numbers_come_from_one_place():

@@ -134,37 +134,6 @@ def test_arguments_that_do_not_fit(arguments, match, capsys, tmp_path, monkeypat
     assert re.search(match, err), err
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "out.txt"
-    path.write_text("old")
-
-    def interrupted():
-        with command_line._replacing(path) as file:
-            file.write(b"half of the n")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
-    with command_line._replacing(path) as file:
-        file.write(b"new")
-        assert path.read_text() == "old"
-        assert len(list(tmp_path.iterdir())) == 2  # in the same folder
-    assert path.read_text() == "new"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.txt"]
-
-
-@pytest.mark.skipif(not POSIX, reason="symbolic links need privileges elsewhere")
-def test_a_link_to_the_output_stays(tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "there")
-    with command_line._replacing(link) as file:
-        file.write(b"x")
-    assert link.is_symlink()
-    assert (tmp_path / "there").read_bytes() == b"x"
-
-
 # ---------------------------------------------------------------- demo
 
 

@@ -1,10 +1,17 @@
 """funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
 
 from funkc._api import factorize
-from funkc._errors import DivergedError
+from funkc._errors import DivergedError, ModelFileError
 from funkc._machine import openmp_enabled
 from funkc.factorization import Factorization
 from funkc.images import inpaint
 
-__all__ = ["DivergedError", "Factorization", "factorize", "inpaint", "openmp_enabled"]
+__all__ = [
+    "DivergedError",
+    "Factorization",
+    "ModelFileError",
+    "factorize",
+    "inpaint",
+    "openmp_enabled",
+]
 __version__ = "0.1.0"

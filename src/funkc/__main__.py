@@ -10,21 +10,21 @@ import os
 import sys
 import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 import funkc
 from funkc import ratings as ratings_file
 from funkc._errors import missing_extra, reject
+from funkc._io import replacing
 from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -388,22 +388,6 @@ def _require_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]
         taken.add(path.resolve())
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole, or leaves no trace."""
-    path = path.resolve()  # a link stays, and what it points to is replaced
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
 # ---------------------------------------------------------------- ratings
 
 
@@ -520,7 +504,7 @@ def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -
 
 
 def _write_factors(path: Path, fit: funkc.Factorization, ratings: Ratings) -> None:
-    with _replacing(path) as file:
+    with replacing(path) as file:
         np.savez(
             file,
             row_ids=ratings.row_ids,
@@ -542,7 +526,7 @@ def _write_predictions(
     rows, cols = pairs
     row_ids, col_ids = ratings.row_ids.tolist(), ratings.col_ids.tolist()
     predictions = fit.predict(rows, cols)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="")
         table = csv.writer(text, lineterminator="\n")
         table.writerow((*ratings.names[:2], "prediction"))
@@ -642,7 +626,7 @@ def _image(options: argparse.Namespace) -> None:
         if options.progress is not None:
             _write_image(options.progress, contact_sheet(_thinned(pictures, SHEET_PICTURES)))
         if options.animate is not None:
-            with _replacing(options.animate) as file:
+            with replacing(options.animate) as file:
                 animate(_thinned(pictures, ANIMATION_PICTURES), file, kind=animation)
             print(f"wrote {options.animate}")
 
@@ -812,7 +796,7 @@ def _save_sheet(path: Path, filled: _Filled, original: NDArray[Any] | None) -> N
 
 def _write_image(path: Path, image: Any) -> None:
     format_name = _format_of(path)
-    with _replacing(path) as file:
+    with replacing(path) as file:
         try:
             image.save(file, format=format_name)
         except (OSError, ValueError, KeyError) as error:

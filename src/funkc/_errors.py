@@ -30,6 +30,13 @@ class DivergedError(ArithmeticError):
         )
 
 
+class ModelFileError(ValueError):
+    """A file of a model can't be loaded: it is damaged, of a newer version, or another program's.
+
+    The message says which file, what is wrong where in it, and the remedy.
+    """
+
+
 def reject(argument: str, found: str, remedy: str, error: type[Exception] = ValueError) -> NoReturn:
     """Raise `error`: what was found in which argument, and what to do about it."""
     raise error(f"{argument}: {found}; {remedy}")

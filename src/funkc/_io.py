@@ -1,0 +1,508 @@
+"""Files of named arrays in the safetensors layout: replaced whole, and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from mmap import ACCESS_READ
+from mmap import mmap as map_file
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from funkc._errors import ModelFileError, reject, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from io import BufferedReader
+
+    from numpy.typing import NDArray
+
+# Design
+# a. A file is the length of its header (8 bytes, little-endian), the header (JSON in UTF-8,
+#    padded with spaces) and the arrays' bytes (little-endian, in C order, without gaps), as
+#    safetensors has it.  The arrays begin at a multiple of 64 bytes, and those of larger items
+#    come first, so that each is aligned to its items.
+# b. The header begins with its own SHA-256, of all that follows it there; that is so in every
+#    version of the format, so a damage is told from a newer version.  The SHA-256 of every
+#    array stands in the header too.
+# c. There is one header for given arrays and texts.  A file with any other is refused, which
+#    leaves nothing open: whatever was understood is written again and compared.
+# d. Sizes are held against the file's before anything is allocated for them.
+
+VERSION = "1"
+PREFIX = b'{"__metadata__":{"format":"funkc","header_sha256":"'
+ALIGNMENT = 64
+LARGEST_HEADER = 1 << 20  # parsed, a hostile one takes some 30 times as much memory
+MOST_DIMENSIONS = 32  # as NumPy 1 has it
+DTYPES = {
+    code: np.dtype(name)
+    for code, name in {"F64": "<f8", "I64": "<i8", "F32": "<f4", "I32": "<i4", "U8": "u1"}.items()
+}
+HEX_DIGITS = len(hashlib.sha256().hexdigest())
+ITEMS_AT_ONCE = 1 << 18
+SPARE_MEMORY = 1 << 26
+WIDENING = 256
+
+OTHER_PROGRAMS = {
+    b"PK": "is a zip archive, as .npz and PyTorch's files are",
+    b"\x93NUMPY": "is a .npy file",
+    b"\x80": "looks like a pickle, which is never loaded",
+    b"\x89HDF": "is an HDF5 file",
+    b"\x1f\x8b": "is packed with gzip",
+}
+RESTORE = "restore a copy of the file, or save the model anew"
+NOT_OURS = "pass a file that funkc saved"
+
+
+# ---------------------------------------------------------------- whole files only
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is whole, or leaves no trace."""
+    path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
+    if path.exists() and not path.is_file():
+        reject(str(path), "is a folder or a device", "name a file")
+    unfinished = path.with_name(f".funkc-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(unfinished, "xb") as file:
+            if os.name == "posix" and path.exists():
+                shutil.copymode(path, unfinished)  # what others may not read stays so
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new name last, where the file system can; the file is in its place already."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# ---------------------------------------------------------------- the header
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the header says of an array, apart from its place."""
+
+    name: str
+    code: str
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return DTYPES[self.code]
+
+    @property
+    def n_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _in_file_order(entries: list[_Entry]) -> list[_Entry]:
+    return sorted(entries, key=lambda entry: -entry.dtype.itemsize)
+
+
+def _header(
+    entries: list[_Entry], digests: Mapping[str, str], metadata: Mapping[str, str]
+) -> bytes:
+    """The one header for these arrays and texts."""
+    content: dict[str, object] = {
+        "__metadata__": {
+            "format": "funkc",
+            "header_sha256": "",
+            "format_version": VERSION,
+            **metadata,
+            **{f"sha256.{entry.name}": digests[entry.name] for entry in entries},
+        }
+    }
+    begin = 0
+    for entry in _in_file_order(entries):
+        end = begin + entry.n_bytes
+        content[entry.name] = {
+            "dtype": entry.code,
+            "shape": entry.shape,
+            "data_offsets": (begin, end),
+        }
+        begin = end
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    rest = text[len(PREFIX) :]
+    rest += b" " * (-(8 + len(PREFIX) + HEX_DIGITS + len(rest)) % ALIGNMENT)
+    return PREFIX + hashlib.sha256(rest).hexdigest().encode() + rest
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write(
+    path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
+) -> None:
+    """Write arrays and texts to a file, which replaces `path` once it is whole.
+
+    Parameters
+    ----------
+    path : str or path
+        Where a link points is replaced, not the link. After a failure or an interruption the
+        old file is there, whole. A process that is killed may leave a ``.funkc-*.tmp`` too.
+    tensors : mapping of str to array
+        Of float32, float64, int32, int64 or uint8, in any layout. Not copied as a whole.
+    metadata : mapping of str to str
+        Short texts, as the header takes 1 MiB at most; what grows with the training or the
+        matrix belongs in an array. ``__metadata__`` names no array; ``format``,
+        ``format_version``, ``header_sha256`` and what begins with ``sha256.`` no text.
+
+    Raises
+    ------
+    ValueError
+        The header would be too long, a text can't be held by UTF-8, or `path` is a folder.
+    OSError
+        The file can't be written.
+    """
+    codes = {dtype.newbyteorder("="): code for code, dtype in DTYPES.items()}
+    entries = _in_file_order(
+        [
+            _Entry(name, codes[array.dtype.newbyteorder("=")], array.shape)
+            for name, array in tensors.items()
+        ]
+    )
+    assert "__metadata__" not in tensors
+    assert not any(_is_own(key) for key in metadata)
+    assert all(isinstance(text, str) for text in metadata.values())
+    assert all(len(entry.shape) <= MOST_DIMENSIONS for entry in entries)
+    digests = {entry.name: "0" * HEX_DIGITS for entry in entries}
+    try:
+        length = len(_header(entries, digests, metadata))
+    except UnicodeEncodeError as error:
+        at = error.start
+        found = f"{shown(error.object[at : at + 1])} in a name or text can't be held by UTF-8"
+        reject(str(path), found, "replace it")
+    if length > LARGEST_HEADER:
+        found = f"the texts to save take {length:,} of {LARGEST_HEADER:,} bytes"
+        reject(str(path), found, "shorten them")
+    with replacing(path) as file:
+        file.seek(8 + length)
+        for entry in entries:
+            digests[entry.name] = _write_array(file, tensors[entry.name], entry.dtype)
+        file.seek(0)
+        file.write(length.to_bytes(8, "little") + _header(entries, digests, metadata))
+
+
+def _is_own(key: str) -> bool:
+    """Whether a text of the metadata is this room's own, and not the caller's."""
+    return key in ("format", "format_version", "header_sha256") or key.startswith("sha256.")
+
+
+def _write_array(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> str:
+    """Write an array piece by piece, and give the SHA-256 of what was written."""
+    digest = hashlib.sha256()
+    flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
+    for first in range(0, array.size, ITEMS_AT_ONCE):
+        piece = np.array(flat[first : first + ITEMS_AT_ONCE], dtype)
+        digest.update(_bytes_of(piece))
+        file.write(_bytes_of(piece))
+    return digest.hexdigest()
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(
+    path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read what `write` wrote, and refuse anything else.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    mmap : bool, default False
+        Map the file into memory instead of reading it: the arrays are read-only, share the
+        memory of other processes that map the file, and are fetched when they are used. A
+        mapped file may be replaced (not on Windows), but must not be written in place.
+    verify : bool, default True
+        Compare the SHA-256 of every array, for which all of the file is read. That of the
+        header is always compared.
+
+    Returns
+    -------
+    tensors : dict of str to array
+        In the order of the file: larger items first.
+    metadata : dict of str to str
+        As given to `write`.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, cut short, of a newer version, or not of `write`; the message
+        says what is wrong where, and the remedy.
+    OSError
+        It can't be opened or read; FileNotFoundError if it is not there.
+    """
+    path = Path(path)
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        _refuse(path, f"is a {'folder' if stat.S_ISDIR(mode) else 'device'}, no file", NOT_OURS)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        header = _read_header(path, file, size)
+        entries, digests, metadata = _understood(path, header)
+        start = 8 + len(header)
+        _require_size(path, size, start + sum(entry.n_bytes for entry in entries))
+        if mmap:
+            tensors = _map_arrays(path, file, size, start, entries)
+        else:
+            tensors = {entry.name: _read_array(path, file, entry) for entry in entries}
+    if verify:
+        for entry in entries:
+            if hashlib.sha256(_bytes_of(tensors[entry.name])).hexdigest() != digests[entry.name]:
+                place = f"array {shown(entry.name)} (bytes {start} to {start + entry.n_bytes})"
+                _refuse(path, f"is damaged: {place} does not match its SHA-256", RESTORE)
+            start += entry.n_bytes
+    return tensors, metadata
+
+
+def _refuse(path: str | os.PathLike[str], found: str, remedy: str) -> NoReturn:
+    reject(str(path), found, remedy, ModelFileError)
+
+
+def _read_header(path: Path, file: BufferedReader, size: int) -> bytes:
+    """The header, once its SHA-256 was compared."""
+    beginning = file.read(8 + len(PREFIX))
+    if not beginning:
+        _refuse(path, "is empty", RESTORE)
+    if beginning[8:] != PREFIX[: len(beginning) - 8] or len(beginning) < 8:
+        _refuse_beginning(path, beginning)
+    length = int.from_bytes(beginning[:8], "little")
+    least = len(PREFIX) + HEX_DIGITS
+    if not least <= length <= LARGEST_HEADER:
+        found = f"is damaged: bytes 0 to 8, the length of its header, say {length}"
+        _refuse(path, found, RESTORE)
+    if size < 8 + length:
+        _refuse(path, f"is cut short: it ends at byte {size} of {8 + length} or more", RESTORE)
+    rest = file.read(length - len(PREFIX))
+    digest, rest = rest[:HEX_DIGITS], rest[HEX_DIGITS:]
+    if hashlib.sha256(rest).hexdigest().encode() != digest:
+        found = f"is damaged: the header (bytes 8 to {8 + length}) does not match its SHA-256"
+        _refuse(path, found, RESTORE)
+    return PREFIX + digest + rest
+
+
+def _refuse_beginning(path: Path, beginning: bytes) -> NoReturn:
+    if beginning[8:9] == b"{":
+        found = "is a safetensors file, but none of funkc's, or damaged in bytes 8 to "
+        _refuse(path, f"{found}{8 + len(PREFIX)}", f"{NOT_OURS}, or {RESTORE}")
+    for signature, found in OTHER_PROGRAMS.items():
+        if beginning.startswith(signature):
+            _refuse(path, found, NOT_OURS)
+    found = f"begins with {shown(beginning[:12])}, as no file of funkc does"
+    _refuse(path, found, f"{NOT_OURS}, or {RESTORE}")
+
+
+def _understood(path: Path, header: bytes) -> tuple[list[_Entry], dict[str, str], dict[str, str]]:
+    """What the header says: arrays, their SHA-256, and the caller's texts."""
+    try:
+        content = json.loads(header.decode())
+        texts = _texts(content.pop("__metadata__"))
+        if texts["format_version"] != VERSION:
+            found = f"is of version {shown(texts['format_version'])} of the format"
+            _refuse(path, f"{found}; this funkc reads version {VERSION!r}", "upgrade funkc")
+        entries = [_entry(name, given) for name, given in content.items()]
+        digests = {entry.name: texts.get(f"sha256.{entry.name}", "") for entry in entries}
+        metadata = {key: text for key, text in texts.items() if not _is_own(key)}
+        as_written = _header(entries, digests, metadata) == header and all(
+            re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values()
+        )
+    except ModelFileError:
+        raise
+    except (ValueError, RecursionError):
+        as_written = False
+    if not as_written:
+        _refuse(path, "has a header that funkc did not write, though its SHA-256 fits", NOT_OURS)
+    return entries, digests, metadata
+
+
+def _texts(given: Any) -> dict[str, str]:
+    """The metadata; ValueError if it is none."""
+    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+        raise ValueError
+    if "format_version" not in given:
+        raise ValueError
+    return given
+
+
+def _entry(name: str, given: Any) -> _Entry:
+    """What the header says of one array; ValueError if no array can be so."""
+    if not isinstance(given, dict):
+        raise ValueError
+    code, shape = given.get("dtype"), given.get("shape")
+    if code not in list(DTYPES) or not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
+        raise ValueError
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise ValueError
+    # NumPy multiplies the sizes of an array without items too.
+    if math.prod(filter(None, shape)) * DTYPES[code].itemsize > np.iinfo(np.intp).max:
+        raise ValueError
+    return _Entry(name, code, tuple(shape))
+
+
+def _require_size(path: Path, size: int, wanted: int) -> None:
+    if size < wanted:
+        _refuse(path, f"is cut short: it ends at byte {size} of {wanted}", RESTORE)
+    if size > wanted:
+        found = f"is damaged: {size - wanted} bytes follow byte {wanted}, where it should end"
+        _refuse(path, found, RESTORE)
+
+
+def _map_arrays(
+    path: Path, file: BufferedReader, size: int, start: int, entries: list[_Entry]
+) -> dict[str, NDArray[Any]]:
+    try:
+        mapped = map_file(file.fileno(), size, access=ACCESS_READ)
+    except ValueError:
+        _refuse_changed(path)
+    tensors = {}
+    for entry in entries:
+        count = math.prod(entry.shape)
+        flat = np.frombuffer(mapped, entry.dtype, count, start)
+        tensors[entry.name] = flat.reshape(entry.shape)
+        start += entry.n_bytes
+    return tensors
+
+
+def _read_array(path: Path, file: BufferedReader, entry: _Entry) -> NDArray[Any]:
+    array = np.empty(entry.shape, entry.dtype)
+    if file.readinto(_bytes_of(array)) < entry.n_bytes:
+        _refuse_changed(path)
+    return array
+
+
+def _refuse_changed(path: Path) -> NoReturn:
+    _refuse(path, "became shorter while it was read", "load it when nobody writes it")
+
+
+# ---------------------------------------------------------------- ids
+
+
+def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+    """An array of texts as two arrays that `write` takes.
+
+    Parameters
+    ----------
+    name : str
+        What they are; it begins the names of the two.
+    texts : (n,) array of str
+
+    Returns
+    -------
+    dict of str to array
+        ``NAME.text``, the texts' UTF-8 without gaps, and ``NAME.offsets``, n + 1 int64: where
+        each begins, and the end.
+
+    Raises
+    ------
+    ValueError
+        A text can't be held by UTF-8, or one is so long beside the others that an array of
+        them would take far more memory than the file.
+    """
+    assert texts.ndim == 1
+    assert texts.dtype.kind == "U"
+    encoded = []
+    for at, text in enumerate(texts.tolist()):
+        try:
+            encoded.append(text.encode())
+        except UnicodeEncodeError:
+            reject(name, f"entry {at}, {shown(text)}, can't be held by UTF-8", "replace it")
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    tensors: dict[str, NDArray[Any]] = {
+        f"{name}.text": np.frombuffer(b"".join(encoded), np.uint8),
+        f"{name}.offsets": offsets,
+    }
+    width = max(map(len, texts.tolist()), default=0)
+    if _is_lopsided(width, *tensors.values()):
+        reject(name, f"one of them has {width:,} characters, most have few", "shorten it")
+    return tensors
+
+
+def strings_from_tensors(
+    path: str | os.PathLike[str], name: str, tensors: Mapping[str, NDArray[Any]]
+) -> NDArray[np.str_]:
+    """The texts that `strings_to_tensors` took apart.
+
+    Parameters
+    ----------
+    path : str or path
+        Which file the arrays are from, for errors.
+    name : str
+        As given to `strings_to_tensors`.
+    tensors : mapping of str to array
+        With ``NAME.text`` and ``NAME.offsets``.
+
+    Returns
+    -------
+    (n,) array of str
+
+    Raises
+    ------
+    ModelFileError
+        The two arrays are not there, or are none that `strings_to_tensors` gives.
+    """
+    text, offsets = tensors.get(f"{name}.text"), tensors.get(f"{name}.offsets")
+    if text is None or offsets is None:
+        _refuse(path, f"lacks the array '{name}.text' or '{name}.offsets'", NOT_OURS)
+    if text.dtype != np.uint8 or offsets.dtype != np.int64 or text.ndim != 1 or offsets.ndim != 1:
+        found = f"'{name}.text' and '{name}.offsets' have wrong dtypes or shapes"
+        _refuse(path, found, NOT_OURS)
+    if offsets.size == 0 or (offsets[0], offsets[-1]) != (0, text.size):
+        found = f"'{name}.offsets' does not begin with 0 and end with {text.size}"
+        _refuse(path, found, NOT_OURS)
+    backward = offsets[1:] < offsets[:-1]
+    if backward.any():
+        found = f"'{name}.offsets' goes back behind position {int(np.argmax(backward))}"
+        _refuse(path, found, NOT_OURS)
+    texts = []
+    for at, (begin, end) in enumerate(
+        zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ):
+        try:
+            texts.append(text[begin:end].tobytes().decode())
+        except UnicodeDecodeError:
+            found = f"'{name}.text', entry {at} (bytes {begin} to {end}), is no UTF-8"
+            _refuse(path, found, NOT_OURS)
+        if texts[-1].endswith("\0"):  # which NumPy would drop
+            _refuse(path, f"'{name}.text', entry {at}, ends with a zero", NOT_OURS)
+    width = max(map(len, texts), default=0)
+    if _is_lopsided(width, text, offsets):
+        found = f"'{name}.text' has an entry of {width:,} characters where most have few"
+        _refuse(path, found, NOT_OURS)
+    return np.array(texts, f"U{max(width, 1)}")
+
+
+def _is_lopsided(width: int, text: NDArray[Any], offsets: NDArray[Any]) -> bool:
+    """Whether an array of str would take far more memory than the texts in the file."""
+    needed = offsets.size * width * np.dtype("U1").itemsize
+    return needed > max(SPARE_MEMORY, WIDENING * (text.nbytes + offsets.nbytes))
