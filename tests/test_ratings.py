@@ -1,15 +1,25 @@
-"""Ids and positions: every kind of file, in any order, gives the same ratings."""
+"""Ids and positions: every kind of file and frame, in any order, gives the same ratings."""
 
+import copy
 import csv
 import gzip
 import io
+import math
+import pickle
 import random
+import re
+import sys
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import funkc
 from funkc import ratings
 
 TRICKY = [
@@ -55,7 +65,7 @@ def triples_of(found):
 
 
 def test_integers_are_sorted_as_numbers():
-    found = ratings.from_arrays(*zip(*NUMBERED, strict=True))
+    found = ratings.Ratings.from_arrays(*zip(*NUMBERED, strict=True))
     assert found.row_ids.tolist() == [-1, 9, 10, 100]
     assert found.col_ids.tolist() == [3, 7, 20]
     assert found.row_ids.dtype == found.col_ids.dtype == np.int64
@@ -64,14 +74,14 @@ def test_integers_are_sorted_as_numbers():
 
 
 def test_anything_else_is_sorted_as_text():
-    found = ratings.from_arrays(*zip(*TRICKY, strict=True))
+    found = ratings.Ratings.from_arrays(*zip(*TRICKY, strict=True))
     assert found.row_ids.tolist() == sorted({row for row, _, _ in TRICKY})
     assert {"007", "7"} <= set(found.row_ids.tolist())  # two ids
     assert triples_of(found) == set(TRICKY)
 
 
 def test_cells_are_sorted_by_row_then_column():
-    found = ratings.from_arrays(*zip(*NUMBERED, strict=True))
+    found = ratings.Ratings.from_arrays(*zip(*NUMBERED, strict=True))
     cells = list(zip(found.rows.tolist(), found.cols.tolist(), strict=True))
     assert cells == sorted(cells)
 
@@ -86,21 +96,21 @@ def test_ids_beyond_64_bits_stay_text(tmp_path, biggest):
     )
     if biggest < 2**64:
         array = np.array([biggest, 10, 9], np.uint64)
-        same(found, ratings.from_arrays(array, [1, 1, 1], [5, 4, 3]))
+        same(found, ratings.Ratings.from_arrays(array, [1, 1, 1], [5, 4, 3]))
 
 
 def test_bytes_are_text():
-    found = ratings.from_arrays(np.array([b"b", "é".encode()]), [1, 2], [1, 2])
+    found = ratings.Ratings.from_arrays(np.array([b"b", "é".encode()]), [1, 2], [1, 2])
     assert found.row_ids.tolist() == ["b", "é"]
 
 
 def test_encode():
-    known = ratings.from_arrays(["x", "10", "9"], [30, 1, 2], [1, 2, 3])
+    known = ratings.Ratings.from_arrays(["x", "10", "9"], [30, 1, 2], [1, 2, 3])
     np.testing.assert_array_equal(ratings.encode([["x"], ["9"]], known.row_ids), [[2], [1]])
     np.testing.assert_array_equal(ratings.encode([9, 10], known.row_ids), [1, 0])
     np.testing.assert_array_equal(ratings.encode(["2", "30"], known.col_ids), [1, 2])
     assert ratings.encode(np.array([], int), known.col_ids).shape == (0,)
-    with pytest.raises(ValueError, match=r"ids: 'y' is not known"):
+    with pytest.raises(ValueError, match=r"ids\[1\]: the id 'y' is not known"):
         ratings.encode(["x", "y"], known.row_ids)
     with pytest.raises(ValueError, match=r"'02' is not known"):  # not the text of 2
         ratings.encode(["02"], known.col_ids)
@@ -124,7 +134,7 @@ ids = st.one_of(
 def test_any_ids_survive_any_order_and_kind(tmp_path_factory, cells, shuffled, delimiter):
     folder = tmp_path_factory.mktemp("any")
     triples = [(row, col, value) for (row, col), value in cells.items()]
-    wanted = ratings.from_arrays(
+    wanted = ratings.Ratings.from_arrays(
         np.array([row for row, _, _ in triples], str),
         np.array([col for _, col, _ in triples], str),
         [value for _, _, value in triples],
@@ -163,7 +173,7 @@ def test_text(tmp_path, name, delimiter, header, packed):
     path = tmp_path / (name + ".gz" * packed)
     path.write_bytes(gzip.compress(content) if packed else content)
     found = ratings.read(path)
-    same(found, ratings.from_arrays(*zip(*TRICKY, strict=True)))
+    same(found, ratings.Ratings.from_arrays(*zip(*TRICKY, strict=True)))
     assert found.names == (("user", "item", "score") if header else ratings.NAMES)
 
 
@@ -182,7 +192,7 @@ def test_numbers_in_text(tmp_path, name, line, line_end):
     path = tmp_path / name
     lines = ["", *[line.format(*triple) for triple in NUMBERED], "", ""]
     path.write_bytes(line_end.join(lines).encode())
-    same(ratings.read(path), ratings.from_arrays(*zip(*NUMBERED, strict=True)))
+    same(ratings.read(path), ratings.Ratings.from_arrays(*zip(*NUMBERED, strict=True)))
 
 
 def test_the_first_line_is_a_header_if_it_cannot_be_a_rating(tmp_path):
@@ -231,7 +241,7 @@ def test_watch_sees_every_line(tmp_path):
 
 
 def test_npz(tmp_path):
-    wanted = ratings.from_arrays(*zip(*NUMBERED, strict=True))
+    wanted = ratings.Ratings.from_arrays(*zip(*NUMBERED, strict=True))
     rows, cols, values = map(np.array, zip(*NUMBERED, strict=True))
     path = tmp_path / "r.npz"
     np.savez(path, shape=np.array([3, 3]), table=np.eye(2), u=rows, i=cols, r=values, t=rows)
@@ -266,7 +276,7 @@ def test_parquet(tmp_path, kind):
     path = tmp_path / "r.parquet"
     parquet.write_table(pa.table(columns), path, row_group_size=3)
     found = ratings.read(path, columns=["user", "item", "score"])
-    same(found, ratings.from_arrays(rows, cols, values))
+    same(found, ratings.Ratings.from_arrays(rows, cols, values))
     positions = ratings.read_pairs(path, found)
     np.testing.assert_array_equal(positions[0], ratings.encode(rows, found.row_ids))
     np.testing.assert_array_equal(positions[1], ratings.encode(cols, found.col_ids))
@@ -278,18 +288,20 @@ def test_parquet_numbers(tmp_path):
     rows, cols, values = zip(*NUMBERED, strict=True)
     table = pa.table({"u": pa.array(rows, pa.int16()), "i": cols, "r": pa.array(values)})
     parquet.write_table(table, tmp_path / "r.parquet")
-    same(ratings.read(tmp_path / "r.parquet"), ratings.from_arrays(rows, cols, values))
+    same(ratings.read(tmp_path / "r.parquet"), ratings.Ratings.from_arrays(rows, cols, values))
 
 
 @pytest.mark.parametrize(
     ("column", "match"),
     [
-        ({"u": [1.5, 2.0]}, "u is of type double; ids are integers or text"),
-        ({"r": ["a", "b"]}, "r is of type string; cast it to numbers"),
-        ({"r": [1.0, None]}, "entry 2: r is null"),
-        ({"u": ["a", None]}, "entry 2: u is null"),
-        ({"u": ["a", ""]}, "entry 2: the u is empty"),
-        ({"r": [1.0, float("nan")]}, "entry 2: the value is nan"),
+        ({"u": [1.5, 2.0]}, "u has dtype float64; ids are integers or text"),
+        ({"r": ["a", "b"]}, "entry 1: r is 'a', not a number"),
+        ({"r": [1.0, None]}, "entry 2: r is nan"),
+        ({"u": ["a", None]}, "entry 2: u is None"),
+        ({"u": ["a", ""]}, "entry 2: u is empty"),
+        ({"r": [1.0, float("nan")]}, "entry 2: r is nan"),
+        ({"u": [7, None]}, "entry 2: u is nan"),
+        ({"u": [], "i": [], "r": []}, "holds no ratings"),
     ],
 )
 def test_what_parquet_cannot_say(tmp_path, column, match):
@@ -311,15 +323,14 @@ def test_what_parquet_cannot_say(tmp_path, column, match):
         ({"u": [1], "i": [1], "r": ["x"]}, "r has dtype <U1"),
         ({"u": [1.5], "i": [1], "r": [1.0]}, "u has dtype float64; ids are integers or text"),
         ({"u": [True], "i": [1], "r": [1.0]}, "u has dtype bool"),
-        ({"u": [1], "i": [""], "r": [1.0]}, "entry 1: the i is empty"),
-        ({"u": [b"\xff"], "i": [1], "r": [1.0]}, "entry 1: the u .* is not UTF-8"),
-        ({"u": [1, 2], "i": [1, 1], "r": [1.0, np.inf]}, "entry 2: the value is inf"),
+        ({"u": [1], "i": [""], "r": [1.0]}, "entry 1: i is empty"),
+        ({"u": [b"\xff"], "i": [1], "r": [1.0]}, "entry 1: u .* is not UTF-8"),
+        ({"u": [1, 2], "i": [1, 1], "r": [1.0, np.inf]}, "entry 2: r is inf"),
         ({"u": [1, 1], "i": [1, 1], "r": [1, 2]}, "entry 2: row id 1 and column id 1 .* entry 1"),
         ({"u": np.array([1, None]), "i": [1, 1], "r": [1, 2]}, "array u: can't be read"),
         ({"rows": [1], "cols": [1, 2], "values": [1]}, r"have shapes \(1,\), \(2,\), \(1,\)"),
         ({}, "but nothing"),
-        ({"u": [], "i": [], "r": []}, "u has dtype float64"),
-        ({"u": np.zeros(0, int), "i": np.zeros(0, int), "r": []}, "holds no ratings"),
+        ({"u": [], "i": [], "r": []}, "holds no ratings"),
     ],
 )
 def test_what_npz_cannot_say(tmp_path, arrays, match):
@@ -443,9 +454,9 @@ def test_options_that_do_not_fit(tmp_path, options, match):
 
 def test_arrays_that_do_not_fit():
     with pytest.raises(ValueError, match=r"have shapes \(2,\), \(1,\), \(1,\)"):
-        ratings.from_arrays([1, 2], [1], [1])
-    with pytest.raises(ValueError, match="ratings: row has dtype float64"):
-        ratings.from_arrays([1.5], [1], [1])
+        ratings.Ratings.from_arrays([1, 2], [1], [1])
+    with pytest.raises(ValueError, match="ratings: row_ids has dtype float64; ids are"):
+        ratings.Ratings.from_arrays(np.array([1.5]), [1], [1])
 
 
 def test_missing_file(tmp_path):
@@ -497,7 +508,7 @@ def test_pairs(tmp_path, known, content, rows, cols):
 
 
 def test_pairs_header_between_numbers(tmp_path):
-    known = ratings.from_arrays([1, 2], [3, 4], [5, 6])
+    known = ratings.Ratings.from_arrays([1, 2], [3, 4], [5, 6])
     path = tmp_path / "p.csv"
     path.write_text("who,what\n1,4\n")
     assert [found.tolist() for found in ratings.read_pairs(path, known)] == [[0], [1]]
@@ -521,3 +532,383 @@ def test_the_order_of_lines_leaves_no_trace(tmp_path):
         found.append(ratings.read(path))
     same(found[0], found[1])
     same(found[0], found[2])
+
+
+# ---------------------------------------------------------------- data frames
+
+WANTED = {"row": "user", "col": "film", "value": "stars"}
+
+
+class Stream:
+    """A table of some other library: of all that a data frame has, the Arrow stream alone."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def frame_of(library, columns):
+    """The columns as a data frame of the library, with another one before them."""
+    columns = {"year": list(range(len(columns["user"]))), **columns}
+    if library == "dict":
+        return columns
+    if library == "pandas":
+        pd = pytest.importorskip("pandas")
+        length = len(columns["year"])
+        return pd.DataFrame(columns, index=np.arange(length)[::-1] % 2)
+    if library == "polars":
+        return polars().DataFrame(columns, strict=False)
+    pa = pytest.importorskip("pyarrow")
+    if library == "batch":
+        return pa.record_batch(columns)
+    table = pa.concat_tables([pa.table(columns).slice(0, 2), pa.table(columns).slice(2)])
+    return Stream(table) if library == "stream" else table
+
+
+def polars():
+    reason = "polars is no part of the extra test: it has no wheel for Python without the GIL"
+    return pytest.importorskip("polars", reason=reason)
+
+
+LIBRARIES = ["dict", "pandas", "polars", "arrow", "batch", "stream"]
+every_library = pytest.mark.parametrize("library", LIBRARIES)
+
+
+def columns_of(triples):
+    return dict(zip(WANTED.values(), map(list, zip(*triples, strict=True)), strict=True))
+
+
+@every_library
+@pytest.mark.parametrize("triples", [TRICKY, NUMBERED])
+def test_frames(library, triples):
+    df = frame_of(library, columns_of(triples))
+    found = ratings.Ratings.from_dataframe(df, **WANTED)
+    assert triples_of(found) == set(triples)
+    assert found.names == ("user", "film", "stars")
+    same(found, ratings.Ratings.from_arrays(*zip(*triples, strict=True)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.one_of(ids, st.integers(-(2**63), 2**64)), ids, st.floats(-1e6, 1e6)),
+        min_size=1,
+        max_size=12,
+        unique_by=lambda triple: (str(triple[0]), triple[1]),
+    )
+)
+def test_integers_among_text_are_their_text(triples):
+    found = ratings.Ratings.from_dataframe(columns_of(triples), **WANTED)
+    as_texts = {(str(row), col, value) for row, col, value in triples}
+    back = {(str(row), str(col), value) for row, col, value in triples_of(found)}
+    assert back == as_texts
+    same(found, ratings.Ratings.from_arrays(*zip(*as_texts, strict=True)))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["int8", "uint64", "Int16", "category", "object", "int64[pyarrow]"],
+)
+def test_integer_columns_of_pandas(dtype):
+    pd = pytest.importorskip("pandas")
+    if "pyarrow" in dtype:
+        pytest.importorskip("pyarrow")
+    triples = [(abs(row), col, value) for row, col, value in NUMBERED]
+    df = pd.DataFrame(columns_of(triples)).astype({"user": dtype})
+    found = ratings.Ratings.from_dataframe(df, **WANTED)
+    assert found.row_ids.dtype == np.int64
+    assert triples_of(found) == set(triples)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["object", "str", "string", "category", "string[pyarrow]", "large_string[pyarrow]"],
+)
+def test_text_columns_of_pandas(dtype):
+    pd = pytest.importorskip("pandas")
+    if "pyarrow" in dtype:
+        dtype = pd.ArrowDtype(getattr(pytest.importorskip("pyarrow"), dtype.split("[")[0])())
+    df = pd.DataFrame(columns_of([*TRICKY, ("nobody", "a", 1.0)])).astype({"user": dtype})
+    found = ratings.Ratings.from_dataframe(df[:-1], **WANTED)  # leaves a category without entry
+    assert triples_of(found) == set(TRICKY)
+
+
+@pytest.mark.parametrize("dtype", ["String", "Categorical", "Enum"])
+def test_text_columns_of_polars(dtype):
+    pl = polars()
+    columns = columns_of(TRICKY)
+    kind = pl.Enum([*columns["user"], "nobody"]) if dtype == "Enum" else getattr(pl, dtype)
+    df = pl.DataFrame(columns).with_columns(pl.col("user").cast(kind))
+    assert triples_of(ratings.Ratings.from_dataframe(df, **WANTED)) == set(TRICKY)
+
+
+@pytest.mark.parametrize("kind", ["large_string", "string_view", "dictionary"])
+def test_text_columns_of_arrow(kind):
+    pa = pytest.importorskip("pyarrow")
+    columns = columns_of(TRICKY)
+    user = pa.array(columns["user"])
+    user = user.dictionary_encode() if kind == "dictionary" else user.cast(getattr(pa, kind)())
+    table = pa.table({**columns, "user": user})
+    assert triples_of(ratings.Ratings.from_dataframe(table, **WANTED)) == set(TRICKY)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (np.array([1, 0, 1], bool), [1, 0, 1]),  # as factorize takes them
+        (np.array([1, 2, 255], np.uint8), [1, 2, 255]),
+        (np.array([0.1, 2, 3], np.float16), [float(np.float16(0.1)), 2, 3]),
+        ([Decimal("1.25"), Fraction(1, 2), True], [1.25, 0.5, 1]),
+        (np.array([1, np.int8(2), np.float32(0.5)], object), [1, 2, 0.5]),
+    ],
+)
+def test_values_of_any_real_dtype(values, wanted):
+    found = ratings.Ratings.from_arrays([1, 2, 3], ["x"] * 3, values)
+    assert found.values.dtype == np.float64
+    assert found.values.tolist() == wanted
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "float32", "category"])
+def test_values_of_pandas(dtype):
+    pd = pytest.importorskip("pandas")
+    values = pd.Series([0, 1, 1]).astype(dtype)
+    assert ratings.Ratings.from_arrays([1, 2, 3], [1, 1, 1], values).values.tolist() == [0, 1, 1]
+
+
+def test_values_of_polars():
+    pl = polars()
+    values = pl.Series(["1.25", "-2.50"]).cast(pl.Decimal(9, 2))
+    assert ratings.Ratings.from_arrays([1, 2], [1, 1], values).values.tolist() == [1.25, -2.5]
+
+
+@every_library
+@pytest.mark.parametrize(
+    ("column", "entries", "match"),
+    [
+        ("user", ["a", "b", None], r"position 2: user is (None|nan|<NA>); drop the entry"),
+        ("user", [3, None, 5], r"position 1: user is (None|nan); drop the entr(y|ies)"),
+        ("film", [1.0, math.nan, 2.0], r"position 1: film is (nan|None); drop the entr(y|ies)"),
+        ("film", [[1, 2], [3, 4], [5, 6]], r"film(, stars have shapes| is .*str\))"),
+        ("film", [1.0, 2.0, 3.0], r"film (has dtype float64|is 1.0 of type float); ids are int"),
+        ("user", [True, False, True], "user (has dtype bool|is True of type bool); ids are"),
+        ("user", [b"a", b"b", b"c"], r"user is b'a' of type bytes; .* decode them"),
+        ("user", [date(2020, 1, 1)] * 3, r"user (has dtype datetime64|is .* of type date).*str\)"),
+        ("user", ["a", "", "c"], "position 1: user is empty"),
+        ("user", ["a", "b\0", "c"], "position 1: user .* holds a NUL"),
+        ("stars", [1.0, None, 2.0], r"position 1: stars is (None|nan)(, not a number|; replace)"),
+        ("stars", [1.0, 2.0, math.inf], "position 2: stars is inf; replace it"),
+        ("stars", ["5", "4", "3"], r"position 0: stars is '5', not a number; .*astype\(float\)"),
+        ("stars", [date(2020, 1, 1)] * 3, "stars (has dtype datetime64|is datetime.date)"),
+    ],
+)
+def test_what_frames_cannot_say(library, column, entries, match):
+    columns = {"user": [1, 2, 3], "film": ["x", "y", "z"], "stars": [1.0, 2.0, 3.0]}
+    df = frame_of(library, {**columns, column: entries})
+    with pytest.raises(ValueError, match=match) as caught:
+        ratings.Ratings.from_dataframe(df, **WANTED)
+    assert str(caught.value).startswith("df")
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "string", "category", "object"])
+def test_gaps_of_pandas(dtype):
+    pd = pytest.importorskip("pandas")
+    user = pd.Series([7, 8, None], dtype=object).astype(dtype)
+    with pytest.raises(ValueError, match=r"position 2: row_ids is (nan|<NA>|None); drop"):
+        ratings.Ratings.from_arrays(user, [1, 2, 3], [1, 2, 3])
+    when = pd.Series(pd.to_datetime(["2020-01-01", None], utc=True))
+    with pytest.raises(ValueError, match=r"position 1: row_ids is NaT; drop"):
+        ratings.Ratings.from_arrays(when, [1, 2], [1, 2])
+    with pytest.raises(ValueError, match=r"position 0: row_ids is Timestamp.*astype\(str\)"):
+        ratings.Ratings.from_arrays(when[:1], [1], [1])
+
+
+def test_what_is_missing_does_not_become_text():
+    for gap in (None, math.nan):
+        with pytest.raises(ValueError, match=r"position 1: row_ids is (None|nan); drop"):
+            ratings.Ratings.from_arrays(["a", gap], [1, 2], [1, 2])
+    with pytest.raises(ValueError, match=r"position 1: col_ids is 2.5 of type float"):
+        ratings.Ratings.from_arrays(["a", "b"], ["a", 2.5], [1, 2])
+    with pytest.raises(ValueError, match="position 1: values is inf; replace it"):
+        ratings.Ratings.from_arrays(["a", "b"], ["a", "b"], [1, 10**400])
+    with pytest.raises(ValueError, match=r"position 0: values is 1j, not a number"):
+        ratings.Ratings.from_arrays(["a", "b"], ["a", "b"], [1j, 2])
+    with pytest.raises(ValueError, match=r"have shapes \(1, 2\), \(1,\), \(1,\)"):
+        ratings.Ratings.from_arrays([("a", "b")], [1], [1])
+    with pytest.raises(TypeError, match="row_ids: is a masked array"):
+        ratings.Ratings.from_arrays(np.ma.array([1]), [1], [1])
+    with pytest.raises(ValueError, match="ratings: holds no ratings"):
+        ratings.Ratings.from_arrays([], [], [])
+
+
+@every_library
+def test_columns_that_are_not_there(library):
+    df = frame_of(library, columns_of(TRICKY))
+    match = "df: has no column 'item'; choose among year, user, film, stars"
+    with pytest.raises(ValueError, match=match):
+        ratings.Ratings.from_dataframe(df, row="user", col="item", value="stars")
+    with pytest.raises(ValueError, match="no column 1; choose among year"):  # no position
+        ratings.Ratings.from_dataframe(df, row=1, col=2, value=3)
+    with pytest.raises(ValueError, match="row, col, value: name one column twice"):
+        ratings.Ratings.from_dataframe(df, row="user", col="user", value="stars")
+    with pytest.raises(TypeError, match=r"value: is of type list, not the name .*from_arrays"):
+        ratings.Ratings.from_dataframe(df, row="user", col="film", value=[1] * 7)
+
+
+def test_names_of_pandas_need_not_be_text():
+    pd = pytest.importorskip("pandas")
+    df = pd.DataFrame([[1, 2, 3.0], [4, 5, 6.0]])
+    found = ratings.Ratings.from_dataframe(df, row=1, col=0, value=2)
+    assert found.names == ("1", "0", "2")
+    assert triples_of(found) == {(2, 1, 3.0), (5, 4, 6.0)}
+    df.columns = pd.MultiIndex.from_tuples([("id", "u"), ("id", "i"), ("r", "")])
+    found = ratings.Ratings.from_dataframe(df, row=("id", "u"), col=("id", "i"), value=("r", ""))
+    assert triples_of(found) == {(1, 2, 3.0), (4, 5, 6.0)}
+    df.columns = ["u", "i", "u"]
+    with pytest.raises(ValueError, match="df: has several columns 'u'"):
+        ratings.Ratings.from_dataframe(df, row="u", col="i", value="r")
+
+
+def test_what_is_no_frame():
+    for thing in ([1, 2], np.eye(3), None, "df"):
+        with pytest.raises(TypeError, match=r"df: is of type .*pass a data frame"):
+            ratings.Ratings.from_dataframe(thing, **WANTED)
+    with pytest.raises(ValueError, match=r"df: user, film, stars have shapes \(2,\), \(1,\), \(1,"):
+        ratings.Ratings.from_dataframe({"user": [1, 2], "film": [1], "stars": [1]}, **WANTED)
+
+
+def test_streams_that_are_no_table():
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(TypeError, match=r"df: of type Stream is no table \("):
+        ratings.Ratings.from_dataframe(Stream(pa.chunked_array([[1, 2]])), **WANTED)
+
+
+def test_streams_need_pyarrow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"a Stream needs pyarrow.*funkc\[parquet\]"):
+        ratings.Ratings.from_dataframe(Stream(None), **WANTED)
+
+
+@pytest.mark.parametrize(("policy", "value"), [("last", 1.0), ("mean", 3.0), ("sum", 9.0)])
+def test_duplicates_in_frames(policy, value):
+    df = columns_of([("b", 7, 5), ("a", 8, 2), ("b", 7, 3), ("b", 7, 1)])
+    match = "df, position 2: row id 'b' and column id 7 stand together already in position 0"
+    with pytest.raises(ValueError, match=match):
+        ratings.Ratings.from_dataframe(df, **WANTED)
+    found = ratings.Ratings.from_dataframe(df, **WANTED, duplicates=policy)
+    assert triples_of(found) == {("a", 8, 2.0), ("b", 7, value)}
+
+
+# ---------------------------------------------------------------- ids back to positions
+
+
+@settings(deadline=None, max_examples=150)
+@given(known=st.sets(ids, min_size=1, max_size=12), wanted=st.lists(ids, max_size=12))
+def test_lookup_finds_what_a_dictionary_finds(known, wanted):
+    count = len(known)
+    found = ratings.Ratings.from_arrays(sorted(known), range(count), range(count))
+    position = {str(name): at for at, name in enumerate(found.row_ids.tolist())}
+    for asked in (wanted, sorted(known)):
+        expected = [position.get(name, -1) for name in asked]
+        assert ratings.encode(asked, found.row_ids, unknown=-1).tolist() == expected
+        numbers = [
+            int(name) if re.fullmatch("0|-?[1-9][0-9]*", name, re.ASCII) else name for name in asked
+        ]
+        assert ratings.encode(numbers, found.row_ids, unknown=-1).tolist() == expected
+    back = found.row_ids[ratings.encode(found.row_ids, found.row_ids)]
+    np.testing.assert_array_equal(back, found.row_ids)
+
+
+def test_unknown_ids():
+    known = np.array(["a", "b"])
+    found = ratings.encode([["a", "bb"], ["c", "b"]], known, unknown=-1)
+    assert found.tolist() == [[0, -1], [-1, 1]]
+    assert ratings.encode("b", known).shape == ()
+    assert ratings.encode(np.array([2**64 - 1, 1], np.uint64), np.array([1]), unknown=-1)[0] == -1
+    with pytest.raises(ValueError, match=r"rows\[1, 0\]: the id 'c' is not known"):
+        ratings.encode([["a", "b"], ["c", "b"]], known, name="rows")
+    with pytest.raises(ValueError, match=r"cols: the id 7 is not known"):
+        ratings.encode(7, known, name="cols")
+    with pytest.raises(ValueError, match=r"ids\[1\]: the id is None; drop"):  # not even unknown
+        ratings.encode(["a", None], known, unknown=-1)
+    with pytest.raises(ValueError, match="unknown: got 'mean'; pass one of 'error', -1"):
+        ratings.encode(["a"], known, unknown="mean")
+
+
+@pytest.mark.parametrize(
+    ("row_ids", "match"),
+    [
+        (np.array(["b", "a"]), r"row_ids\[1\] = 'a' does not come after"),
+        (np.array([1, 1]), r"row_ids\[1\] = 1 does not come after"),
+        (np.array([1.0, 2.0]), "row_ids: has dtype float64 and 1 dimensions"),
+        (np.array([[1, 2]]), "row_ids: has dtype int64 and 2 dimensions"),
+    ],
+)
+def test_ids_that_could_not_be_looked_up(row_ids, match):
+    with pytest.raises(ValueError, match=match):
+        ratings.Ratings(np.array([0]), np.array([0]), np.array([1.0]), row_ids, np.array([1]))
+
+
+# ---------------------------------------------------------------- training on ratings
+
+
+def made(seed=5, count=600):
+    rng = np.random.default_rng(seed)
+    cells = rng.choice(40 * 30, count, replace=False)
+    names = np.array([f"u{n}" for n in range(40)])[cells // 30]
+    return ratings.Ratings.from_arrays(names, cells % 30 + 100, rng.integers(1, 6, count))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+def test_factorize_takes_ratings(dtype, n_threads):
+    found = made()
+    options = dict(k=3, dtype=dtype, n_epochs=5, biases=True)
+    wanted = funkc.factorize(
+        (found.rows, found.cols), found.values, shape=found.shape, n_threads=1, **options
+    )
+    fit = funkc.factorize(None, found, n_threads=n_threads, **options)
+    for name in ("row_factors", "col_factors", "row_bias", "col_bias"):
+        np.testing.assert_array_equal(getattr(fit, name), getattr(wanted, name))
+    assert fit.offset == wanted.offset
+    filled = fit.impute(None, found)
+    np.testing.assert_array_equal(filled[found.rows, found.cols], found.values)
+
+
+def test_ratings_keep_ids_without_a_value():
+    found = made()
+    part = replace(found, rows=found.rows[:9], cols=found.cols[:9], values=found.values[:9])
+    assert funkc.factorize(None, part, k=1).shape == found.shape == (40, 30)
+    assert funkc.factorize(None, part, k=1, shape=(40, 30)).shape == (40, 30)
+
+
+def test_ratings_that_cannot_be_trained_on():
+    found = made()
+    with pytest.raises(TypeError, match="values: is a Ratings beside a mask; pass mask=None"):
+        funkc.factorize((found.rows, found.cols), found, k=1)
+    with pytest.raises(TypeError, match="mask: is a Ratings; pass mask=None"):
+        funkc.factorize(found, None, k=1)
+    with pytest.raises(ValueError, match=r"of shape \(40, 30\) where \(40, 31\) is expected"):
+        funkc.factorize(None, found, k=1, shape=(40, 31))
+    with pytest.raises(TypeError, match="validation: holds a Ratings"):
+        funkc.factorize(None, found, k=1, validation=(None, found))
+    nothing = replace(found, rows=found.rows[:0], cols=found.cols[:0], values=found.values[:0])
+    with pytest.raises(ValueError, match="marks no cell"):
+        funkc.factorize(None, nothing, k=1)
+    with pytest.raises(ValueError, match=r"rows\[0\] = 40 lies outside shape"):
+        funkc.factorize(None, replace(found, rows=found.rows[::-1] + 1), k=1)
+
+
+def test_a_frame_with_such_columns_is_no_ratings():
+    pd = pytest.importorskip("pandas")
+    columns = np.ones((2, 5))
+    names = ["rows", "cols", "values", "row_ids", "col_ids"]
+    assert funkc.factorize(None, pd.DataFrame(columns, columns=names), k=1).shape == (2, 5)
+
+
+def test_ratings_survive_pickle_and_copy():
+    found = made()
+    for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        same(twin, found)
+        assert twin.names == found.names

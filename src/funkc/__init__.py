@@ -5,11 +5,13 @@ from funkc._errors import DivergedError, ModelFileError
 from funkc._machine import openmp_enabled
 from funkc.factorization import Factorization
 from funkc.images import inpaint
+from funkc.ratings import Ratings
 
 __all__ = [
     "DivergedError",
     "Factorization",
     "ModelFileError",
+    "Ratings",
     "factorize",
     "inpaint",
     "openmp_enabled",

@@ -263,6 +263,12 @@ def _is_sparse(value: object) -> bool:
     return hasattr(type(value), "tocoo") and hasattr(type(value), "nnz")
 
 
+def _is_ratings(value: object) -> bool:
+    """Whether it is a `funkc.Ratings`, which stands above this room."""
+    fields = ("rows", "cols", "values", "row_ids", "col_ids")
+    return all(hasattr(type(value), field) for field in fields)
+
+
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     try:
         return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
@@ -403,6 +409,18 @@ def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     return rows, cols, values[observed], shape
 
 
+def _cells_of_ratings(ratings: Any, shape: Sides) -> tuple[Any, ...]:
+    if any(wanted not in (None, size) for wanted, size in zip(shape, ratings.shape, strict=True)):
+        expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
+        reject(
+            "values",
+            f"are Ratings of shape {ratings.shape} where ({expected}) is expected",
+            "leave shape out, or pass Ratings with as many ids",
+        )
+    values = np.asarray(_numeric("values", as_array("values", ratings.values)))
+    return _cells_of_pair((ratings.rows, ratings.cols), values, ratings.shape)
+
+
 def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     if len(mask) != 2:
         reject(
@@ -529,15 +547,16 @@ def observed(
             "mask.nonzero()",
             TypeError,
         )
+    if _is_ratings(mask):
+        reject("mask", "is a Ratings", "pass mask=None, and the ratings as values", TypeError)
+    if mask is not None and (_is_sparse(values) or _is_ratings(values)):
+        what = "a sparse array" if _is_sparse(values) else "a Ratings"
+        remedy = "pass mask=None: what is stored is observed"
+        reject("values", f"is {what} beside a mask", remedy, TypeError)
     if _is_sparse(values):
-        if mask is not None:
-            reject(
-                "values",
-                "is a sparse array beside a mask",
-                "pass mask=None: what is stored is observed",
-                TypeError,
-            )
         cells = _cells_of_sparse(values, size)
+    elif _is_ratings(values):
+        cells = _cells_of_ratings(values, size)
     else:
         array = as_array("values", values)
         if mask is None:
@@ -654,6 +673,14 @@ def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem
                 "validation",
                 f"has {len(validation)} parts",
                 "pass a share between 0 and 1, or a pair (mask, values)",
+            )
+        if _is_ratings(validation[1]):  # whose ids may stand at other positions
+            reject(
+                "validation",
+                "holds a Ratings, which numbers its ids for itself",
+                "pass ((rows, cols), values) with positions by funkc.ratings.encode among the "
+                "ids that are trained on, or a share",
+                TypeError,
             )
         return cells, problem(validation[0], validation[1], shape=cells.shape)
     share = real("validation", validation, 0.0, above=True)

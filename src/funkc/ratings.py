@@ -1,16 +1,18 @@
-"""Ratings from files: ids become positions, and one value is settled for every cell."""
+"""Tables of ratings: ids become positions, and one value is settled for every cell."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import itertools
-import re
-import zipfile
+import math
+import numbers
 import zlib
 from array import array
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +20,16 @@ import numpy as np
 
 from funkc import _validate
 from funkc._errors import missing_extra, reject, shown
+from funkc._ids import (
+    INTEGER,
+    Side,
+    as_column,
+    encode,
+    lookup,
+    require_sorted,
+    side_of_array,
+    side_of_texts,
+)
 
 if TYPE_CHECKING:
     import os
@@ -25,29 +37,36 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from funkc._ids import Place
     from funkc._validate import Duplicates
 
     Records = Iterable[tuple[int, list[str]]]  # the number of the record's line; its fields
     Watch = Callable[[Records], Records]
 
 # Design
-# a. Every kind of file becomes one _Table: ids that occur, sorted; positions among them;
-#    values; and the words for where an entry stands.  All checks work on that table.
+# a. Every kind of file or frame becomes one _Table: ids that occur, sorted; positions among
+#    them; values; and the words for where an entry stands.  All checks work on that table.
 # b. Ids are sorted, and the ratings are sorted by (row, column), so that neither the order of
 #    the lines nor the kind of file leaves a trace in what is trained.
 # c. Text goes through one plain loop with a dictionary for each side, so that every line may
 #    be named in an error; what is held of a line is numbers.
+# d. Columns of any frame are what NumPy makes of them.  Where one has gaps, that is an array of
+#    floats or of objects, which names the gap in an error.
 
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
+__all__ = ["Ratings", "encode", "read", "read_pairs"]
+
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")
 USUAL_DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".dat": ("::",)}
 NAMES = ("row", "column", "value")  # of the columns of a file without a header
 USUAL_NAMES = ("rows", "cols", "values")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Ratings:
     """Ratings whose rows and columns are numbered from 0.
+
+    Made by `Ratings.from_dataframe`, `Ratings.from_arrays` and `funkc.ratings.read`, and
+    trained on by ``funkc.factorize(None, ratings, k)``.
 
     Attributes
     ----------
@@ -59,16 +78,20 @@ class Ratings:
         Which id stands at which position: sorted, as numbers if all are integers, otherwise
         as text.
     names : tuple of str
-        What the file calls its rows, columns and values.
+        What the file or frame calls its rows, columns and values.
 
     Examples
     --------
-    >>> from funkc.ratings import from_arrays
-    >>> ratings = from_arrays(["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0])
+    >>> import funkc
+    >>> ratings = funkc.Ratings.from_arrays(
+    ...     ["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0]
+    ... )
     >>> ratings.rows, ratings.cols, ratings.values
     (array([0, 0, 1]), array([0, 1, 1]), array([5., 4., 3.]))
     >>> ratings.row_ids, ratings.col_ids
     (array(['ann', 'bob'], dtype='<U3'), array([ 20, 100]))
+    >>> funkc.factorize(None, ratings, k=2).shape
+    (2, 2)
     """
 
     rows: NDArray[np.int64]
@@ -78,10 +101,98 @@ class Ratings:
     col_ids: NDArray[Any]
     names: tuple[str, str, str] = NAMES
 
+    def __post_init__(self) -> None:
+        require_sorted("row_ids", self.row_ids)
+        require_sorted("col_ids", self.col_ids)
+
     @property
     def shape(self) -> tuple[int, int]:
         """The numbers of rows and columns."""
         return self.row_ids.size, self.col_ids.size
+
+    @staticmethod
+    def from_arrays(
+        row_ids: ArrayLike,
+        col_ids: ArrayLike,
+        values: ArrayLike,
+        *,
+        duplicates: Duplicates = "error",
+    ) -> Ratings:
+        """Number the ids of three columns of equal length.
+
+        Parameters
+        ----------
+        row_ids, col_ids : (c,) array of int or str
+            Any ids, as an array, a list, or a column of a data frame. An integer and its text
+            are the same id.
+        values : (c,) array
+            The ratings, of any real dtype.
+        duplicates : {"error", "last", "mean", "sum"}, default "error"
+            What to do when a row and column occur together more than once.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        ValueError, TypeError
+            The columns can't be served; the message names column, position (from 0) and
+            remedy.
+
+        Examples
+        --------
+        >>> from funkc import Ratings
+        >>> ratings = Ratings.from_arrays(["b", "a", "b"], [7, 7, 7], [1, 2, 3], duplicates="mean")
+        >>> ratings.row_ids, ratings.values
+        (array(['a', 'b'], dtype='<U1'), array([2., 2.]))
+        """
+        names = ("row_ids", "col_ids", "values")
+        table = _table_of_arrays("ratings", names, (row_ids, col_ids, values), "position {}".format)
+        return _ratings(replace(table, names=NAMES), "ratings", duplicates)
+
+    @staticmethod
+    def from_dataframe(
+        df: Any, *, row: Any, col: Any, value: Any, duplicates: Duplicates = "error"
+    ) -> Ratings:
+        """Number the ids in two columns of a data frame.
+
+        Parameters
+        ----------
+        df : data frame
+            Of pandas or polars; a pyarrow Table or RecordBatch; a mapping of names to 1-D
+            columns; or anything with ``__arrow_c_stream__``, for which pyarrow is needed.
+            The index of pandas has no part in it.
+        row, col, value : str
+            Names of the columns of row ids, column ids and ratings. Ids are integers or text,
+            also categories; an integer and its text are the same id. Other columns are
+            ignored.
+        duplicates : {"error", "last", "mean", "sum"}, default "error"
+            What to do when a row and column occur together more than once.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        ValueError, TypeError
+            A column is not there, or holds what is no id or number (nothing at all, too); the
+            message names column, position (from 0) and remedy.
+        ImportError
+            pyarrow is needed and is not installed.
+
+        Examples
+        --------
+        >>> from funkc import Ratings
+        >>> df = {"user": ["bob", "ann"], "film": ["Up", "Jaws"], "stars": [4, 5], "year": [1, 2]}
+        >>> ratings = Ratings.from_dataframe(df, row="user", col="film", value="stars")
+        >>> ratings.row_ids[ratings.rows], ratings.col_ids[ratings.cols], ratings.values
+        (array(['ann', 'bob'], dtype='<U3'), array(['Jaws', 'Up'], dtype='<U4'), array([5., 4.]))
+        """
+        names = (row, col, value)
+        table = _table_of_arrays("df", names, _columns_of(df, names), "position {}".format)
+        return _ratings(table, "df", duplicates)
 
 
 def read(
@@ -135,75 +246,6 @@ def read(
     return _ratings(table, str(path), duplicates)
 
 
-def from_arrays(
-    row_ids: ArrayLike,
-    col_ids: ArrayLike,
-    values: ArrayLike,
-    *,
-    duplicates: Duplicates = "error",
-) -> Ratings:
-    """Number the ids of three arrays of equal length.
-
-    Parameters
-    ----------
-    row_ids, col_ids : (c,) array of int or str
-        Any ids.
-    values : (c,) array
-        The ratings.
-    duplicates : {"error", "last", "mean", "sum"}, default "error"
-        What to do when a row and column occur together more than once.
-
-    Returns
-    -------
-    Ratings
-
-    Raises
-    ------
-    ValueError
-        The arrays can't be served; the message says which entry, and the remedy.
-    """
-    columns = [
-        _validate.as_array(name, column)
-        for name, column in (("row_ids", row_ids), ("col_ids", col_ids), ("values", values))
-    ]
-    for name, column in zip(("row_ids", "col_ids", "values"), columns, strict=True):
-        if isinstance(column, np.ma.MaskedArray):
-            reject(name, "is a masked array", "pass a plain array of what there is", TypeError)
-    if any(column.ndim != 1 or column.shape != columns[0].shape for column in columns):
-        shapes = ", ".join(str(column.shape) for column in columns)
-        reject("row_ids, col_ids, values", f"have shapes {shapes}", "pass 1-D ones of one length")
-    return _ratings(_table_of_arrays("ratings", NAMES, columns), "ratings", duplicates)
-
-
-def encode(ids: ArrayLike, known: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of ids.
-
-    Parameters
-    ----------
-    ids : array of int or str
-        Ids to look up; an integer and its text are the same id.
-    known : array
-        `Ratings.row_ids` or `Ratings.col_ids`.
-
-    Returns
-    -------
-    array of int64
-        Of the shape of `ids`.
-
-    Raises
-    ------
-    ValueError
-        For an id that is not known; nothing is predicted for strangers.
-    """
-    given = _validate.as_array("ids", ids)
-    side = _side_of_array("ids", "id", given.reshape(-1))
-    found = _lookup(side, known)
-    if (found < 0).any():
-        at = int(np.argmax(found < 0))
-        reject("ids", f"{shown(given.reshape(-1)[at].item())} is not known", "leave it out")
-    return found.reshape(given.shape)
-
-
 def read_pairs(
     path: str | os.PathLike[str],
     ratings: Ratings,
@@ -249,7 +291,7 @@ def read_pairs(
         ("row", table.rows, ratings.row_ids),
         ("column", table.cols, ratings.col_ids),
     ):
-        found = _lookup(side, known)
+        found = lookup(side, known)
         if (found < 0).any():
             at = int(np.argmax(found < 0))
             stranger = shown(side.ids[side.positions[at]].item())
@@ -266,20 +308,12 @@ def read_pairs(
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
-    """One column of ids: those that occur, sorted, and where each entry's stands there."""
-
-    ids: NDArray[Any]
-    positions: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
 class _Table:
     names: tuple[str, ...]
-    rows: _Side
-    cols: _Side
+    rows: Side
+    cols: Side
     values: NDArray[Any]  # empty for pairs
-    place: Callable[[int], str]  # the words for where an entry stands
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -345,21 +379,14 @@ def _read_table(
         table = _read_parquet(path, wanted)
     else:
         table = _read_text(path, wanted, delimiter, header, watch)
-    if table.rows.positions.size == 0:
-        kinds = "ratings" if wanted.count == 3 else "pairs"
-        reject(str(path), f"holds no {kinds}", "pass a file with at least one")
+    if wanted.count == 2 and not table.rows.positions.size:
+        reject(str(path), "holds no pairs", "pass a file with at least one")
     return table
 
 
 def _ratings(table: _Table, source: str, duplicates: Duplicates) -> Ratings:
-    finite = np.isfinite(table.values)
-    if not finite.all():
-        at = int(np.argmin(finite))
-        reject(
-            f"{source}, {table.place(at)}",
-            f"the value is {table.values[at]}",
-            "replace it, or leave the line out: what is missing needs no line",
-        )
+    if not table.rows.positions.size:
+        reject(source, "holds no ratings", "pass at least one")
     _validate.choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
     if duplicates == "error":
         rows, cols, values = _sorted_once(table, source)
@@ -404,72 +431,6 @@ def _are_names(fields: Sequence[str]) -> bool:
     except ValueError:
         return not all(map(INTEGER.fullmatch, fields[:2]))
     return False
-
-
-# ---------------------------------------------------------------- ids
-
-
-def _side_of_texts(texts: Sequence[str], codes: NDArray[Any]) -> _Side:
-    """Entries given by their codes in a list of texts, which may repeat."""
-    numbers = _integers(texts)
-    distinct = sorted(set(texts), key=numbers.__getitem__ if numbers else None)
-    position = {text: at for at, text in enumerate(distinct)}
-    positions = np.fromiter((position[text] for text in texts), np.int64, len(texts))[codes]
-    ids = np.array([numbers[text] for text in distinct] if numbers else distinct)
-    return _Side(ids.astype(np.int64) if numbers else ids, positions)
-
-
-def _integers(texts: Sequence[str]) -> dict[str, int] | None:
-    """What the texts stand for if every one is an integer of 64 bits as str() writes it."""
-    if not all(map(INTEGER.fullmatch, texts)):
-        return None
-    numbers = {text: int(text) for text in texts}
-    return numbers if all(-(2**63) <= number < 2**63 for number in numbers.values()) else None
-
-
-def _side_of_array(source: str, what: str, column: NDArray[Any]) -> _Side:
-    """Entries given as an array of integers or of text."""
-    if column.dtype.kind not in "iuUS":
-        reject(
-            source,
-            f"{what} has dtype {column.dtype}",
-            "ids are integers or text: convert it with .astype(int) or .astype(str)",
-        )
-    ids, codes = np.unique(column, return_inverse=True)
-    if ids.dtype.kind == "S":
-        ids = np.char.decode(ids, "utf-8", "surrogateescape")
-    texts = [str(name) for name in ids.tolist()]
-    _require_ids(texts, codes, lambda at: f"{source}, entry {at + 1}", what)
-    return _side_of_texts(texts, codes)
-
-
-def _require_ids(
-    texts: Sequence[str], codes: NDArray[Any], place: Callable[[int], str], what: str
-) -> None:
-    """Refuse ids that are no readable text."""
-    for code, text in enumerate(texts):
-        if text and text.isprintable():
-            continue
-        if not text:
-            found = f"the {what} is empty"
-        elif any("\ud800" <= letter <= "\udfff" for letter in text):
-            found = f"the {what} {shown(text)} is not UTF-8"
-        elif "\0" in text:  # NumPy would drop it from the end of a string
-            found = f"the {what} {shown(text)} holds a NUL character"
-        else:
-            continue
-        reject(
-            place(int(np.argmax(codes == code))),
-            found,
-            "pass text in UTF-8 (CSV, TSV or ::), .npz or .parquet with an id in every entry",
-        )
-
-
-def _lookup(side: _Side, known: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of a side's entries in `known`; -1 for a stranger."""
-    position = {str(name): at for at, name in enumerate(known.tolist())}
-    here = (position.get(str(name), -1) for name in side.ids.tolist())
-    return np.fromiter(here, np.int64, side.ids.size)[side.positions]
 
 
 # ---------------------------------------------------------------- text
@@ -603,13 +564,20 @@ def _collect(
     def place(entry: int) -> str:
         return f"line {lines[entry]}"
 
+    def where(entry: int) -> str:
+        return f"{path}, {place(entry)}"
+
     sides = []
-    for what, code, codes in (("row id", row_code, rows), ("column id", col_code, cols)):
+    for what, code, codes in (
+        ("the row id", row_code, rows),
+        ("the column id", col_code, cols),
+    ):
         texts = [text.strip() for text in code]
         entries = np.frombuffer(codes, np.uint32) if codes else np.empty(0, np.uint32)
-        _require_ids(texts, entries, lambda entry: f"{path}, {place(entry)}", what)
-        sides.append(_side_of_texts(texts, entries))
-    return _Table(names, sides[0], sides[1], np.array(values), place)
+        sides.append(side_of_texts(texts, entries, where, what))
+    found = np.array(values)
+    _require_finite(found, where, "the value")
+    return _Table(names, sides[0], sides[1], found, place)
 
 
 def _number(text: str) -> float:
@@ -635,28 +603,135 @@ def _refuse_record(
     )
 
 
+# ---------------------------------------------------------------- columns
+
+
+def _columns_of(df: Any, wanted: tuple[Any, Any, Any]) -> list[Any]:
+    """The columns of a data frame of whichever library, by name."""
+    for argument, name in zip(("row", "col", "value"), wanted, strict=True):
+        try:
+            hash(name)
+        except TypeError:
+            reject(
+                argument,
+                f"is of type {type(name).__name__}, not the name of a column",
+                "pass a name, or the columns themselves to Ratings.from_arrays",
+                TypeError,
+            )
+    column: Callable[[int], Any]
+    if isinstance(df, Mapping):
+        names, column = list(df), lambda at: df[names[at]]
+    elif hasattr(df, "iloc") and hasattr(df, "columns"):  # pandas
+        names, column = list(df.columns), lambda at: df.iloc[:, at]
+    elif hasattr(df, "get_columns"):  # polars
+        names, column = list(df.columns), df.to_series
+    else:
+        table = _arrow_table(df)
+        names, column = table.column_names, table.column
+    for name in wanted:
+        if names.count(name) != 1:
+            reject(
+                "df",
+                f"has {'several columns' if name in names else 'no column'} {shown(name)}",
+                f"choose among {', '.join(map(str, names))}",
+            )
+    if len(set(wanted)) < 3:
+        reject("row, col, value", "name one column twice", "name three different ones")
+    return [column(names.index(name)) for name in wanted]
+
+
+def _arrow_table(df: Any) -> Any:
+    remedy = "pass a data frame of pandas, polars or pyarrow (of a LazyFrame: .collect())"
+    if not hasattr(df, "__arrow_c_stream__"):
+        reject("df", f"is of type {type(df).__name__}", remedy, TypeError)
+    try:
+        import pyarrow
+    except ImportError as error:
+        purpose = f"taking a {type(df).__name__}"
+        raise missing_extra("pyarrow", "parquet", purpose) from error
+    try:
+        return pyarrow.table(df)
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        reject("df", f"of type {type(df).__name__} is no table ({reason})", remedy, TypeError)
+
+
+def _table_of_arrays(
+    source: str, names: Sequence[Any], columns: Sequence[Any], place: Place
+) -> _Table:
+    """Of two columns of ids and, for ratings, one of values."""
+
+    def where(entry: int) -> str:
+        return f"{source}, {place(entry)}"
+
+    names = tuple(map(str, names))
+    arrays = [as_column(f"{source}, {name}", x) for name, x in zip(names, columns, strict=True)]
+    if any(array.ndim != 1 or array.size != arrays[0].size for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        remedy = "pass 1-D columns of one length, or choose such"
+        reject(source, f"{', '.join(names)} have shapes {shapes}", remedy)
+    sides = [
+        side_of_array(array, source, name, where)
+        for name, array in zip(names[:2], arrays, strict=False)
+    ]
+    values = np.empty(0)
+    if len(arrays) == 3:
+        values = _numbers(arrays[2], source, names[2], where)
+    return _Table(names, sides[0], sides[1], values, place)
+
+
+def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[np.float64]:
+    """Finite numbers given as an array of any real dtype, or of Python objects that are such."""
+    if column.dtype.kind == "O":
+        entries = column.tolist()
+        real = {kind: issubclass(kind, (numbers.Real, Decimal)) for kind in map(type, entries)}
+        if not all(real.values()):
+            at = next(at for at, entry in enumerate(entries) if not real[type(entry)])
+            reject(
+                where(at),
+                f"{what} is {shown(entries[at])}, not a number",
+                "drop the entry, as what is missing is not listed, or convert the column with "
+                ".astype(float)",
+            )
+        column = np.array(list(map(_float, entries)))
+    elif column.dtype.kind not in "buif":
+        remedy = "convert it to numbers, or choose the column that holds the values"
+        reject(source, f"{what} has dtype {column.dtype}", remedy)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is refused, as inf
+        column = column.astype(np.float64)
+    _require_finite(column, where, what)
+    return column
+
+
+def _float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _require_finite(values: NDArray[np.float64], where: Place, what: str) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        at = int(np.argmin(finite))
+        reject(
+            where(at),
+            f"{what} is {values[at]}",
+            "replace it, or leave the entry out: what is missing is not listed",
+        )
+
+
+def _entry(at: int) -> str:
+    """Where a rating stands in a file of arrays."""
+    return f"entry {at + 1}"
+
+
 # ---------------------------------------------------------------- arrays in files
 
 
-def _table_of_arrays(source: str, names: Sequence[str], columns: Sequence[NDArray[Any]]) -> _Table:
-    for name, column in zip(names, columns, strict=True):
-        if column.ndim != 1 or column.size != columns[0].size:
-            shapes = ", ".join(str(column.shape) for column in columns)
-            remedy = "set columns to three 1-D arrays of one length"
-            reject(source, f"{', '.join(names)} have shapes {shapes}", remedy)
-        if name == names[-1] and len(names) == 3 and column.dtype.kind not in "buif":
-            remedy = "convert it to numbers, or set columns to where the values are"
-            reject(source, f"{name} has dtype {column.dtype}", remedy)
-    return _Table(
-        tuple(names),
-        _side_of_array(source, names[0], columns[0]),
-        _side_of_array(source, names[1], columns[1]),
-        columns[2] if len(columns) == 3 else np.empty(0),
-        lambda entry: f"entry {entry + 1}",
-    )
-
-
 def _read_npz(path: Path, wanted: _Wanted) -> _Table:
+    import zipfile  # which takes longer than the rest of this module
+
     with open(path, "rb") as file:  # NumPy would leave a damaged one open
         try:
             archive = np.load(file, allow_pickle=False)
@@ -666,7 +741,7 @@ def _read_npz(path: Path, wanted: _Wanted) -> _Table:
             reject(str(path), "holds a single array", "write three with numpy.savez")
         names = _names_in_npz(path, archive, wanted)
         columns = [_member(path, archive, name) for name in names]
-    return _table_of_arrays(str(path), names, columns)
+    return _table_of_arrays(str(path), names, columns, _entry)
 
 
 def _names_in_npz(path: Path, archive: Any, wanted: _Wanted) -> list[str]:
@@ -689,6 +764,8 @@ def _names_in_npz(path: Path, archive: Any, wanted: _Wanted) -> list[str]:
 
 
 def _member(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    import zipfile
+
     try:
         return np.asarray(archive[name])
     except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -713,38 +790,5 @@ def _read_parquet(path: Path, wanted: _Wanted) -> _Table:
     except pyarrow.ArrowException as error:
         reason = str(error).splitlines()[0]
         reject(str(path), f"is not readable as Parquet ({reason})", "write it again")
-    for name in names:
-        missing = np.asarray(table.column(name).is_null())
-        if missing.any():
-            entry = int(np.argmax(missing)) + 1
-            reject(f"{path}, entry {entry}", f"{name} is null", "drop the entry")
-    sides = [_side_of_arrow(path, name, table.column(name)) for name in names[:2]]
-    values = np.empty(0)
-    if len(names) == 3:
-        values = _numbers_of_arrow(path, names[2], table.column(names[2]))
-    return _Table(tuple(names), sides[0], sides[1], values, lambda entry: f"entry {entry + 1}")
-
-
-def _side_of_arrow(path: Path, name: str, column: Any) -> _Side:
-    from pyarrow import types
-
-    encoded = column.dictionary_encode().unify_dictionaries()
-    kind = encoded.type.value_type
-    if not (types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind)):
-        reject(str(path), f"{name} is of type {kind}", "ids are integers or text: cast it")
-    codes = [np.asarray(chunk.indices) for chunk in encoded.chunks] or [np.empty(0, np.int64)]
-    used, positions = np.unique(np.concatenate(codes), return_inverse=True)
-    names = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
-    texts = [str(names[code]) for code in used]
-    _require_ids(texts, positions, lambda entry: f"{path}, entry {entry + 1}", name)
-    return _side_of_texts(texts, positions)
-
-
-def _numbers_of_arrow(path: Path, name: str, column: Any) -> NDArray[Any]:
-    import pyarrow
-
-    kind, types = column.type, pyarrow.types
-    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
-        remedy = "cast it to numbers, or set columns to where the values are"
-        reject(str(path), f"{name} is of type {kind}", remedy)
-    return np.asarray(column.cast(pyarrow.float64(), safe=False))
+    columns = [table.column(name) for name in names]  # which come in the order of the file
+    return _table_of_arrays(str(path), names, columns, _entry)

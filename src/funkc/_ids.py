@@ -1,0 +1,244 @@
+"""Ids and positions: which ids occur, sorted, and where the id of every entry stands there."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from numbers import Number
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from funkc._errors import reject, shown
+from funkc._validate import as_array, choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Place = Callable[[int], str]  # the words for where an entry stands
+
+# Design
+# a. An integer and its text are the same id.  Ids are sorted as numbers if all of them are
+#    integers of 64 bits, otherwise as text.
+# b. Sorted ids are looked up by bisection, so that a few cost little among millions.
+
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One column of ids: those that occur, sorted, and where each entry's stands there."""
+
+    ids: NDArray[Any]  # int64 or str
+    positions: NDArray[np.int64]
+
+
+def encode(
+    ids: ArrayLike,
+    known: NDArray[Any],
+    *,
+    name: str = "ids",
+    unknown: Literal["error", -1] = "error",
+) -> NDArray[np.int64]:
+    """Positions of ids.
+
+    Parameters
+    ----------
+    ids : array of int or str
+        Ids to look up, of any shape; an integer and its text are the same id.
+    known : (n,) array
+        `Ratings.row_ids` or `Ratings.col_ids`.
+    name : str, default "ids"
+        What errors call `ids`.
+    unknown : {"error", -1}, default "error"
+        What to do with an id that is not known: refuse it, or give it the position -1.
+
+    Returns
+    -------
+    array of int64
+        Of the shape of `ids`; ``known[encode(ids, known)]`` gives the ids back.
+
+    Raises
+    ------
+    ValueError
+        For an id that is not known, and for what is no id (nothing, a float, a date); the
+        message says where it stands.
+
+    Examples
+    --------
+    >>> from funkc.ratings import Ratings, encode
+    >>> ratings = Ratings.from_arrays(["bob", "ann"], [20, 100], [5.0, 3.0])
+    >>> encode(["bob", "bob", "ann"], ratings.row_ids)
+    array([1, 1, 0])
+    >>> encode([100, 7], ratings.col_ids, unknown=-1)
+    array([ 1, -1])
+    """
+    choice("unknown", unknown, ("error", -1))
+    given = as_column(name, ids)
+
+    def place(at: int) -> str:
+        index = ", ".join(str(i) for i in np.unravel_index(at, given.shape))
+        return f"{name}[{index}]" if index else name
+
+    side = side_of_array(given.reshape(-1), name, "the id", place)
+    found = lookup(side, known)
+    if unknown == "error" and (found < 0).any():
+        at = int(np.argmax(found < 0))
+        stranger = shown(side.ids[side.positions[at]].item())
+        reject(place(at), f"the id {stranger} is not known", "leave it out")
+    return found.reshape(given.shape)
+
+
+def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array that holds what was passed.
+
+    Where there is text, NumPy would make text of all else in a list, and drop a NUL at its end.
+    """
+    if isinstance(value, (list, tuple)):
+        return np.array(value, object)
+    array = as_array(name, value)
+    if array.dtype.kind == "U" and not isinstance(value, np.ndarray):  # such as of polars
+        return np.array(value, object)
+    if isinstance(array, np.ma.MaskedArray):
+        reject(name, "is a masked array", "pass a plain array of what there is", TypeError)
+    return array
+
+
+def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) -> Side:
+    """Entries given as an array of integers, of text, or of Python objects that are such."""
+    if not column.size:
+        return Side(np.empty(0, np.int64), np.empty(0, np.int64))
+    if column.dtype.kind == "S":
+        column = np.char.decode(column, "utf-8", "surrogateescape")
+    if column.dtype.kind in "OTU":
+        entries = column.tolist()
+        kinds = set(map(type, entries))
+        if not all(map(_may_be_id, kinds)):
+            _refuse_entry(entries, place, what)
+        if not any(issubclass(kind, str) for kind in kinds):
+            column = np.array(entries)  # of objects or of floats if 64 bits don't hold them
+    elif column.dtype.kind not in "iu":
+        _refuse_dtype(column, source, what, place)
+    if column.dtype.kind in "iu":
+        ids, positions = np.unique(column, return_inverse=True)
+        if int(ids[-1]) < 2**63:
+            return Side(ids.astype(np.int64), positions)
+        entries = column.tolist()
+    code: defaultdict[Any, int] = defaultdict()
+    code.default_factory = code.__len__
+    codes = np.fromiter(map(code.__getitem__, entries), np.int64, len(entries))
+    # Not str(): members of an Enum that are text or integers give their names there.
+    texts = [str.__str__(x) if isinstance(x, str) else str(int(x)) for x in code]
+    return side_of_texts(texts, codes, place, what)
+
+
+def _may_be_id(kind: type) -> bool:
+    return issubclass(kind, (str, int, np.integer)) and kind is not bool
+
+
+def _refuse_entry(entries: Sequence[object], place: Place, what: str) -> None:
+    """Refuse the first gap, or else the first entry that is neither an integer nor text."""
+    others = [at for at, entry in enumerate(entries) if not _may_be_id(type(entry))]
+    at = next((at for at in others if _is_gap(entries[at])), others[0])
+    entry = entries[at]
+    kind = type(entry).__name__
+    if _is_gap(entry):
+        reject(place(at), f"{what} is {shown(entry)}", "drop the entry, or give it an id")
+    remedy = "ids are integers or text: convert them with .astype(int) or .astype(str)"
+    if isinstance(entry, bytes):  # of which .astype(str) would make "b'...'"
+        remedy = "ids are integers or text: decode them with .str.decode('utf-8')"
+    reject(place(at), f"{what} is {shown(entry)} of type {kind}", remedy)
+
+
+def _is_gap(entry: Any) -> bool:
+    """Whether it says that nothing is there: None, NaN, and what pandas has for them."""
+    if entry is None or type(entry).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(entry, Number) and bool(entry != entry)
+
+
+def _refuse_dtype(column: NDArray[Any], source: str, what: str, place: Place) -> None:
+    if column.dtype.kind == "f" and np.isnan(column).any():
+        reject(
+            place(int(np.argmax(np.isnan(column)))),
+            f"{what} is nan",
+            "drop the entries without an id; the gaps make floats of integers, so convert what "
+            "is left with .astype(int)",
+        )
+    reject(
+        source,
+        f"{what} has dtype {column.dtype}",
+        "ids are integers or text: convert it with .astype(int) or .astype(str)",
+    )
+
+
+def side_of_texts(texts: Sequence[str], codes: NDArray[Any], place: Place, what: str) -> Side:
+    """Entries given by their codes in a list of texts, which may repeat."""
+    _require_readable(texts, codes, place, what)
+    numbers = _integers(texts)
+    distinct = sorted(set(texts), key=numbers.__getitem__ if numbers else None)
+    position = {text: at for at, text in enumerate(distinct)}
+    positions = np.fromiter((position[text] for text in texts), np.int64, len(texts))[codes]
+    if numbers is None:
+        return Side(np.array(distinct), positions)
+    return Side(np.array([numbers[text] for text in distinct], np.int64), positions)
+
+
+def _integers(texts: Sequence[str]) -> dict[str, int] | None:
+    """What the texts stand for if every one is an integer of 64 bits as str() writes it."""
+    if not all(map(INTEGER.fullmatch, texts)):
+        return None
+    numbers = {text: int(text) for text in texts}
+    return numbers if all(-(2**63) <= number < 2**63 for number in numbers.values()) else None
+
+
+def _require_readable(texts: Sequence[str], codes: NDArray[Any], place: Place, what: str) -> None:
+    """Refuse ids that are no readable text."""
+    for code, text in enumerate(texts):
+        if text and text.isprintable():
+            continue
+        if not text:
+            found = f"{what} is empty"
+        elif any("\ud800" <= letter <= "\udfff" for letter in text):
+            found = f"{what} {shown(text)} is not UTF-8"
+        elif "\0" in text:  # NumPy would drop it from the end of a string
+            found = f"{what} {shown(text)} holds a NUL character"
+        else:
+            continue
+        reject(
+            place(int(np.argmax(codes == code))),
+            found,
+            "give every entry an id in UTF-8; text holds it as CSV, TSV or ::, arrays as .npz "
+            "or .parquet",
+        )
+
+
+def require_sorted(name: str, ids: NDArray[Any]) -> None:
+    """Refuse ids that can't be looked up."""
+    if ids.ndim != 1 or ids.dtype.kind not in "iU":
+        found = f"has dtype {ids.dtype} and {ids.ndim} dimensions"
+        reject(name, found, "pass a 1-D array of integers or text")
+    again = ids[1:] <= ids[:-1]
+    if again.any():
+        at = int(np.argmax(again)) + 1
+        found = f"{name}[{at}] = {shown(ids[at].item())} does not come after the id before it"
+        reject(name, found, "pass every id once, sorted, as Ratings.from_arrays does")
+
+
+def lookup(side: Side, known: NDArray[Any]) -> NDArray[np.int64]:
+    """Positions of a side's entries in `known`, which is sorted; -1 for a stranger."""
+    wanted, fits = side.ids, np.ones(side.ids.size, bool)
+    if known.dtype.kind == "i" and wanted.dtype.kind == "U":
+        numbers = [_integers([text]) for text in wanted.tolist()]
+        fits = np.array([number is not None for number in numbers], bool)
+        wanted = np.array([0 if n is None else sum(n.values()) for n in numbers], np.int64)
+    elif known.dtype.kind == "U":
+        text = wanted.astype(str)
+        wanted = text.astype(known.dtype)  # cut, where it is longer than all that is known
+        fits = wanted == text
+    first = np.searchsorted(known, wanted, "left")
+    there = fits & (np.searchsorted(known, wanted, "right") > first)
+    return np.where(there, first, -1)[side.positions]
