@@ -6,12 +6,15 @@ from funkc._machine import openmp_enabled
 from funkc.factorization import Factorization
 from funkc.images import inpaint
 from funkc.ratings import Ratings
+from funkc.selection import CrossValidation, cross_validate
 
 __all__ = [
+    "CrossValidation",
     "DivergedError",
     "Factorization",
     "ModelFileError",
     "Ratings",
+    "cross_validate",
     "factorize",
     "inpaint",
     "openmp_enabled",

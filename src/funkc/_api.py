@@ -230,8 +230,9 @@ def train(
     after_epoch: Callable[[_train.Training], object] | None = None,
     start: Start | None = None,
     held_out: Problem | None = None,
+    between_spans: Callable[[], object] | None = None,
 ) -> tuple[_train.Training, str]:
-    """Cut and train, the steps that ratings and tiles share; and what stopped it."""
+    """Cut and train, the steps that all who train share; and what stopped it."""
     _require_memory(problem, options)
     schedule = _schedule.cut(problem, options)
     if options.nonnegative and not schedule.mean > schedule.offset:
@@ -242,7 +243,7 @@ def train(
             "pass a lower offset",
         )
     training = _train.Training(schedule, options, start, held_out)
-    return training, training.run(after_epoch)
+    return training, training.run(after_epoch, between_spans)
 
 
 def _require_memory(problem: Problem, options: Options) -> None:

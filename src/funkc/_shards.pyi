@@ -45,6 +45,14 @@ def hold_out(
     share: float,
     out: NDArray[np.uint8],
 ) -> None: ...
+def fold_of(
+    rows: NDArray[Any],
+    cols: NDArray[Any],
+    n_cols: int,
+    seed: int,
+    folds: int,
+    out: NDArray[np.uint16],
+) -> None: ...
 def take_out(
     plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any], first: int, last: int
 ) -> bool: ...

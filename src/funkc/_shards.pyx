@@ -29,7 +29,8 @@ from funkc._types cimport (
     Plan, Run, col_band_of, index_t, position, real_t, row_band_of, value_t,
 )
 from funkc._stream cimport (
-    COL_ORDER, COL_START, HELD_OUT, ROW_ORDER, ROW_START, below, noise, stream, stream_seed,
+    COL_ORDER, COL_START, FOLD, HELD_OUT, ROW_ORDER, ROW_START, below, noise, stream,
+    stream_seed,
 )
 
 
@@ -1086,6 +1087,19 @@ def hold_out(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, u
         for c in range(rows.shape[0]):
             out[c] = (stream(own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c]) >> 11
                       ) < bound
+
+
+def fold_of(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
+            uint64_t folds, uint16_t[::1] out):
+    """Write for every cell which of so many folds it falls into: drawn by its place and the
+    seed alone."""
+    cdef:
+        Py_ssize_t c
+        uint64_t own = stream_seed(seed, FOLD)
+    with nogil:
+        for c in range(rows.shape[0]):
+            out[c] = <uint16_t>below(
+                own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c], folds)
 
 
 def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out, int64_t first,

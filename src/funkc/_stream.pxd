@@ -12,6 +12,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     COL_START = 4
     HELD_OUT = 5
     TILE_START = 6
+    FOLD = 7
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

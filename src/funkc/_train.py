@@ -112,12 +112,16 @@ class Validation:
         """As before the first epoch."""
         self._best: tuple[float, int, NDArray[Any], NDArray[Any]] | None = None
 
-    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[float, int]:
-        """The error now, and how many epochs ago the best one was."""
+    def rmse(self, x: NDArray[Any], y: NDArray[Any]) -> float:
+        """The error of factors."""
         squares = engine.squared_errors(
             x, y, self._rows, self._cols, self._targets, self._sums, self._n_threads
         )
-        rmse = math.sqrt(squares / self._targets.size)
+        return math.sqrt(squares / self._targets.size)
+
+    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[float, int]:
+        """The error now, and how many epochs ago the best one was."""
+        rmse = self.rmse(x, y)
         if self._best is None or rmse < self._best[0]:
             self._best = rmse, epoch, x.copy(), y.copy()
         return rmse, epoch - self._best[1]
@@ -224,8 +228,15 @@ class Training:
         size = max(1, ROW_NUMBERS_AT_ONCE // row_width(self.options))
         return ((first, min(n, first + size)) for first in range(0, n, size))
 
-    def run(self, after_epoch: Callable[[Training], object] | None = None) -> str:
-        """Train to the end; what stopped it.  `after_epoch` returns True to stop it."""
+    def run(
+        self,
+        after_epoch: Callable[[Training], object] | None = None,
+        between_spans: Callable[[], object] | None = None,
+    ) -> str:
+        """Train to the end; what stopped it.  `after_epoch` returns True to stop it;
+        `between_spans` may raise, for threads that no signal reaches.
+        """
+        self._between_spans = between_spans
         try:
             stopped_by = self._run(after_epoch)
             self._put_best_back()
@@ -272,6 +283,8 @@ class Training:
             stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
             called = time.perf_counter() - started
             reached = self._advance(step, stop, limit)
+            if self._between_spans is not None:
+                self._between_spans()
             now = time.perf_counter() - started
             spent = max(now - called, 1e-9)
             span = min(last, 4 * span, max(1, int(span * CALL_SECONDS / spent)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import numbers
 import operator
@@ -30,6 +31,7 @@ MOST_FACTORS = 65_536
 MOST_THREADS = max(8, 4 * (os.cpu_count() or 1))
 MOST_ROWS = 2**32 - 1
 CELLS_AT_ONCE = 1 << 20
+MOST_FOLDS = 1_000
 NO_CUTS = np.empty(0, np.int64)
 NO_WEIGHTS = np.empty(0, np.float64)
 
@@ -253,6 +255,37 @@ def options(
         nonnegative=flag("nonnegative", nonnegative),
         patience=integer("patience", patience, 1, 10**9),
     )
+
+
+def grid(
+    parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None
+) -> list[tuple[dict[str, Any], Options]]:
+    """Every combination of the parameters that are given as lists, the last changing fastest."""
+    axes: dict[str, list[Any]] = {}
+    for name, value in parameters.items():
+        listed = list(value) if is_axis(value) else [value]
+        if not listed:
+            reject(name, "is empty", "pass at least one value")
+        numpys = (np.generic, np.ndarray)
+        axes[name] = [one.tolist() if isinstance(one, numpys) else one for one in listed]
+        for at, one in enumerate(axes[name]):
+            try:
+                options(**{"k": 1, name: one})
+            except (TypeError, ValueError) as error:
+                place = f"{name}[{at}]" if is_axis(value) else name
+                raise type(error)(str(error).replace(name, place, 1)) from None
+    combinations = (
+        dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+    )
+    return [
+        (each, options(**each, random_state=seed, n_threads=n_threads, dtype=dtype))
+        for each in combinations
+    ]
+
+
+def is_axis(value: object) -> bool:
+    """Whether it lists values to try; a tuple is one value, such as a pair."""
+    return isinstance(value, (list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 # ---------------------------------------------------------------- arrays
@@ -696,6 +729,22 @@ def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem
             "pass (mask, values), or another share",
         )
     return cells.part(~held), cells.part(held)
+
+
+def folds(n_folds: object, cells: Problem, seed: int) -> NDArray[np.uint16]:
+    """Which fold every cell is held out in; none is without a cell."""
+    number = integer("folds", n_folds, 2, MOST_FOLDS)
+    fold = np.empty(cells.rows.size, np.uint16)
+    _shards.fold_of(cells.rows, cells.cols, cells.shape[1], seed, number, fold)
+    empty = np.bincount(fold, minlength=number) == 0
+    if empty.any():
+        reject(
+            "folds",
+            f"got {number}, and none of {fold.size} observed cells falls into fold "
+            f"{int(np.argmax(empty))}",
+            "pass fewer folds, or another random_state",
+        )
+    return fold
 
 
 def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:

@@ -1,0 +1,411 @@
+"""Masked cross-validation: which parameters predict best what was held out."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from funkc import _train, _validate
+from funkc._api import factorize, train
+from funkc._errors import DivergedError, missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from funkc._validate import Duplicates, Options, Problem
+    from funkc.factorization import Factorization
+
+WAIT_SECONDS = 0.1  # a wait without an end would keep Ctrl-C waiting on Windows
+MOST_TICKS = 10
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossValidation:
+    """What `funkc.cross_validate` found; its text is a table.
+
+    Attributes
+    ----------
+    table : list of dict
+        One for every combination, in the order of the grid: ``k`` and the parameters that
+        were given as lists, ``rmse`` (the mean over the folds), ``standard_error`` (of that
+        mean), ``fold_rmse`` (a list) and ``seconds`` (of all its fits together). Where a fit
+        diverged, its error and the mean are infinite and the standard error is NaN.
+        ``pandas.DataFrame(result.table)`` makes a data frame of it.
+    best_parameters : dict
+        ``k`` and the parameters that were given as lists, as `funkc.factorize` takes them,
+        of the combination with the lowest ``rmse``.
+    best_rmse : float
+        Its mean error.
+    fit : Factorization or None
+        Trained on all cells with the best parameters, if `refit` was asked for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
+    >>> result = funkc.cross_validate(None, ratings, k=[1, 2], folds=3)
+    >>> [row["k"] for row in result.table], len(result.table[0]["fold_rmse"])
+    ([1, 2], 3)
+    """
+
+    table: list[dict[str, Any]]
+    best_parameters: dict[str, Any]
+    best_rmse: float
+    fit: Factorization | None
+
+    def __repr__(self) -> str:
+        best = self._best
+        limit = self.best_rmse + best["standard_error"]
+        lines = [[*self.best_parameters, "rmse", "standard error", "seconds", ""]]
+        for row in self.table:
+            mark = ""
+            if row is best:
+                mark = "best"
+            elif row["rmse"] <= limit:
+                mark = "within one standard error"
+            elif math.isinf(row["rmse"]):
+                diverged = sum(math.isinf(rmse) for rmse in row["fold_rmse"])
+                mark = f"diverged in {diverged} of {len(row['fold_rmse'])} folds"
+            shown = [_text(row[name]) for name in self.best_parameters]
+            errors = [f"{row['rmse']:.5g}", f"{row['standard_error']:.2g}"]
+            lines.append([*shown, *errors, f"{row['seconds']:.2f}", mark])
+        *columns, marks = zip(*lines, strict=True)
+        widths = [max(map(len, column)) for column in columns]
+        return "\n".join(
+            "  ".join([*map(str.rjust, line, widths), mark]).rstrip()
+            for *line, mark in zip(*columns, marks, strict=True)
+        )
+
+    @property
+    def _best(self) -> dict[str, Any]:
+        return min(self.table, key=lambda row: row["rmse"])
+
+    def plot(self) -> Figure:
+        """Draw the errors against the first parameter that has several values.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            One line for every combination of the other parameters, with one standard error
+            up and down; a cross at the top where training diverged, a ring around the best.
+            Needs matplotlib (the extra ``plot``).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
+        >>> figure = funkc.cross_validate(None, ratings, k=[1, 2], folds=3).plot()
+        >>> figure.axes[0].get_xlabel()
+        'k'
+        """
+        try:
+            from matplotlib import colormaps
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise missing_extra("matplotlib", "plot", "a figure") from error
+        best = self._best
+        values = {name: _distinct(row[name] for row in self.table) for name in self.best_parameters}
+        across, *others = [name for name in values if len(values[name]) > 1] or ["k"]
+        ticks = values[across]
+        logarithmic = all(type(value) in (int, float) and value > 0 for value in ticks)
+        if logarithmic:
+            ticks = sorted(ticks)
+        lines = _distinct([row[name] for name in others] for row in self.table)
+        drawn = Figure(figsize=(7, 4 + 0.1 * len(lines)), layout="constrained")
+        axes = drawn.add_subplot()
+        for nth, line in enumerate(lines):
+            rows = [row for row in self.table if [row[name] for name in others] == line]
+            rows.sort(key=lambda row: ticks.index(row[across]))
+            places = [row[across] if logarithmic else ticks.index(row[across]) for row in rows]
+            named = (f"{name} {_text(value)}" for name, value in zip(others, line, strict=True))
+            label = ", ".join(named) or "mean ± one standard error"
+            color = colormaps["viridis"](0.85 * nth / max(1, len(lines) - 1))
+            axes.errorbar(
+                places,
+                [row["rmse"] if math.isfinite(row["rmse"]) else math.nan for row in rows],
+                [row["standard_error"] for row in rows],
+                color=color,
+                marker="o",
+                markersize=4,
+                capsize=3,
+                elinewidth=1,
+                label=label,
+            )
+            at_top = [
+                place for place, row in zip(places, rows, strict=True) if math.isinf(row["rmse"])
+            ]
+            if at_top:
+                axes.plot(
+                    at_top,
+                    [0.97] * len(at_top),
+                    "x",
+                    color=color,
+                    label=f"{label}: diverged",
+                    transform=axes.get_xaxis_transform(),
+                )
+            if best in rows:
+                place = places[rows.index(best)]
+                axes.plot(place, best["rmse"], "ko", markersize=12, fillstyle="none", label="best")
+        if logarithmic:
+            axes.set_xscale("log")
+        shown = slice(None, None, -(-len(ticks) // MOST_TICKS))
+        axes.set_xticks(
+            (ticks if logarithmic else range(len(ticks)))[shown],
+            [_text(value) for value in ticks[shown]],
+        )
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel(across)
+        axes.set_ylabel("RMSE of held-out cells")
+        axes.grid(alpha=0.3)
+        drawn.legend(loc="outside lower center", ncols=2, fontsize="small")
+        return drawn
+
+
+def cross_validate(
+    mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,
+    values: Any,
+    k: int | Sequence[int] | NDArray[Any],
+    regularization: (
+        float
+        | tuple[float, float]
+        | Sequence[float | tuple[float, float] | None]
+        | NDArray[Any]
+        | None
+    ) = None,
+    *,
+    learning_rate: float | Sequence[float | None] | NDArray[Any] | None = None,
+    n_epochs: int | Sequence[int | None] | NDArray[Any] | None = None,
+    biases: bool | Sequence[bool] = False,
+    nonnegative: bool | Sequence[bool] = False,
+    offset: float | Literal["auto"] | Sequence[float | Literal["auto"]] | NDArray[Any] = "auto",
+    decay: Literal["linear", "constant"] | Sequence[Literal["linear", "constant"]] = "linear",
+    group_size: Literal[1, 8] | Sequence[Literal[1, 8]] = 8,
+    folds: int = 5,
+    refit: bool = True,
+    shape: tuple[int, int] | None = None,
+    weights: ArrayLike | None = None,
+    random_state: Any = 0,
+    n_threads: int | None = None,
+    dtype: DTypeLike | None = None,
+    duplicates: Duplicates = "error",
+    callback: Callable[[int, int], object] | None = None,
+) -> CrossValidation:
+    """Find the parameters that predict held-out cells best, by masked cross-validation.
+
+    Every observed cell is drawn into one of the folds. For every combination of parameters
+    and every fold, a factorization of the cells outside of the fold predicts those in it.
+
+    Parameters
+    ----------
+    mask, values, shape, weights, dtype, duplicates
+        As for `funkc.factorize`. Held-out cells count alike, whatever their weights.
+    k, regularization, learning_rate, n_epochs, biases, nonnegative, offset, decay, group_size
+        As for `funkc.factorize`, or several values to try: a **list, a range or an array is
+        an axis of the grid**; anything else is one value, so that a tuple is a pair of
+        regularizations (of rows, of columns) and a list of two numbers is not. None in a list
+        is the default that follows from the data. All combinations are tried.
+    folds : int, default 5
+        How many folds, from 2 to 1,000. Each holds about the same number of cells.
+    refit : bool, default True
+        Whether to train on all cells with the best parameters in the end.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
+        Seeds the folds, and every fit as in `funkc.factorize`.
+    n_threads : int, optional
+        As for `funkc.factorize`. So many fits run at once, if there are as many.
+    callback : callable, optional
+        Called as ``callback(done, total)``, in numbers of fits, when some have ended. An
+        exception that it raises ends the search.
+
+    Returns
+    -------
+    CrossValidation
+        A table of errors, the best parameters, and the fit on all cells.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The input can't be served; the message names argument, value, position and remedy. A
+        fold that no cell falls into is such a case.
+    MemoryError
+        The factors would not fit into this machine.
+    DivergedError
+        Training diverged in some fold of every combination.
+
+    Notes
+    -----
+    **The last epoch counts.** The error of a fold is that of the factors after the last epoch,
+    equal to the last ``validation_rmse`` of `funkc.factorize` with the fold as its
+    `validation`. To stop at the best epoch would let the held-out cells choose it, and their
+    error would come out too low; there would be no such cells for the fit on all cells either.
+    To find how long to train, pass a list of `n_epochs`.
+
+    **One standard error.** Combinations whose mean is less than one standard error above the
+    lowest can hardly be told from the best, and the text of the result says which those are.
+    A common rule takes the simplest of them: the smallest k, the largest regularization.
+
+    **Reproducible**: the same data, seed and parameters give the same bits, with any number
+    of threads and any order of listing the cells. Which fold a cell falls into depends on its
+    row and column, the shape and the seed alone.
+
+    **Threads**: min(n_threads, number of fits) fits run at once and share the threads evenly.
+    Ctrl-C ends all of them.
+
+    **Memory**: every fit that runs holds its own cells and factors. Pass a smaller `n_threads`
+    where that is too much.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> rng = np.random.default_rng(0)
+    >>> ratings = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 40))
+    >>> mask = rng.random(ratings.shape) < 0.5
+    >>> result = funkc.cross_validate(mask, ratings, k=[1, 3], regularization=[0.01, 1.0])
+    >>> result.best_parameters
+    {'k': 3, 'regularization': 0.01}
+    >>> bool(np.abs(result.fit.reconstruct() - ratings)[~mask].mean() < 0.1)
+    True
+    """
+    cells = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
+    seed = _validate.seed_of(random_state)
+    parameters = {
+        "k": k,
+        "regularization": regularization,
+        "learning_rate": learning_rate,
+        "n_epochs": n_epochs,
+        "biases": biases,
+        "nonnegative": nonnegative,
+        "offset": offset,
+        "decay": decay,
+        "group_size": group_size,
+    }
+    grid = _validate.grid(parameters, seed, n_threads, dtype)
+    fold = _validate.folds(folds, cells, seed)
+    wanted = _validate.flag("refit", refit)
+    listen = _validate.callback(callback, "(done, total)")
+    scores = _scores(cells, fold, [options for _, options in grid], listen)
+    named = [name for name in parameters if name == "k" or _validate.is_axis(parameters[name])]
+    n_folds = len(scores) // len(grid)
+    table = [
+        {
+            **{name: combination[name] for name in named},
+            **_summary(scores[nth * n_folds : (nth + 1) * n_folds]),
+        }
+        for nth, (combination, _) in enumerate(grid)
+    ]
+    best = min(range(len(grid)), key=lambda nth: table[nth]["rmse"])
+    if math.isinf(table[best]["rmse"]):
+        raise next(score.diverged for score in scores if score.diverged is not None)
+    fit = None
+    if wanted:
+        del cells, fold
+        fit = factorize(
+            mask,
+            values,
+            **grid[best][0],
+            shape=shape,
+            weights=weights,
+            random_state=seed,
+            n_threads=n_threads,
+            dtype=dtype,
+            duplicates=duplicates,
+        )
+    return CrossValidation(
+        table, {name: table[best][name] for name in named}, table[best]["rmse"], fit
+    )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """What became of one fit."""
+
+    rmse: float
+    seconds: float
+    diverged: DivergedError | None = None
+
+
+def _scores(
+    cells: Problem,
+    fold: NDArray[Any],
+    grid: list[Options],
+    listen: Callable[[int, int], object] | None,
+) -> list[_Score]:
+    """One for every combination and fold, fold by fold; several fits run at a time."""
+    tasks = [(options, nth) for options in grid for nth in range(int(fold.max()) + 1)]
+    workers = min(grid[0].n_threads, len(tasks))
+    each = grid[0].n_threads // workers
+    stop = threading.Event()
+
+    def heed() -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+
+    def score(options: Options, nth: int) -> _Score:
+        began = time.perf_counter()
+        heed()
+        held = fold == nth
+        try:
+            training, _ = train(cells.part(~held), options, between_spans=heed)
+            test = _train.Validation(training.schedule, cells.part(held), options.n_threads)
+            rmse = test.rmse(training.x, training.y)
+            if not math.isfinite(rmse):
+                epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))
+                raise DivergedError(int(epoch), rate)
+        except DivergedError as error:
+            return _Score(math.inf, time.perf_counter() - began, error)
+        return _Score(rmse, time.perf_counter() - began)
+
+    with ThreadPoolExecutor(workers, "funkc") as pool:
+        try:
+            fits = [
+                pool.submit(score, replace(options, n_threads=each), nth) for options, nth in tasks
+            ]
+            running = set(fits)
+            while running:
+                done, running = wait(running, WAIT_SECONDS, FIRST_COMPLETED)
+                for fit in done:
+                    fit.result()  # which may raise
+                if done and listen is not None:
+                    listen(len(fits) - len(running), len(fits))
+        except BaseException:  # only this thread hears of Ctrl-C
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [fit.result() for fit in fits]
+
+
+def _summary(scores: list[_Score]) -> dict[str, Any]:
+    """Mean and standard error over the folds."""
+    errors = [score.rmse for score in scores]
+    mean = math.fsum(errors) / len(errors)
+    squares = math.fsum((rmse - mean) ** 2 for rmse in errors)
+    return {
+        "rmse": mean,
+        "standard_error": math.sqrt(squares / (len(errors) - 1) / len(errors)),
+        "fold_rmse": errors,
+        "seconds": math.fsum(score.seconds for score in scores),
+    }
+
+
+def _distinct(values: Any) -> list[Any]:
+    """Every value once, in order; lists too, which have no hash."""
+    out: list[Any] = []
+    for value in values:
+        if value not in out:
+            out.append(value)
+    return out
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "default"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

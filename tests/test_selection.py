@@ -1,0 +1,491 @@
+"""Masked cross-validation: folds, errors, choice, threads, Ctrl-C, table and plot."""
+
+import io
+import math
+import subprocess
+import sys
+import textwrap
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import funkc
+from funkc import _validate
+
+
+def ratings(seed=0, shape=(40, 30), share=0.5):
+    """Places and values of a noisy matrix of rank two."""
+    rng = np.random.default_rng(seed)
+    matrix = 3 + rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
+    rows, cols = np.nonzero(rng.random(shape) < share)
+    return rows, cols, (matrix + rng.normal(size=shape) / 4)[rows, cols]
+
+
+def fold_of(rows, cols, shape, folds, seed=0):
+    cells = _validate.problem((rows, cols), np.zeros(len(rows)), shape=shape)
+    return _validate.folds(folds, cells, seed)
+
+
+def same_scores(a, b):
+    return [row["fold_rmse"] for row in a.table] == [row["fold_rmse"] for row in b.table]
+
+
+def same_fit(a, b):
+    return np.array_equal(a.row_factors, b.row_factors) and np.array_equal(
+        a.col_factors, b.col_factors
+    )
+
+
+# ---------------------------------------------------------------- folds
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**64 - 1), folds=st.integers(2, 12), data=st.data())
+def test_a_fold_follows_from_place_and_seed_alone(seed, folds, data):
+    rng = np.random.default_rng(seed)
+    shape = (60, 50)
+    places = np.flatnonzero(rng.random(3000) < 0.5)
+    rows, cols = np.divmod(places, 50)
+    fold = fold_of(rows, cols, shape, folds, seed)
+    expected = len(places) / folds
+    assert np.abs(np.bincount(fold, minlength=folds) - expected).max() < 7 * math.sqrt(expected)
+    order = rng.permutation(len(places))
+    assert np.array_equal(fold_of(rows[order], cols[order], shape, folds, seed), fold[order])
+    some = rng.random(len(places)) < data.draw(st.sampled_from([0.3, 0.9]))
+    assert np.array_equal(fold_of(rows[some], cols[some], shape, folds, seed), fold[some])
+
+
+def splitmix(seed, counter):
+    """An independent reading of the published generator."""
+    word = 2**64 - 1
+
+    def mixed(z):
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & word
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB & word
+        return z ^ (z >> 31)
+
+    own = mixed((mixed(seed) + 8 * 0x9E3779B97F4A7C15) & word)  # the seventh stream
+    return mixed((own + (counter + 1) * 0x9E3779B97F4A7C15) & word)
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("seed", [0, 7, 2**64 - 1])
+def test_folds_are_these_for_ever(index, seed):
+    rows, cols = np.divmod(np.arange(12 * 9, dtype=index), 9)
+    wanted = [(splitmix(seed, int(cell)) >> 32) * 3 >> 32 for cell in range(12 * 9)]
+    assert fold_of(rows, cols, (12, 9), 3, seed).tolist() == wanted
+
+
+def test_other_seeds_give_other_folds():
+    rows, cols = np.divmod(np.arange(3000), 50)
+    folds = [fold_of(rows, cols, (60, 50), 4, seed) for seed in (0, 1)]
+    assert abs(np.mean(folds[0] == folds[1]) - 1 / 4) < 0.05
+
+
+# ---------------------------------------------------------------- errors of the folds
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_every_error_is_that_of_a_fit_that_never_saw_the_fold(dtype, seed):
+    rows, cols, values = ratings(seed)
+    result = funkc.cross_validate(
+        (rows, cols), values, [1, 3], [0.02, (0.3, 0.1)], biases=[False, True], n_epochs=6,
+        folds=4, shape=(40, 30), random_state=seed, dtype=dtype, refit=False,
+    )  # fmt: skip
+    fold = fold_of(rows, cols, (40, 30), 4, seed)
+    table = iter(result.table)
+    for k in (1, 3):
+        for regularization in (0.02, (0.3, 0.1)):
+            for biases in (False, True):
+                row = next(table)
+                assert (row["k"], row["regularization"], row["biases"]) == (
+                    k, regularization, biases,
+                )  # fmt: skip
+                for nth in range(4):
+                    held = fold == nth
+                    test = (rows[held], cols[held]), values[held]
+                    fit = funkc.factorize(
+                        (rows[~held], cols[~held]), values[~held], k, biases=biases, n_epochs=6,
+                        regularization=regularization, shape=(40, 30), random_state=seed,
+                        dtype=dtype, validation=test, patience=6,
+                    )  # fmt: skip
+                    assert row["fold_rmse"][nth] == fit.history["validation_rmse"][-1]
+                    fit = funkc.factorize(
+                        (rows[~held], cols[~held]), values[~held], k, biases=biases, n_epochs=6,
+                        regularization=regularization, shape=(40, 30), random_state=seed,
+                        dtype=dtype,
+                    )  # fmt: skip
+                    missed = fit.predict(rows[held], cols[held]).astype(np.float64) - values[held]
+                    assert row["fold_rmse"][nth] == pytest.approx(
+                        math.sqrt(np.mean(missed**2)), rel=1e-6 if dtype == np.float32 else 1e-13
+                    )
+                errors = np.array(row["fold_rmse"])
+                assert row["rmse"] == pytest.approx(errors.mean(), rel=1e-14)
+                assert row["standard_error"] == pytest.approx(errors.std(ddof=1) / 2, rel=1e-12)
+    assert next(table, None) is None
+    assert result.fit is None
+
+
+def test_the_best_is_the_lowest_mean_and_is_trained_on_all_cells():
+    rows, cols, values = ratings(shape=(150, 90))
+    result = funkc.cross_validate((rows, cols), values, range(1, 6), n_epochs=[2, 40], folds=3)
+    best = min(result.table, key=lambda row: row["rmse"])
+    assert result.best_rmse == best["rmse"]
+    assert result.best_parameters == {"k": best["k"], "n_epochs": best["n_epochs"]}
+    assert result.best_parameters == {"k": 3, "n_epochs": 40}  # two, and one for the level
+    fit = funkc.factorize((rows, cols), values, **result.best_parameters)
+    assert same_fit(result.fit, fit)
+    assert result.fit.history["train_rmse"] == fit.history["train_rmse"]
+
+
+def test_the_last_epoch_is_scored_not_the_best():
+    """Without regularization it overfits, and the table must say so."""
+    rows, cols, values = ratings(shape=(150, 90), share=0.2)
+    options = dict(regularization=0.0, learning_rate=0.05, n_epochs=200)
+    result = funkc.cross_validate((rows, cols), values, 8, folds=3, **options)
+    held = fold_of(rows, cols, (150, 90), 3) == 0
+    fit = funkc.factorize(
+        (rows[~held], cols[~held]), values[~held], 8, patience=200, shape=(150, 90),
+        validation=((rows[held], cols[held]), values[held]), **options,
+    )  # fmt: skip
+    told = fit.history["validation_rmse"]
+    assert result.table[0]["fold_rmse"][0] == told[-1] > 1.1 * min(told)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_leave_no_trace(n_threads, monkeypatch):
+    monkeypatch.setattr(_validate, "MOST_THREADS", 8)
+    rows, cols, values = ratings(shape=(150, 90))
+    runs = [
+        funkc.cross_validate((rows, cols), values, [2, 5], folds=3, n_threads=n)
+        for n in (1, n_threads)
+    ]
+    assert same_scores(*runs)
+    assert same_fit(runs[0].fit, runs[1].fit)
+    assert runs[0].best_parameters == runs[1].best_parameters
+
+
+def test_as_many_fits_run_at_once_as_there_are_threads(monkeypatch):
+    monkeypatch.setattr(_validate, "MOST_THREADS", 8)
+    met = threading.Barrier(4, timeout=60)
+    threads = []
+
+    def train(cells, options, *, between_spans):
+        met.wait()
+        threads.append(options.n_threads)
+        raise funkc.DivergedError(1, 1.0)
+
+    monkeypatch.setattr("funkc.selection.train", train)
+    rows, cols, values = ratings()
+    with pytest.raises(funkc.DivergedError):
+        funkc.cross_validate((rows, cols), values, [1, 2], folds=2, n_threads=8)
+    assert threads == [2, 2, 2, 2]
+
+
+def test_order_and_form_leave_no_trace():
+    rows, cols, values = ratings()
+    shape = (rows.max() + 1, cols.max() + 1)
+    table = np.full(shape, np.nan)
+    table[rows, cols] = values
+    order = np.random.default_rng(1).permutation(len(rows))
+    weights = np.random.default_rng(2).random(len(rows))
+    plain = funkc.cross_validate((rows, cols), values, [1, 2])
+    shuffled = funkc.cross_validate((rows[order], cols[order]), values[order], [1, 2])
+    assert same_scores(plain, shuffled)
+    assert same_fit(plain.fit, shuffled.fit)
+    assert same_scores(plain, funkc.cross_validate(None, table, [1, 2]))
+    weighed = funkc.cross_validate((rows, cols), values, [1, 2], weights=weights)
+    assert not same_scores(plain, weighed)
+    assert same_scores(
+        weighed,
+        funkc.cross_validate(
+            (rows[order], cols[order]), values[order], [1, 2], weights=weights[order]
+        ),
+    )
+
+
+def test_a_generator_seeds_folds_and_fits_once():
+    rows, cols, values = ratings()
+    drawn = funkc.cross_validate(
+        (rows, cols), values, [1, 2], random_state=np.random.default_rng(3)
+    )
+    seed = int(np.random.default_rng(3).integers(0, 2**64, dtype=np.uint64))
+    plain = funkc.cross_validate((rows, cols), values, [1, 2], random_state=seed)
+    assert same_scores(drawn, plain)
+    assert same_fit(drawn.fit, plain.fit)
+
+
+# ---------------------------------------------------------------- what a list is
+
+
+def test_lists_ranges_and_arrays_are_axes_the_last_changing_fastest():
+    rows, cols, values = ratings()
+    result = funkc.cross_validate(
+        (rows, cols), values, range(1, 3), [None, 0.1, (0.1, 0.2)],
+        learning_rate=np.array([0.01, 0.02]), n_epochs=2, folds=2, refit=False,
+    )  # fmt: skip
+    names = ("k", "regularization", "learning_rate")
+    assert [tuple(row[name] for name in names) for row in result.table] == [
+        (k, regularization, rate)
+        for k in (1, 2)
+        for regularization in (None, 0.1, (0.1, 0.2))
+        for rate in (0.01, 0.02)
+    ]
+    assert list(result.table[0]) == [*names, "rmse", "standard_error", "fold_rmse", "seconds"]
+    assert {type(row["learning_rate"]) for row in result.table} == {float}
+
+
+def test_a_tuple_is_a_pair_and_one_value_no_column():
+    rows, cols, values = ratings()
+    pair = funkc.cross_validate((rows, cols), values, np.int64(2), (0.5, 0.01), n_epochs=4)
+    listed = funkc.cross_validate((rows, cols), values, [2], [(0.5, 0.01)], n_epochs=[4])
+    swapped = funkc.cross_validate((rows, cols), values, 2, (0.01, 0.5), n_epochs=4)
+    assert same_scores(pair, listed)
+    assert not same_scores(pair, swapped)
+    assert pair.best_parameters == {"k": 2}
+    assert type(pair.best_parameters["k"]) is int
+    assert listed.best_parameters == {"k": 2, "regularization": (0.5, 0.01), "n_epochs": 4}
+
+
+def test_every_option_of_training_may_be_a_list():
+    rows, cols, values = ratings()
+    axes = dict(
+        biases=[True, False], nonnegative=[False, True], offset=["auto", 0], group_size=[8, 1],
+        decay=["linear", "constant"],
+    )  # fmt: skip
+    result = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, folds=2, **axes)
+    assert len(result.table) == 32
+    assert len({tuple(row["fold_rmse"]) for row in result.table}) > 16
+    fixed = {name: axis[1] for name, axis in axes.items()}
+    alone = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, folds=2, **fixed)
+    assert alone.table[0]["fold_rmse"] == result.table[-1]["fold_rmse"]
+
+
+def test_the_callback_hears_of_every_fit():
+    rows, cols, values = ratings()
+    heard = []
+    funkc.cross_validate(
+        (rows, cols), values, [1, 2], folds=3, callback=lambda *numbers: heard.append(numbers)
+    )
+    assert heard == sorted(set(heard))
+    assert heard[-1] == (6, 6)
+    assert {total for _, total in heard} == {6}
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (dict(k=[]), ValueError, r"^k: is empty; pass at least one value$"),
+        (dict(k=[1, 0]), ValueError, r"^k\[1\]: got 0; pass an integer from 1 to 65,536"),
+        (dict(k=[1, 2.5]), TypeError, r"^k\[1\]: got 2\.5 of type float"),
+        (dict(k=[1, [2]]), TypeError, r"^k\[1\]: got \[2\] of type list"),
+        (dict(k=(1, 2)), TypeError, r"^k: got \(1, 2\) of type tuple"),
+        (dict(k=np.ones((2, 2), int)), TypeError, r"^k\[0\]: got \[1, 1\] of type list"),
+        (dict(regularization=[0.1, -1]), ValueError, r"^regularization\[1\]: got -1\.0"),
+        (dict(regularization=[(0.1, -1)]), ValueError, r"^regularization\[0\]\[1\]: got -1\.0"),
+        (dict(regularization=(0.1, -1)), ValueError, r"^regularization\[1\]: got -1\.0"),
+        (dict(learning_rate=[0.1, "a"]), TypeError, r"^learning_rate\[1\]: got 'a' of type str"),
+        (dict(learning_rate=np.array([0.1, np.nan])), ValueError, r"^learning_rate\[1\]: got nan"),
+        (dict(n_epochs=range(2)), ValueError, r"^n_epochs\[0\]: got 0"),
+        (dict(biases=[True, 1]), TypeError, r"^biases\[1\]: got 1; pass True or False"),
+        (dict(offset=["auto", "mean"]), ValueError, r"^offset\[1\]: got 'mean'"),
+        (dict(decay=["cosine"]), ValueError, r"^decay\[0\]: got 'cosine'"),
+        (dict(group_size=[8, 2]), ValueError, r"^group_size\[1\]: got 2"),
+        (dict(folds=1), ValueError, r"^folds: got 1; pass an integer from 2 to 1,000"),
+        (dict(folds=2.0), TypeError, r"^folds: got 2\.0"),
+        (dict(folds=400), ValueError, r"^folds: got 400, and none of \d+ observed cells falls "),
+        (dict(refit=1), TypeError, r"^refit: got 1"),
+        (dict(callback=1), TypeError, r"^callback: got 1.*function of \(done, total\)"),
+        (dict(n_threads=0), ValueError, r"^n_threads: got 0"),
+        (dict(random_state=-1), ValueError, r"^random_state: got -1"),
+        (dict(dtype=np.int32), TypeError, r"^dtype: got int32"),
+    ],
+)
+def test_bad_arguments_are_named_with_their_position(change, error, message):
+    rows, cols, values = ratings()
+    with pytest.raises(error, match=message):
+        funkc.cross_validate((rows, cols), values, **{"k": 1, **change})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_fold_needs_a_cell(seed):
+    empty = 1 - fold_of([0] * 50, range(50), (1, 50), 2, seed)[49]
+    with pytest.raises(
+        ValueError, match=f"folds: got 2, .* 1 observed cells falls into fold {empty}"
+    ):
+        funkc.cross_validate(([0], [49]), [1.0], 1, folds=2, random_state=seed)
+
+
+def test_what_a_fit_refuses_comes_out():
+    rows, cols, values = ratings()
+    twice = np.append(rows, rows[0]), np.append(cols, cols[0])
+    with pytest.raises(ValueError, match=f"mask: row {rows[0]}, column {cols[0]} is listed more"):
+        funkc.cross_validate(twice, np.append(values, 1.0), [1, 2])
+    with pytest.raises(ValueError, match="nonnegative: the values have a mean of -"):
+        funkc.cross_validate((rows, cols), -values, [1, 2], nonnegative=[False, True])
+
+
+def test_an_exception_in_the_callback_ends_the_search():
+    rows, cols, values = ratings()
+
+    def fail(done, total):
+        raise LookupError(f"{total} fits")
+
+    with pytest.raises(LookupError, match="25 fits"):
+        funkc.cross_validate((rows, cols), values, range(1, 6), callback=fail)
+    assert not [t for t in threading.enumerate() if t.name.startswith("funkc")]
+
+
+def test_a_combination_that_diverges_is_said_and_not_chosen():
+    rows, cols, values = ratings()
+    result = funkc.cross_validate((rows, cols), values, 2, learning_rate=[1e9, 0.02], folds=3)
+    bad, good = result.table
+    assert bad["fold_rmse"] == [math.inf] * 3
+    assert bad["rmse"] == math.inf
+    assert math.isnan(bad["standard_error"])
+    assert result.best_parameters == {"k": 2, "learning_rate": 0.02}
+    assert result.best_rmse == good["rmse"] < 2
+    lines = str(result).splitlines()
+    assert lines[1].endswith("diverged in 3 of 3 folds")
+    assert lines[2].endswith("best")
+
+
+def test_an_infinite_error_counts_as_divergence(monkeypatch):
+    rows, cols, values = ratings()
+    monkeypatch.setattr("funkc._train.Validation.rmse", lambda *_: math.nan)
+    with pytest.raises(funkc.DivergedError, match="epoch 2 "):
+        funkc.cross_validate((rows, cols), values, 2, n_epochs=2)
+
+
+def test_nothing_but_divergence_is_an_error():
+    rows, cols, values = ratings()
+    with pytest.raises(funkc.DivergedError, match=r"at a learning rate of 9.77e\+05"):
+        funkc.cross_validate((rows, cols), values, [1, 2], learning_rate=1e9)
+
+
+INTERRUPTED = """
+    import signal, sys, threading, time
+    import numpy as np
+    import funkc
+
+    # A job in the background of a shell begins with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    rng = np.random.default_rng(0)
+    n = {n}
+    cells = rng.integers(0, 3000, n), rng.integers(0, 2000, n)
+    values = rng.normal(size=n)
+    sent = []
+
+    def interrupt():
+        time.sleep(2)
+        sent.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        funkc.cross_validate(
+            cells, values, [{k}, 1], n_epochs=10**8, n_threads={threads}, duplicates="last"
+        )
+    except KeyboardInterrupt:
+        after = time.perf_counter() - sent[0]
+        names = [thread.name for thread in threading.enumerate()]
+        assert not [name for name in names if name.startswith("funkc")], names
+        print("raised", after)
+"""
+
+
+@pytest.mark.parametrize("n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 3)])
+def test_ctrl_c_ends_all_fits(n, k, threads):
+    program = textwrap.dedent(INTERRUPTED.format(n=n, k=k, threads=threads))
+    out = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert out.stdout.startswith("raised"), out.stderr
+
+
+# ---------------------------------------------------------------- to look at
+
+
+def by_hand(rows, best, **axes):
+    return funkc.CrossValidation(rows, {name: best[name] for name in axes}, best["rmse"], None)
+
+
+def test_the_table_marks_the_best_and_what_is_as_good():
+    errors = dict(fold_rmse=[1.0], seconds=1.25)
+    rows = [
+        dict(k=8, regularization=None, rmse=1.04, standard_error=0.02, **errors),
+        dict(k=16, regularization=0.125, rmse=1.0, standard_error=0.05, **errors),
+        dict(k=100, regularization=(1e-5, 2.0), rmse=1.0625, standard_error=0.01, **errors),
+    ]
+    result = by_hand(rows, rows[1], k=0, regularization=0)
+    assert str(result) == repr(result)
+    assert str(result).splitlines() == [
+        "  k  regularization    rmse  standard error  seconds",
+        "  8         default    1.04            0.02     1.25  within one standard error",
+        " 16           0.125       1            0.05     1.25  best",
+        "100    (1e-05, 2.0)  1.0625            0.01     1.25",
+    ]
+
+
+def drawn(result):
+    figure = result.plot()
+    figure.savefig(io.BytesIO(), format="png")
+    return figure.axes[0]
+
+
+def test_the_plot_shows_every_error():
+    rows, cols, values = ratings()
+    result = funkc.cross_validate(
+        (rows, cols), values, 2, [0.1, 0.01, 1.0], learning_rate=[0.02, None, 1e9], folds=3
+    )
+    axes = drawn(result)
+    assert (axes.get_xlabel(), axes.get_xscale()) == ("regularization", "log")
+    assert axes.get_ylabel() == "RMSE of held-out cells"
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    rates = {f"learning_rate {rate}" for rate in ("0.02", "default", "1e+09")}
+    assert len(labels) == 5
+    assert set(labels) == rates | {"best", "learning_rate 1e+09: diverged"}
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.01", "0.1", "1"]
+    for rate, bars in zip((0.02, None), axes.containers, strict=False):
+        told = {r["regularization"]: r for r in result.table if r["learning_rate"] == rate}
+        line, _, (vertical,) = bars
+        assert line.get_xdata().tolist() == [0.01, 0.1, 1.0]
+        assert line.get_ydata().tolist() == [told[x]["rmse"] for x in (0.01, 0.1, 1.0)]
+        for x, segment in zip((0.01, 0.1, 1.0), vertical.get_segments(), strict=True):
+            reach = told[x]["standard_error"] * np.array([-1, 1])
+            assert segment[:, 1] == pytest.approx(told[x]["rmse"] + reach)
+    (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
+    assert crosses.get_xdata().tolist() == [0.01, 0.1, 1.0]
+    (ring,) = [line for line in axes.lines if line.get_markersize() == 12]
+    assert ring.get_xdata()[0] == result.best_parameters["regularization"]
+    assert ring.get_ydata()[0] == result.best_rmse
+
+
+def test_what_is_no_positive_number_is_drawn_at_even_spaces():
+    rows, cols, values = ratings()
+    pairs = [0.0, 0.1, (0.1, 0.2), None]
+    axes = drawn(funkc.cross_validate((rows, cols), values, 2, pairs, n_epochs=3))
+    assert axes.get_xscale() == "linear"
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels == ["0", "0.1", "(0.1, 0.2)", "default"]
+    flags = drawn(funkc.cross_validate((rows, cols), values, 2, biases=[True, False], n_epochs=3))
+    assert [tick.get_text() for tick in flags.get_xticklabels()] == ["True", "False"]
+    alone = drawn(funkc.cross_validate((rows, cols), values, 2, n_epochs=3))
+    assert alone.get_xlabel() == "k"
+    many = drawn(funkc.cross_validate((rows, cols), values, range(1, 25), n_epochs=1, folds=2))
+    assert len(many.get_xticks()) <= 10
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    rows, cols, values = ratings()
+    with pytest.raises(ImportError, match=r"matplotlib.*funkc\[plot\]"):
+        funkc.cross_validate((rows, cols), values, 1, n_epochs=1).plot()
