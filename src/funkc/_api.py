@@ -199,11 +199,13 @@ def factorize(
         options = dataclasses.replace(options, offset=start.offset)
     problem, held_out = _validate.held_out(validation, problem, options)
     listen = _validate.callback(callback, "(epoch, history)")
-    after_epoch = None
+    after_epoch: Callable[[_train.Training], object] | None = None
     if listen is not None:
 
-        def after_epoch(training: _train.Training) -> object:
+        def tell(training: _train.Training) -> object:
             return listen(len(training.history["epoch"]), training.history)
+
+        after_epoch = tell
 
     training, stopped_by = train(problem, options, after_epoch, start, held_out)
     row_factors, col_factors = training.factors(last=True)

@@ -130,7 +130,7 @@ def fill_smoothly(plane: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArra
     if seen.shape == (1, 1):
         return np.zeros_like(plane)
     sums, counts = _halved(np.where(seen, plane, 0)), _halved(seen.astype(np.uint8))
-    coarse = fill_smoothly(sums / np.maximum(counts, 1, dtype=np.float32), counts > 0)
+    coarse = fill_smoothly(np.divide(sums, np.maximum(counts, 1), dtype=np.float32), counts > 0)
     for axis in (0, 1):
         coarse = _twice_as_long(coarse, axis)[: plane.shape[0], : plane.shape[1]]
     return np.where(seen, plane, coarse)

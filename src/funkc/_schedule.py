@@ -109,7 +109,7 @@ def cut(problem: Problem, options: Options) -> Schedule:
         options.n_threads,
     )
     raise_for_status(status)
-    status = MORE
+    status, plan, cell = _shards.go_on(begun)
     while status == MORE:  # signals are served in between
         status, plan, cell = _shards.go_on(begun)
     raise_for_status(status, cell)

@@ -74,7 +74,8 @@ def settle(schedule: Schedule, options: Options) -> Settings:
             HIGHEST_RATE / level,
             float(np.finfo(options.dtype).max) / 4,  # values that differ by denormals only
         )
-    regularization = options.regularization or (0.03 * schedule.deviation,) * 2
+    usual = 0.03 * schedule.deviation
+    regularization = options.regularization or (usual, usual)
     return Settings(rate, regularization, n_epochs)
 
 

@@ -751,12 +751,12 @@ def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
     """Factors to begin with: of a factorization, or a pair of arrays."""
     if init is None:
         return None
-    if isinstance(init, (tuple, list)) and len(init) == 2:
-        parts = (init[0], init[1], None, None)
-        offset = None
-    elif hasattr(init, "row_factors") and hasattr(init, "col_factors"):
+    if hasattr(init, "row_factors") and hasattr(init, "col_factors"):
         parts = (init.row_factors, init.col_factors, init.row_bias, init.col_bias)
         offset = real("init.offset", init.offset, -math.inf)
+    elif isinstance(init, (tuple, list)) and len(init) == 2:
+        parts = (init[0], init[1], None, None)
+        offset = None
     else:
         reject(
             "init",

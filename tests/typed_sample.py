@@ -1,0 +1,158 @@
+"""Everything public, as a user with annotations calls it.
+
+`bash .ci/checks types` reads this file with mypy --strict and with pyright, which say whether
+the types are those that the annotations name; test_types.py runs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import funkc
+from funkc import progress, ratings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from typing_extensions import assert_type
+else:
+
+    def assert_type(value, kind):
+        return value
+
+
+def factorizations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+    fit = funkc.factorize(None, table, k=2)
+    assert_type(fit, funkc.Factorization)
+    assert_type(fit.k, int)
+    assert_type(fit.shape, tuple[int, int])
+    assert_type(fit.dtype, np.dtype[Any])
+    assert_type(fit.offset, float)
+    assert_type(fit.stopped_by, str)
+    errors: list[float] = fit.history["train_rmse"]
+    factors: tuple[NDArray[Any], NDArray[Any]] = (fit.row_factors, fit.col_factors)
+    biases: tuple[NDArray[Any] | None, NDArray[Any] | None] = (fit.row_bias, fit.col_bias)
+    assert len(errors) == len(fit.history["epoch"])
+    assert biases == (None, None)
+    fit.n_threads = 1
+    one: float = fit.predict(0, 1)
+    several: NDArray[Any] = fit.predict([0, 1], np.array([1, 0]))
+    whole: NDArray[Any] = fit.reconstruct()
+    filled: NDArray[Any] = fit.impute(mask, table, duplicates="last")
+    assert several[0] == one == whole[0, 1]
+    assert filled.shape == whole.shape
+
+    def stop(epoch: int, history: dict[str, list[float]]) -> bool:
+        return epoch == 2
+
+    funkc.factorize(
+        mask,
+        table,
+        2,
+        learning_rate=0.01,
+        regularization=(0.1, 0.2),
+        n_epochs=3,
+        biases=True,
+        nonnegative=True,
+        shape=(table.shape[0], table.shape[1]),
+        weights=np.ones_like(table),
+        offset=0.0,
+        decay="constant",
+        group_size=1,
+        validation=0.1,
+        patience=2,
+        random_state=np.random.default_rng(0),
+        n_threads=1,
+        dtype=np.float64,
+        on_interrupt="return",
+        callback=stop,
+    )
+    rows, cols = np.nonzero(mask)
+    funkc.factorize((rows, cols), table[mask], 2, init=fit, validation=(mask, table))
+    funkc.factorize((rows.tolist(), cols.tolist()), table[mask].tolist(), 2, init=factors)
+    try:
+        funkc.factorize(None, table, 2, learning_rate=1e9)
+    except funkc.DivergedError as error:
+        assert_type(error.epoch, int)
+        assert_type(error.learning_rate, float)
+    assert_type(funkc.openmp_enabled(), bool)
+
+
+def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+    result = funkc.cross_validate(
+        mask,
+        table,
+        k=range(1, 3),
+        regularization=[None, 0.1, (0.1, 0.2)],
+        learning_rate=np.geomspace(0.001, 0.01, 2),
+        n_epochs=[2],
+        biases=[True, False],
+        folds=2,
+        callback=lambda done, total: print(f"{done} of {total} fits"),
+    )
+    assert_type(result, funkc.CrossValidation)
+    assert_type(result.table, list[dict[str, Any]])
+    assert_type(result.best_parameters, dict[str, Any])
+    assert_type(result.best_rmse, float)
+    assert result.fit is not None
+    assert_type(result.fit, funkc.Factorization)
+    figure: Figure = result.plot()
+    figure.clear()
+    funkc.cross_validate(None, table, 1, (0.1, 0.2), n_epochs=2, folds=2, offset="auto")
+
+
+def pictures(folder: Path) -> None:
+    image = np.add.outer(np.arange(24), np.arange(24)).astype(np.uint8)
+    missing = np.random.default_rng(0).random(image.shape) < 0.3
+    snapshots = progress.Snapshots(every=2)
+    corrected: NDArray[Any] = funkc.inpaint(image, missing, callback=snapshots)
+    assert corrected.dtype == image.dtype
+    both = funkc.inpaint(
+        image, missing, method="funk", k=2, tile_shape=(8, 8), return_generated=True
+    )
+    whole, generated = both
+    assert whole.shape == generated.shape
+    sheet: Image = progress.contact_sheet(snapshots.pictures)
+    sheet.save(folder / "sheet.png")
+    progress.animate(snapshots.pictures, folder / "steps.gif", seconds=0.1)
+    figure: Figure = progress.figure([("corrected", corrected)])
+    figure.clear()
+    titled: list[tuple[str, NDArray[Any]]] = progress.by_rank(image, missing, ranks=[1, 2])
+    shown: NDArray[np.uint8] = progress.as_bytes(titled[0][1])
+    assert shown.shape == image.shape
+
+
+def tables(folder: Path) -> None:
+    made = ratings.from_arrays(["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0])
+    assert_type(made, ratings.Ratings)
+    assert_type(made.shape, tuple[int, int])
+    path = folder / "ratings.csv"
+    path.write_text("who,what,stars\nann,20,5\nbob,100,3\nann,100,4\n", encoding="utf-8")
+    read = ratings.read(path, columns=["who", "what", "stars"], duplicates="mean")
+    assert_type(read.names, tuple[str, str, str])
+    positions: NDArray[np.int64] = ratings.encode(["bob"], read.row_ids)
+    fit = funkc.factorize((read.rows, read.cols), read.values, 1, shape=read.shape)
+    pairs = folder / "pairs.csv"
+    pairs.write_text("who,what\nbob,20\n", encoding="utf-8")
+    rows, cols = ratings.read_pairs(str(pairs), read)
+    assert rows.tolist() == positions.tolist()
+    print(fit.predict(rows, cols))
+
+
+def main(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = 3 + rng.random((12, 9))
+    mask = rng.random(table.shape) < 0.8
+    factorizations(table, mask)
+    selections(table, mask)
+    pictures(folder)
+    tables(folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
