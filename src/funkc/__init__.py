@@ -1,9 +1,9 @@
 """funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
 
-from funkc._api import factorize
+from funkc._api import factorize, resume
 from funkc._errors import DivergedError, ModelFileError
 from funkc._machine import openmp_enabled
-from funkc.factorization import Factorization
+from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings
 from funkc.selection import CrossValidation, cross_validate
@@ -17,6 +17,8 @@ __all__ = [
     "cross_validate",
     "factorize",
     "inpaint",
+    "load",
     "openmp_enabled",
+    "resume",
 ]
 __version__ = "0.1.0"

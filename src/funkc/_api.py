@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from funkc import _schedule, _train, _validate
-from funkc._errors import reject
+from funkc import _train, _validate
+from funkc._bar import listener
+from funkc._checkpoint import Checkpoint, State
+from funkc._ids import Ids, placed
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from funkc._validate import Duplicates, History, Options, Problem, Start
+    from funkc._validate import Duplicates, History
 
     Callback = Callable[[int, History], object]
 
@@ -29,7 +32,7 @@ def factorize(
     n_epochs: int | None = None,
     biases: bool = False,
     nonnegative: bool = False,
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int | None, int | None] | None = None,
     weights: ArrayLike | None = None,
     offset: float | Literal["auto"] = "auto",
     decay: Literal["linear", "constant"] = "linear",
@@ -42,7 +45,10 @@ def factorize(
     dtype: DTypeLike | None = None,
     duplicates: Duplicates = "error",
     on_interrupt: Literal["raise", "return"] = "raise",
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
     callback: Callback | None = None,
+    verbose: bool = False,
 ) -> Factorization:
     """Factorize a matrix from its observed cells: R_ij ≈ offset + x_i · y_j.
 
@@ -57,8 +63,9 @@ def factorize(
         opposite by a mask: pass ``~mask``). A tuple ``(rows, cols)`` lists the cells. With
         None, `values` tells: what is not NaN, what is not masked (`numpy.ma`), what is
         stored (any `scipy.sparse` array or matrix; a stored zero is an observation, but
-        SciPy's DIA format does not keep the zeros of its diagonals).
-    values : (m, n) array, or (c,) array, or sparse array
+        SciPy's DIA format does not keep the zeros of its diagonals), what is listed
+        (`funkc.Ratings`, whose ids the result keeps).
+    values : (m, n) array, or (c,) array, or sparse array, or Ratings
         The matrix R, or its c observed values ``R[mask]``, of any real dtype. Zero is a
         value like any other.
     k : int
@@ -82,7 +89,7 @@ def factorize(
         Whether the factors (not the biases) are kept from falling below 0.
     shape : pair of int, optional
         The shape (m, n) where `mask` is a pair and `values` is 1-D; by default the largest
-        row and column that occur, plus one.
+        row and column that occur, plus one, as also for a side that is None.
     weights : (m, n) or (c,) array, optional
         How much the squared error of an observed cell counts, relative to the other cells: a
         common factor changes nothing. A cell of weight 0 counts as not observed. Not
@@ -105,7 +112,9 @@ def factorize(
     patience : int, default 5
         With `validation`: stop after so many epochs without a new best one.
     init : Factorization or pair (row_factors, col_factors), optional
-        Factors to begin with, of shapes (m, k) and (n, k), instead of the usual start.
+        Factors to begin with, of shapes (m, k) and (n, k), instead of the usual start. Rows
+        and columns that a factorization does not have yet begin where its `fold_in_rows` and
+        `fold_in_cols` put them, and Ratings are matched with it by their ids.
         The first rate is as for a usual start: to learn on gently, pass a smaller
         `learning_rate`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
@@ -120,10 +129,18 @@ def factorize(
         What to do with a cell that is listed more than once.
     on_interrupt : {"raise", "return"}, default "raise"
         Whether Ctrl-C during training raises KeyboardInterrupt, or ends it with what there is.
+    checkpoint : str or path, optional
+        A file that is kept up to date while training, so that `resume` can go on after the
+        process has ended, however it did.
+    checkpoint_every : int, default 1
+        After how many epochs it is written.
     callback : callable, optional
         Called as ``callback(epoch, history)`` after every epoch (counted from 1); training
         stops when it returns True. If an epoch diverges, training begins again at half the
         rate, and so do the numbers.
+    verbose : bool, default False
+        Whether to show how far training has come: a bar of tqdm on stderr, or, where that is
+        not installed, a line for every epoch in the log named "funkc", at level INFO.
 
     Returns
     -------
@@ -177,7 +194,6 @@ def factorize(
     >>> fit.impute(None, ratings)[3]
     array([1. , 1. , 0.5])
     """
-    problem = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
     options = _validate.options(
         k,
         learning_rate=learning_rate,
@@ -194,64 +210,122 @@ def factorize(
         nonnegative=nonnegative,
         patience=patience,
     )
+    ids: tuple[Ids | None, Ids | None] = None, None
+    if isinstance(init, Factorization):
+        init, problem = init._with_cells(mask, values, shape, weights, duplicates)
+        ids = init._rows.ids, init._cols.ids
+    else:
+        problem = _validate.problem(
+            mask, values, shape=shape, duplicates=duplicates, weights=weights
+        )
+        if _validate.are_ratings(values):
+            ids = Ids(values.row_ids), Ids(values.col_ids)
     start = _validate.start(init, problem.shape, options)
     if start is not None and start.offset is not None and offset == "auto":
         options = dataclasses.replace(options, offset=start.offset)
     problem, held_out = _validate.held_out(validation, problem, options)
+    keep = None
+    if checkpoint is not None:
+        every = _validate.integer("checkpoint_every", checkpoint_every, 1, 10**9)
+        share = validation if isinstance(validation, float) else None
+        keep = Checkpoint(_validate.path("checkpoint", checkpoint), every, share, ids)
     listen = _validate.callback(callback, "(epoch, history)")
-    after_epoch: Callable[[_train.Training], object] | None = None
-    if listen is not None:
+    training = _train.begin(problem, options, start, held_out)
+    return _finished(training, ids, keep, listen, verbose)
 
-        def tell(training: _train.Training) -> object:
-            return listen(len(training.history["epoch"]), training.history)
 
-        after_epoch = tell
+def resume(
+    path: str | os.PathLike[str],
+    mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,
+    values: Any,
+    *,
+    weights: ArrayLike | None = None,
+    validation: tuple[Any, Any] | None = None,
+    n_threads: int | None = None,
+    duplicates: Duplicates = "error",
+    on_interrupt: Literal["raise", "return"] = "raise",
+    callback: Callback | None = None,
+    verbose: bool = False,
+) -> Factorization:
+    """Go on with a training that was interrupted, from a checkpoint of `factorize`.
 
-    training, stopped_by = train(problem, options, after_epoch, start, held_out)
-    row_factors, col_factors = training.factors(last=True)
-    row_bias = col_bias = None
-    if options.biases:
-        row_factors, row_bias = row_factors[:, :k].copy(), row_factors[:, k].copy()
-        col_factors, col_bias = col_factors[:, :k].copy(), col_factors[:, k + 1].copy()
-    return Factorization(
-        row_factors,
-        col_factors,
-        row_bias=row_bias,
-        col_bias=col_bias,
-        offset=training.schedule.offset,
-        parameters=training.parameters(),
-        history=training.history,
-        stopped_by=stopped_by,
-        n_threads=options.n_threads,
+    The result has the same bits as that of a training that was not interrupted, whatever
+    machine and number of threads either ran on.
+
+    Parameters
+    ----------
+    path : str or path
+        What `factorize` got as `checkpoint`; it goes on being written.
+    mask, values, weights, duplicates
+        The same data as in the first call, in any form.
+    validation : pair (mask, values), optional
+        The same cells as in the first call, if it got such; a share is remembered.
+    n_threads, on_interrupt, callback, verbose
+        As for `factorize`.
+
+    Returns
+    -------
+    Factorization
+        At once, if training had come to its end.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, or no checkpoint.
+    ValueError
+        The data is not what was trained on.
+    OSError
+        The file can't be read, or written.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import numpy as np
+    >>> import funkc
+    >>> table = np.array([[5.0, 4.0, np.nan], [4.0, np.nan, 2.0], [1.0, 1.0, 0.5]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "training.funkc")
+    ...     half = funkc.factorize(None, table, 1, checkpoint=path, callback=lambda n, _: n == 9)
+    ...     fit = funkc.resume(path, None, table)
+    >>> bool((fit.reconstruct() == funkc.factorize(None, table, 1).reconstruct()).all())
+    True
+    """
+    state = State.read(_validate.path("path", path))
+    options = dataclasses.replace(
+        state.options,
+        n_threads=_validate.threads(n_threads),
+        on_interrupt=_validate.choice("on_interrupt", on_interrupt, ("raise", "return")),
     )
-
-
-def train(
-    problem: Problem,
-    options: Options,
-    after_epoch: Callable[[_train.Training], object] | None = None,
-    start: Start | None = None,
-    held_out: Problem | None = None,
-    between_spans: Callable[[], object] | None = None,
-) -> tuple[_train.Training, str]:
-    """Cut and train, the steps that all who train share; and what stopped it."""
-    _require_memory(problem, options)
-    schedule = _schedule.cut(problem, options)
-    if options.nonnegative and not schedule.mean > schedule.offset:
-        reject(
-            "nonnegative",
-            f"the values have a mean of {schedule.mean:.4g}, which is not above the offset of "
-            f"{schedule.offset:.4g}, so no product of nonnegative factors helps",
-            "pass a lower offset",
-        )
-    training = _train.Training(schedule, options, start, held_out)
-    return training, training.run(after_epoch, between_spans)
-
-
-def _require_memory(problem: Problem, options: Options) -> None:
-    row = options.dtype.itemsize * (_schedule.row_width(options) + options.k) + 24
-    _validate.require_memory(
-        sum(problem.shape) * row,
-        f"factors of k = {options.k} for shape {problem.shape}",
-        "lower k, or number only the rows and columns that occur",
+    row_ids, col_ids = state.ids
+    if (
+        mask is None
+        and _validate.are_ratings(values)
+        and row_ids is not None
+        and col_ids is not None
+    ):
+        mask, values = placed(values, row_ids, col_ids), values.values
+    problem = _validate.problem(
+        mask, values, shape=state.shape, duplicates=duplicates, weights=weights
     )
+    keep = state.checkpoint
+    problem, held_out = _validate.held_out(validation or keep.share, problem, options)
+    training = _train.begin(problem, options, state.start, held_out)
+    state.require_same_cells(training.schedule)
+    training.go_on_from(state.tensors, state.known, state.history)
+    listen = _validate.callback(callback, "(epoch, history)")
+    return _finished(training, state.ids, keep, listen, verbose)
+
+
+def _finished(
+    training: _train.Training,
+    ids: tuple[Ids | None, Ids | None],
+    keep: Checkpoint | None,
+    listen: Callback | None,
+    verbose: bool,
+) -> Factorization:
+    """What a training comes to that has begun."""
+    if keep is not None:
+        training.keep = keep.write
+    with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
+        stopped_by = training.run(after_epoch)
+    return Factorization._of(training, stopped_by, *ids)

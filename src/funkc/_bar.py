@@ -1,16 +1,67 @@
-"""A bar that shows how far the work has come."""
+"""What shows how far the work has come."""
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from funkc._errors import missing_extra
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
-def bar(title: str, unit: str) -> Any:
-    """A tqdm bar on stderr, silent where that is no terminal."""
+    from funkc._train import Training
+    from funkc._validate import History
+
+log = logging.getLogger("funkc")
+
+
+def bar(title: str, unit: str, *, everywhere: bool = False) -> Any:
+    """A tqdm bar on stderr, silent where that is no terminal unless `everywhere`."""
     try:
         from tqdm import tqdm
     except ImportError as error:
         raise missing_extra("tqdm", "progress", "a progress bar") from error
-    return tqdm(desc=title, unit=f" {unit}", disable=None, ascii=True, leave=False)
+    disable = False if everywhere else None
+    return tqdm(desc=title, unit=f" {unit}", disable=disable, ascii=True, leave=everywhere)
+
+
+@contextmanager
+def listener(
+    listen: Callable[[int, History], object] | None, verbose: bool
+) -> Iterator[Callable[[Training], object] | None]:
+    """What is called after every epoch: the caller's own, and a bar if it is wished for (or a
+    line for every epoch in the log, where tqdm is missing).
+    """
+    if not verbose:
+        yield None if listen is None else lambda training: listen(*_epoch(training))
+        return
+    try:
+        shown = bar("training", "epoch", everywhere=True)
+    except ImportError:
+        shown = None
+
+    def tell(training: Training) -> object:
+        epoch, history = _epoch(training)
+        error = f"RMSE {history['train_rmse'][-1]:.4g}"
+        if "validation_rmse" in history:
+            error += f", held out {history['validation_rmse'][-1]:.4g}"
+        n_epochs = training.settings.n_epochs
+        if shown is None:
+            log.info("epoch %d of %d: %s", epoch, n_epochs, error)
+        else:
+            shown.total = n_epochs
+            shown.set_postfix_str(error, refresh=False)
+            shown.update(epoch - shown.n)  # back, if training begins again
+        return None if listen is None else listen(epoch, history)
+
+    try:
+        yield tell
+    finally:
+        if shown is not None:
+            shown.close()
+
+
+def _epoch(training: Training) -> tuple[int, History]:
+    return len(training.history["epoch"]), training.history

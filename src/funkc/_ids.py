@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from funkc import _io
 from funkc._errors import reject, shown
 from funkc._validate import as_array, choice
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
@@ -242,3 +244,51 @@ def lookup(side: Side, known: NDArray[Any]) -> NDArray[np.int64]:
     first = np.searchsorted(known, wanted, "left")
     there = fits & (np.searchsorted(known, wanted, "right") > first)
     return np.where(there, first, -1)[side.positions]
+
+
+class Ids:
+    """Ids in the order of their positions, which need not be sorted."""
+
+    def __init__(self, names: NDArray[Any]) -> None:
+        self.names = names.view()
+        self.names.flags.writeable = False
+        self._order = np.argsort(names, kind="stable")
+
+    def find(
+        self, ids: ArrayLike, name: str, unknown: Literal["error", -1] = "error"
+    ) -> NDArray[np.int64]:
+        """Positions of ids; an error for a stranger, or -1."""
+        found = encode(ids, self.names[self._order], name=name, unknown=unknown)
+        return np.where(found < 0, -1, self._order[found])
+
+    def tensors(self, name: str) -> dict[str, NDArray[Any]]:
+        """As a file holds them."""
+        if self.names.dtype.kind == "i":
+            return {name: self.names}
+        return _io.strings_to_tensors(name, self.names)
+
+    @classmethod
+    def of_tensors(
+        cls, path: str | os.PathLike[str], name: str, tensors: dict[str, NDArray[Any]]
+    ) -> Ids | None:
+        """From a file that holds them, or None."""
+        if f"{name}.text" in tensors:
+            return cls(_io.strings_from_tensors(path, name, tensors))
+        return cls(tensors[name]) if name in tensors else None
+
+    def with_strangers(self, others: NDArray[Any]) -> Ids:
+        """These, and then those of the others that are new."""
+        strangers = others[self.find(others, "ids", -1) < 0]
+        if strangers.dtype.kind == self.names.dtype.kind:
+            return Ids(np.concatenate([self.names, strangers]))
+        return Ids(np.concatenate([self.names.astype(str), strangers.astype(str)]))
+
+
+def placed(
+    ratings: Any, row_ids: Ids, col_ids: Ids, unknown: Literal["error", -1] = "error"
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of Ratings, in a matrix with those ids."""
+    return (
+        row_ids.find(ratings.row_ids, "values.row_ids", unknown)[ratings.rows],
+        col_ids.find(ratings.col_ids, "values.col_ids", unknown)[ratings.cols],
+    )

@@ -34,6 +34,11 @@ from funkc._stream cimport (
 )
 
 
+cdef extern from "Python.h":
+    object PyMemoryView_FromMemory(char *memory, Py_ssize_t size, int flags)
+    int PyBUF_READ
+
+
 cdef extern from "float_state.h" nogil:
     unsigned long long funkc_float_begin()
     void funkc_float_end(unsigned long long state)
@@ -1117,6 +1122,26 @@ def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out, int
             finite = put_back(p.row_cuts, p.row_places, first, last, out.shape[1], x.shape[1],
                               &x[0, 0], &out[0, 0])
     return finite
+
+
+def contents(plan):
+    """Views of the memory that says what is trained, in which order."""
+    cdef Plan *p = plan_of(plan)
+    cdef Py_ssize_t cells = p.n_cells
+    cdef char *nothing = b""             # a view needs an address
+    return [
+        PyMemoryView_FromMemory(<char *>p.row_places, p.n_rows * sizeof(uint64_t), PyBUF_READ),
+        PyMemoryView_FromMemory(<char *>p.col_places, p.n_cols * sizeof(uint64_t), PyBUF_READ),
+        PyMemoryView_FromMemory(<char *>p.runs, p.n_runs * sizeof(Run), PyBUF_READ),
+        PyMemoryView_FromMemory(<char *>p.cols, cells * sizeof(uint16_t), PyBUF_READ),
+        PyMemoryView_FromMemory(<char *>p.codes if p.codes != NULL else nothing,
+                                cells if p.codes != NULL else 0, PyBUF_READ),
+        PyMemoryView_FromMemory(
+            <char *>p.values, (256 if p.codes != NULL else cells) * p.real_size, PyBUF_READ),
+        PyMemoryView_FromMemory(
+            <char *>p.weights if p.weights != NULL else nothing,
+            cells * p.real_size if p.weights != NULL else 0, PyBUF_READ),
+    ]
 
 
 def bands_for(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width, int real_size):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc import _shards
-from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status
+from funkc import _shards, _validate
+from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status, reject
 from funkc._isa import engine
-from funkc._schedule import row_width, with_bias
+from funkc._schedule import cut, row_width, with_bias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +40,7 @@ CALL_SECONDS = 0.05
 ROW_NUMBERS_AT_ONCE = 1 << 21
 EPOCHS_AT_ONCE = 1024
 MOST_HALVINGS = 10
+SIDES = ("row_factors", "col_factors")
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
 HIGHEST_RATE = 0.12
@@ -120,12 +121,21 @@ class Validation:
         )
         return math.sqrt(squares / self._targets.size)
 
-    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> tuple[float, int]:
-        """The error now, and how many epochs ago the best one was."""
+    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> float:
+        """The error now; the factors are kept if it is the smallest."""
         rmse = self.rmse(x, y)
         if self._best is None or rmse < self._best[0]:
             self._best = rmse, epoch, x.copy(), y.copy()
-        return rmse, epoch - self._best[1]
+        return rmse
+
+    @property
+    def best(self) -> tuple[float, int, NDArray[Any], NDArray[Any]] | None:
+        """The smallest error, its epoch, and the factors."""
+        return self._best
+
+    @best.setter
+    def best(self, best: tuple[float, int, NDArray[Any], NDArray[Any]]) -> None:
+        self._best = best
 
     def put_best_back(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         """The factors of the epoch with the smallest error."""
@@ -160,6 +170,7 @@ class Training:
         self._squares = np.zeros(EPOCHS_AT_ONCE)
         self._scratch = np.zeros(schedule.n_bands + 8 * options.n_threads, np.int64)
         self._halvings = 0
+        self.keep: Callable[[Training], object] | None = None  # after every epoch
         self._validation = None
         if held_out is not None:
             self._validation = Validation(schedule, held_out, options.n_threads)
@@ -184,8 +195,7 @@ class Training:
             if o.biases:
                 rows = with_bias(rows, self.start.row_bias, one_last=True)
                 cols = with_bias(cols, self.start.col_bias, one_last=False)
-            _shards.put_in(plan, False, rows, self.x)
-            _shards.put_in(plan, True, cols, self.y)
+            self._put_in(rows, cols, self.x, self.y)
         if self._validation is not None:
             self._validation.forget()
         for column in self.history.values():
@@ -203,6 +213,43 @@ class Training:
         if last:
             del self.y
         return row_factors, col_factors
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """All that changes while training, and the start if it can't be made again."""
+        tensors: dict[str, NDArray[Any]] = dict(zip(SIDES, self.factors(), strict=True))
+        numbers: dict[str, Any] = {"halvings": self._halvings, "limit": self._limit.hex()}
+        if self._validation is not None and self._validation.best is not None:
+            rmse, epoch, x, y = self._validation.best
+            numbers |= {"best_rmse": rmse.hex(), "best_epoch": epoch}
+            tensors["best.row_factors"] = self._taken_out(False, x)
+            tensors["best.col_factors"] = self._taken_out(True, y)
+        if self.start is not None:
+            for name in (*SIDES, "row_bias", "col_bias"):
+                part = getattr(self.start, name)
+                if part is not None:
+                    tensors[f"start.{name}"] = part
+        return tensors, numbers
+
+    def go_on_from(
+        self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], history: History
+    ) -> None:
+        """Take up what `state` gave."""
+        self._halvings = known["halvings"]
+        self._limit = float.fromhex(known["limit"])
+        self._put_in(tensors["row_factors"], tensors["col_factors"], self.x, self.y)
+        if self._validation is not None and "best_rmse" in known:
+            x, y = self.x.copy(), self.y.copy()
+            self._put_in(tensors["best.row_factors"], tensors["best.col_factors"], x, y)
+            self._validation.best = float.fromhex(known["best_rmse"]), known["best_epoch"], x, y
+        for name, column in history.items():
+            self.history[name][:] = column
+
+    def _put_in(
+        self, rows: NDArray[Any], cols: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
+    ) -> None:
+        """Factors in the caller's order, with biases as such, into the order of training."""
+        _shards.put_in(self.schedule.plan, False, rows, x)
+        _shards.put_in(self.schedule.plan, True, cols, y)
 
     def parameters(self) -> dict[str, Any]:
         """What was trained with, as a model keeps it."""
@@ -238,6 +285,9 @@ class Training:
         `between_spans` may raise, for threads that no signal reaches.
         """
         self._between_spans = between_spans
+        if self._out_of_patience():
+            self._put_best_back()
+            return "patience"
         try:
             stopped_by = self._run(after_epoch)
             self._put_best_back()
@@ -274,11 +324,11 @@ class Training:
         blocks = self.schedule.n_blocks
         last = self.settings.n_epochs * blocks
         limit = self._limit
-        watched = after_epoch is not None or self._validation is not None
+        watched = any(x is not None for x in (after_epoch, self._validation, self.keep))
         at_once = 1 if watched else EPOCHS_AT_ONCE
-        step, span = 0, self._first_span()
-        started = time.perf_counter()
-        before = 0.0
+        step, span = len(self.history["epoch"]) * blocks, self._first_span()
+        before = self.history["seconds"][-1] if step else 0.0
+        started = time.perf_counter() - before
         while step < last:
             epoch = step // blocks
             stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
@@ -297,20 +347,27 @@ class Training:
                 self._back_off(epoch + done)
                 step = 0
             elif done and watched:
-                patient = self._validate(epoch + 1)
+                self._validate(epoch + 1)
+                if self.keep is not None:
+                    self.keep(self)
                 if after_epoch is not None and is_true(after_epoch(self)):
                     return "callback"
-                if not patient:
+                if self._out_of_patience():
                     return "patience"
         return "epochs"
 
-    def _validate(self, epoch: int) -> bool:
-        """Note the validation error of an epoch; whether to go on."""
-        if self._validation is None:
-            return True
-        rmse, since_best = self._validation.look(epoch, self.x, self.y)
-        self.history["validation_rmse"].append(rmse)
-        return since_best < self.options.patience
+    def _validate(self, epoch: int) -> None:
+        """Note the validation error of an epoch."""
+        if self._validation is not None:
+            rmse = self._validation.look(epoch, self.x, self.y)
+            self.history["validation_rmse"].append(rmse)
+
+    def _out_of_patience(self) -> bool:
+        """Whether the best epoch is too long ago."""
+        if self._validation is None or self._validation.best is None:
+            return False
+        since = len(self.history["epoch"]) - self._validation.best[1]
+        return since >= self.options.patience
 
     def _squares_now(self) -> float:
         """The squared errors of the factors as they are: an epoch without a step."""
@@ -380,3 +437,37 @@ class Training:
             self.history["train_rmse"].append(math.sqrt(squares / self.schedule.n_cells))
             self.history["learning_rate"].append(engine.learning_rate(first + nth, *self._rates()))
             self.history["seconds"].append(before + (nth + 1) / done * (now - before))
+
+
+def train(
+    problem: Problem,
+    options: Options,
+    after_epoch: Callable[[Training], object] | None = None,
+    start: Start | None = None,
+    held_out: Problem | None = None,
+    between_spans: Callable[[], object] | None = None,
+) -> tuple[Training, str]:
+    """Cut and train, the steps that all who train share; and what stopped it."""
+    training = begin(problem, options, start, held_out)
+    return training, training.run(after_epoch, between_spans)
+
+
+def begin(
+    problem: Problem, options: Options, start: Start | None, held_out: Problem | None
+) -> Training:
+    """Cut the cells, and put start factors in place."""
+    row = options.dtype.itemsize * (row_width(options) + options.k) + 24
+    _validate.require_memory(
+        sum(problem.shape) * row,
+        f"factors of k = {options.k} for shape {problem.shape}",
+        "lower k, or number only the rows and columns that occur",
+    )
+    schedule = cut(problem, options)
+    if options.nonnegative and not schedule.mean > schedule.offset:
+        reject(
+            "nonnegative",
+            f"the values have a mean of {schedule.mean:.4g}, which is not above the offset of "
+            f"{schedule.offset:.4g}, so no product of nonnegative factors helps",
+            "pass a lower offset",
+        )
+    return Training(schedule, options, start, held_out)

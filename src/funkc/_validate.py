@@ -9,7 +9,7 @@ import numbers
 import operator
 import os
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -48,6 +48,10 @@ class Problem:
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
     col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+
+    def of_shape(self, shape: tuple[int, int]) -> Problem:
+        """The same cells in a larger matrix."""
+        return replace(self, shape=shape)
 
     def part(self, chosen: NDArray[np.bool_]) -> Problem:
         """Some of the cells, of the same matrix."""
@@ -209,6 +213,12 @@ def threads(n_threads: object) -> int:
     return min(integer("n_threads", n_threads, 1, 2**31 - 1), MOST_THREADS)
 
 
+def path(name: str, value: Any) -> Any:
+    if not isinstance(value, (str, os.PathLike)):
+        reject(name, f"got {shown(value)}", "pass the name of a file", TypeError)
+    return value
+
+
 def callback(value: Any, arguments: str) -> Any:
     if value is not None and not callable(value):
         reject(
@@ -296,7 +306,7 @@ def _is_sparse(value: object) -> bool:
     return hasattr(type(value), "tocoo") and hasattr(type(value), "nnz")
 
 
-def _is_ratings(value: object) -> bool:
+def are_ratings(value: object) -> bool:
     """Whether it is a `funkc.Ratings`, which stands above this room."""
     fields = ("rows", "cols", "values", "row_ids", "col_ids")
     return all(hasattr(type(value), field) for field in fields)
@@ -580,15 +590,15 @@ def observed(
             "mask.nonzero()",
             TypeError,
         )
-    if _is_ratings(mask):
+    if are_ratings(mask):
         reject("mask", "is a Ratings", "pass mask=None, and the ratings as values", TypeError)
-    if mask is not None and (_is_sparse(values) or _is_ratings(values)):
+    if mask is not None and (_is_sparse(values) or are_ratings(values)):
         what = "a sparse array" if _is_sparse(values) else "a Ratings"
         remedy = "pass mask=None: what is stored is observed"
         reject("values", f"is {what} beside a mask", remedy, TypeError)
     if _is_sparse(values):
         cells = _cells_of_sparse(values, size)
-    elif _is_ratings(values):
+    elif are_ratings(values):
         cells = _cells_of_ratings(values, size)
     else:
         array = as_array("values", values)
@@ -707,7 +717,7 @@ def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem
                 f"has {len(validation)} parts",
                 "pass a share between 0 and 1, or a pair (mask, values)",
             )
-        if _is_ratings(validation[1]):  # whose ids may stand at other positions
+        if are_ratings(validation[1]):  # whose ids may stand at other positions
             reject(
                 "validation",
                 "holds a Ratings, which numbers its ids for itself",
@@ -897,8 +907,15 @@ def cells_by_row(
                 f"pass {known[at]}, or None, for the {what}",
             )
     both = (said[0] or known[0], said[1] or known[1])
-    cells = problem(mask, values, shape=both, duplicates=duplicates, weights=weights, nothing=True)
-    rows, cols, n_rows, n_cols = cells.rows, cells.cols, *cells.shape
+    return by_row(
+        problem(mask, values, shape=both, duplicates=duplicates, weights=weights, nothing=True),
+        by_col=by_col,
+    )
+
+
+def by_row(cells: Problem, *, by_col: bool) -> CellsByRow:
+    """The cells of each row (or column) together."""
+    rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
     keys, order = _in_order(rows, cols, n_cols)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from funkc import _validate
-from funkc._errors import missing_extra, raise_for_status
+from funkc import _io, _train, _validate
+from funkc._bar import listener
+from funkc._errors import ModelFileError, missing_extra, raise_for_status, reject
+from funkc._ids import Ids, placed
 from funkc._isa import serve
-from funkc._schedule import padded, with_bias
+from funkc._schedule import padded
+from funkc._sides import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Callable, Mapping
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
@@ -20,6 +26,7 @@ if TYPE_CHECKING:
     from funkc._validate import Duplicates, History
 
 NUMBERS_AT_ONCE = 1 << 20
+KIND = "model"
 
 
 class Factorization:
@@ -49,6 +56,8 @@ class Factorization:
     stopped_by : str
         "epochs", "patience", "callback" or "interrupt"; "fold-in" where rows or columns were
         fitted to what was trained.
+    row_ids, col_ids : (m,) and (n,) array of int64 or str, or None
+        Which id stands at which position, if it was trained on `funkc.Ratings`.
     n_threads : int
         How many threads its methods use; may be set.
 
@@ -80,9 +89,11 @@ class Factorization:
         history: History,
         stopped_by: str,
         n_threads: int,
+        row_ids: Ids | None = None,
+        col_ids: Ids | None = None,
     ) -> None:
-        self._rows = _Side(row_factors, row_bias, first=True)
-        self._cols = _Side(col_factors, col_bias, first=False)
+        self._rows = Side(row_factors, row_bias, row_ids, first=True)
+        self._cols = Side(col_factors, col_bias, col_ids, first=False)
         self.offset = offset
         self.parameters = dict(parameters)
         self.history = history
@@ -108,6 +119,16 @@ class Factorization:
     def col_bias(self) -> NDArray[Any] | None:
         """What is added for every column, (n,); or None."""
         return self._cols.bias
+
+    @property
+    def row_ids(self) -> NDArray[Any] | None:
+        """Which id stands at which row, (m,); or None."""
+        return None if self._rows.ids is None else self._rows.ids.names
+
+    @property
+    def col_ids(self) -> NDArray[Any] | None:
+        """Which id stands at which column, (n,); or None."""
+        return None if self._cols.ids is None else self._cols.ids.names
 
     @property
     def k(self) -> int:
@@ -140,6 +161,7 @@ class Factorization:
         cols: ArrayLike | slice = slice(None),
         *,
         unknown: Literal["error", "mean"] = "error",
+        ids: bool = False,
     ) -> Any:
         """Predict cells, chosen as NumPy would choose them: ``reconstruct()[rows, cols]``.
 
@@ -151,6 +173,8 @@ class Factorization:
         unknown : {"error", "mean"}, default "error"
             What to do with a position that was not trained (also -1): "mean" predicts it as
             the mean of all rows (or columns).
+        ids : bool, default False
+            Whether `rows` and `cols` are ids instead of positions.
 
         Returns
         -------
@@ -161,6 +185,8 @@ class Factorization:
         ------
         IndexError
             For a position that was not trained, unless `unknown` says otherwise.
+        ValueError
+            For an id that was not trained, likewise.
 
         Examples
         --------
@@ -171,6 +197,9 @@ class Factorization:
         ((), (3,), (3,))
         """
         mean = _validate.choice("unknown", unknown, ("error", "mean")) == "mean"
+        if _validate.flag("ids", ids):
+            rows = self._rows.positions("rows", rows, mean)
+            cols = self._cols.positions("cols", cols, mean)
         if isinstance(rows, slice) or isinstance(cols, slice):
             i = _validate.positions("rows", rows, self.shape[0], mean)
             j = _validate.positions("cols", cols, self.shape[1], mean)
@@ -252,9 +281,9 @@ class Factorization:
             input, some megabytes are used.
         """
         dtype, blocks = _validate.observed_by_blocks(
-            mask, values, shape=self.shape, duplicates=duplicates
+            *self._by_position(mask, values), shape=self.shape, duplicates=duplicates
         )
-        made = np.empty(0, self.dtype)
+        made = np.empty((0, self.shape[1]), self.dtype)
         if out is None:
             if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
                 dtype = self.dtype  # a prediction that float16, say, can't hold
@@ -373,7 +402,14 @@ class Factorization:
         *,
         by_col: bool,
     ) -> Factorization:
-        known = (self.shape[0], None) if by_col else (None, self.shape[1])
+        known: _validate.Sides = (self.shape[0], None) if by_col else (None, self.shape[1])
+        new_ids = None
+        if mask is None and _validate.are_ratings(values):
+            row_ids, col_ids = self._require_ids()
+            new_ids = Ids(values.col_ids if by_col else values.row_ids)
+            row_ids, col_ids = (row_ids, new_ids) if by_col else (new_ids, col_ids)
+            known = (row_ids.names.size, col_ids.names.size)
+            mask, values = placed(values, row_ids, col_ids), values.values
         cells = _validate.cells_by_row(
             mask, values, known, shape=shape, weights=weights, duplicates=duplicates, by_col=by_col
         )
@@ -381,7 +417,7 @@ class Factorization:
         if regularization is not None:
             ridge = _validate.real("regularization", regularization, 0.0)
         fixed, looked_for = (self._rows, self._cols) if by_col else (self._cols, self._rows)
-        fitted = self._fitted(cells, fixed, looked_for, ridge)
+        fitted = self._fitted(cells, fixed, looked_for, ridge, new_ids)
         rows, cols = (self._rows, fitted) if by_col else (fitted, self._cols)
         return Factorization(
             rows.factors,
@@ -393,11 +429,18 @@ class Factorization:
             history={name: [] for name in self.history},
             stopped_by="fold-in",
             n_threads=self.n_threads,
+            row_ids=rows.ids,
+            col_ids=cols.ids,
         )
 
     def _fitted(
-        self, cells: _validate.CellsByRow, fixed: _Side, looked_for: _Side, ridge: float
-    ) -> _Side:
+        self,
+        cells: _validate.CellsByRow,
+        fixed: Side,
+        looked_for: Side,
+        ridge: float,
+        ids: Ids | None = None,
+    ) -> Side:
         """Rows (or columns) fitted to the fixed side."""
         biased = fixed.bias is not None
         size = self.k + biased
@@ -420,13 +463,13 @@ class Factorization:
         raise_for_status(status)
         _validate.require_finite_factors(out)
         bias = out[:, self.k].copy() if biased else None
-        return _Side(np.ascontiguousarray(out[:, : self.k]), bias, first=looked_for.first)
+        return Side(np.ascontiguousarray(out[:, : self.k]), bias, ids, first=looked_for.first)
 
     # ------------------------------------------------------------ the best
 
     def top(
-        self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None
-    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None, ids: bool = False
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The columns with the highest predictions of every row.
 
         Parameters
@@ -438,15 +481,17 @@ class Factorization:
         exclude : (m, n) array of bool, sparse array, pair of arrays, or list, optional
             Cells that are left out, usually those that are known already: any form of `mask`
             of `funkc.factorize`, in the matrix's rows and columns (of a sparse array what is
-            stored), or a list with an array of columns for each of `rows`.
+            stored), a list with an array of columns for each of `rows`, or `funkc.Ratings`.
+        ids : bool, default False
+            Whether `rows` holds ids instead of positions, and columns are given by id.
 
         Returns
         -------
-        cols : (r, n) array of int64
+        cols : (r, n) array of int64, or of ids
             The best first; of equal ones the first. For a single row, (n,).
         scores : (r, n) array
             Their predictions, the same bits as `predict` gives. Where fewer than n columns
-            are left, -1 and -infinity.
+            are left, -infinity, and -1 (an empty text among ids) for a column.
 
         Raises
         ------
@@ -467,15 +512,23 @@ class Factorization:
         array([[-1],
                [ 1]])
         """
+        if _validate.flag("ids", ids):
+            rows = self._rows.positions("rows", rows, False)
         i = _validate.positions("rows", rows, self.shape[0], False, 1)
+        if _validate.are_ratings(exclude):
+            known = placed(exclude, *self._require_ids(), unknown=-1)
+            both = (known[0] >= 0) & (known[1] >= 0)
+            exclude = known[0][both], known[1][both]
         hidden = _validate.excluded(exclude, i.reshape(-1), self.shape)
         x = self._rows.taken(i.reshape(-1))
         found, scores = self._best(x, self._cols.ready, self.offset, n, *hidden)
+        if ids:
+            found = self._cols.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
 
     def similar_rows(
-        self, rows: ArrayLike | slice, n: int = 10
-    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        self, rows: ArrayLike | slice, n: int = 10, *, ids: bool = False
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The rows that are most alike to each of some rows.
 
         Parameters
@@ -484,6 +537,8 @@ class Factorization:
             Positions of rows.
         n : int, default 10
             How many.
+        ids : bool, default False
+            Whether ids are given and returned instead of positions.
 
         Returns
         -------
@@ -493,11 +548,11 @@ class Factorization:
             From -1 to 1: the cosine of the angle between their factors, each less the mean of
             all rows' (which all have in common). Filled up with -1 and -infinity.
         """
-        return self._similar(self._rows, "rows", rows, n)
+        return self._similar(self._rows, "rows", rows, n, ids)
 
     def similar_cols(
-        self, cols: ArrayLike | slice, n: int = 10
-    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        self, cols: ArrayLike | slice, n: int = 10, *, ids: bool = False
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The columns that are most alike to each of some columns.
 
         Parameters
@@ -506,6 +561,8 @@ class Factorization:
             Positions of columns.
         n : int, default 10
             How many.
+        ids : bool, default False
+            Whether ids are given and returned instead of positions.
 
         Returns
         -------
@@ -520,15 +577,19 @@ class Factorization:
         >>> funkc.factorize(None, table, k=3).similar_cols(0, 1)[0]
         array([1])
         """
-        return self._similar(self._cols, "cols", cols, n)
+        return self._similar(self._cols, "cols", cols, n, ids)
 
     def _similar(
-        self, side: _Side, name: str, chosen: ArrayLike | slice, n: int
-    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        self, side: Side, name: str, chosen: ArrayLike | slice, n: int, ids: bool
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        if _validate.flag("ids", ids):
+            chosen = side.positions(name, chosen, False)
         i = _validate.positions(name, chosen, len(side.factors), False, 1)
         one = np.arange(i.size + 1)
         x = side.directions
         found, scores = self._best(x[i.reshape(-1)], x, 0.0, n, one, i.reshape(-1))
+        if ids:
+            found = side.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
 
     def _best(
@@ -550,6 +611,246 @@ class Factorization:
             cols = np.pad(cols, more, constant_values=-1)
             scores = np.pad(scores, more, constant_values=-np.inf)
         return cols, scores
+
+    # ------------------------------------------------------------ learning on
+
+    def partial_fit(
+        self,
+        mask: Any,
+        values: Any,
+        *,
+        n_epochs: int = 3,
+        learning_rate: float | None = None,
+        regularization: float | tuple[float, float] | None = None,
+        shape: tuple[int | None, int | None] | None = None,
+        weights: ArrayLike | None = None,
+        duplicates: Duplicates = "error",
+        callback: Callable[[int, History], object] | None = None,
+        verbose: bool = False,
+    ) -> Factorization:
+        """Learn from more observations, also of new rows and columns.
+
+        Trains on the cells that are passed and no others. Rows and columns beyond `shape` are
+        new: they begin where `fold_in_rows` and `fold_in_cols` put them.
+
+        Parameters
+        ----------
+        mask, values, shape, weights, duplicates
+            As for `funkc.factorize`, in this factorization's rows and columns and those that
+            follow them. A matrix may have more rows and columns, but not fewer.
+        n_epochs : int, default 3
+            Passes over the cells.
+        learning_rate : float, optional
+            The first rate, which falls to 0. By default training goes as in the last
+            `n_epochs` of those that made this factorization.
+        regularization : float or pair of float, optional
+            By default as before.
+        callback, verbose
+            As for `funkc.factorize`.
+
+        Returns
+        -------
+        Factorization
+            This one, changed: its arrays are new ones, and `history` that of this training.
+            If an error is raised, it is as before.
+
+        Notes
+        -----
+        Reproducible, as `funkc.factorize`. Cells that are not passed are slowly forgotten by
+        the rows and columns that are met: train anew from time to time, or pass some of the
+        old cells too.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=1)
+        >>> fit.partial_fit(([3, 3], [0, 1]), np.array([4.0, 8.0])).shape
+        (4, 2)
+        """
+        epochs = _validate.integer("n_epochs", n_epochs, 1, 10**9)
+        if learning_rate is None:
+            share = min(1.0, epochs / self.parameters["n_epochs"])
+            learning_rate = self.parameters["learning_rate"] * share
+        if regularization is None:
+            regularization = self.parameters["regularization"]
+        options = _validate.options(
+            self.k,
+            learning_rate=learning_rate,
+            regularization=regularization,
+            n_epochs=epochs,
+            offset=self.offset,
+            group_size=self.parameters["group_size"],
+            random_state=self.parameters["seed"],
+            n_threads=self.n_threads,
+            dtype=self.dtype,
+            biases=self.row_bias is not None,
+            nonnegative=self.parameters["nonnegative"],
+        )
+        listen = _validate.callback(callback, "(epoch, history)")
+        grown, cells = self._with_cells(mask, values, shape, weights, duplicates)
+        start = _validate.start(grown, cells.shape, options)
+        with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
+            training, stopped_by = _train.train(cells, options, after_epoch, start)
+        trained = Factorization._of(training, stopped_by, grown._rows.ids, grown._cols.ids)
+        trained.parameters = self.parameters
+        self.__dict__.update(trained.__dict__)
+        return self
+
+    def _with_cells(
+        self, mask: Any, values: Any, shape: Any, weights: Any, duplicates: Any
+    ) -> tuple[Factorization, _validate.Problem]:
+        """The model with room for rows and columns that are new, and the cells to train on."""
+        row_ids, col_ids = self._rows.ids, self._cols.ids
+        if _validate.are_ratings(values) and mask is None:
+            ratings, ids = values, self._require_ids()
+            row_ids = ids[0].with_strangers(ratings.row_ids)
+            col_ids = ids[1].with_strangers(ratings.col_ids)
+            mask, values = placed(ratings, row_ids, col_ids), ratings.values
+            shape = (row_ids.names.size, col_ids.names.size)
+        cells = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
+        if isinstance(mask, tuple) and shape is None:
+            cells = cells.of_shape(
+                (max(cells.shape[0], self.shape[0]), max(cells.shape[1], self.shape[1]))
+            )
+        for at, what in enumerate(("rows", "columns")):
+            if cells.shape[at] < self.shape[at]:
+                reject(
+                    "values",
+                    f"has {cells.shape[at]} {what} where {self.shape[at]} were trained",
+                    f"pass all {what}, or a pair (rows, cols) of positions among them",
+                )
+        return self._grown(cells, row_ids, col_ids), cells
+
+    def _grown(
+        self,
+        cells: _validate.Problem,
+        row_ids: Ids | None,
+        col_ids: Ids | None,
+    ) -> Factorization:
+        """Rows, and then columns, that are new fitted to what there is."""
+        (m, n), (rows, cols) = self.shape, (self._rows, self._cols)
+        ridges = self.parameters["regularization"]
+        if cells.shape[0] > m:
+            some = cells.part((cells.rows >= m) & (cells.cols < n))
+            some = dataclasses.replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
+            new = self._fitted(_validate.by_row(some, by_col=False), cols, rows, ridges[0])
+            rows = rows.followed_by(new)
+        if cells.shape[1] > n:
+            some = cells.part(cells.cols >= n)
+            shape = (cells.shape[0], cells.shape[1] - n)
+            some = dataclasses.replace(some, cols=some.cols - n, shape=shape)
+            new = self._fitted(_validate.by_row(some, by_col=True), rows, cols, ridges[1])
+            cols = cols.followed_by(new)
+        return Factorization(
+            rows.factors,
+            cols.factors,
+            row_bias=rows.bias,
+            col_bias=cols.bias,
+            offset=self.offset,
+            parameters=self.parameters,
+            history=self.history,
+            stopped_by=self.stopped_by,
+            n_threads=self.n_threads,
+            row_ids=row_ids,
+            col_ids=col_ids,
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        training: _train.Training,
+        stopped_by: str,
+        row_ids: Ids | None,
+        col_ids: Ids | None,
+    ) -> Factorization:
+        """What a training came to, which ends with it."""
+        k = training.options.k
+        row_factors, col_factors = training.factors(last=True)
+        row_bias = col_bias = None
+        if training.options.biases:
+            row_factors, row_bias = row_factors[:, :k].copy(), row_factors[:, k].copy()
+            col_factors, col_bias = col_factors[:, :k].copy(), col_factors[:, k + 1].copy()
+        return cls(
+            row_factors,
+            col_factors,
+            row_bias=row_bias,
+            col_bias=col_bias,
+            offset=training.schedule.offset,
+            parameters=training.parameters(),
+            history=training.history,
+            stopped_by=stopped_by,
+            n_threads=training.options.n_threads,
+            row_ids=row_ids,
+            col_ids=col_ids,
+        )
+
+    # ------------------------------------------------------------ ids
+
+    def _require_ids(self) -> tuple[Ids, Ids]:
+        if self._rows.ids is None or self._cols.ids is None:
+            reject(
+                "values",
+                "are Ratings, but this factorization knows positions only",
+                "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
+            )
+        return self._rows.ids, self._cols.ids
+
+    def _by_position(self, mask: Any, values: Any) -> tuple[Any, Any]:
+        """Ratings as cells of this matrix; all else as it is."""
+        if mask is not None or not _validate.are_ratings(values):
+            return mask, values
+        return placed(values, *self._require_ids()), values.values
+
+    # ------------------------------------------------------------ files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a file, which `funkc.load` reads.
+
+        The file has the safetensors layout, without pickle: programs in other languages read
+        it too. It is written beside `path` and then put in its place, so that a reader finds
+        the old file or the new one, whole, whatever happens meanwhile.
+
+        Parameters
+        ----------
+        path : str or path
+            The name of the file.
+
+        Raises
+        ------
+        OSError
+            It can't be written; what was there is untouched.
+        ValueError
+            The ids can't be held by a file (their lengths differ extremely).
+
+        Examples
+        --------
+        >>> import tempfile, os
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.array([[1.0, 2.0], [2.0, np.nan]]), k=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.funkc")
+        ...     fit.save(path)
+        ...     bool(funkc.load(path).predict(1, 1) == fit.predict(1, 1))
+        True
+        """
+        tensors: dict[str, NDArray[Any]] = {}
+        for name, side in (("row", self._rows), ("col", self._cols)):
+            tensors[f"{name}_factors"] = side.factors
+            if side.bias is not None:
+                tensors[f"{name}_bias"] = side.bias
+            if side.ids is not None:
+                tensors |= side.ids.tensors(f"{name}_ids")
+        for name, column in self.history.items():
+            tensors[f"history.{name}"] = np.array(column, np.float64)
+        metadata = {
+            "kind": KIND,
+            "offset": float(self.offset).hex(),
+            "parameters": json.dumps(self.parameters, allow_nan=False),
+            "stopped_by": self.stopped_by,
+        }
+        _io.write(path, tensors, metadata)
 
     # ------------------------------------------------------------ how it went
 
@@ -581,84 +882,86 @@ class Factorization:
         return figure
 
 
-class _Side:
-    """The factors of all rows, or of all columns, and what is made of them when it is needed.
+def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Factorization:
+    """Read a factorization that `Factorization.save` wrote.
 
-    Everything is made once: the arrays can't be written to.
+    Parameters
+    ----------
+    path : str or path
+        The name of the file.
+    mmap : bool, default False
+        Whether the factors stay in the file and are mapped into memory: it takes no time, and
+        processes that serve one model share its memory. (With biases, or k no multiple of 16,
+        predictions make a copy.) The file must not be written to meanwhile; `save` does not,
+        for it puts a new file in the place of the old one.
+    verify : bool, default True
+        Whether every byte is held against its checksum, for which all must be read. Without,
+        only the header is.
+
+    Returns
+    -------
+    Factorization
+        With `n_threads` as by default on this machine.
+
+    Raises
+    ------
+    ModelFileError
+        The file is damaged, cut short, of another kind or of a newer version: the message
+        says what and where.
+    OSError
+        It can't be read.
     """
-
-    def __init__(self, factors: NDArray[Any], bias: NDArray[Any] | None, *, first: bool) -> None:
-        self.factors, self.bias, self.first = _read_only(factors), bias, first
-        if bias is not None:
-            self.bias = _read_only(bias)
-        self._ready: NDArray[Any] | None = None
-        self._mean: NDArray[np.float64] | None = None
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self.factors, self.bias, self.first
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state[:2], first=state[2])  # type: ignore[misc]
-
-    @property
-    def ready(self) -> NDArray[Any]:
-        """With biases as factors, and rows padded with zeros to whole lanes."""
-        if self._ready is None:
-            self._ready = self._with_lanes(self.factors, self.bias)
-        return self._ready
-
-    def taken(self, index: NDArray[np.int64]) -> NDArray[Any]:
-        """Some rows, ready; the mean where the index is -1."""
-        if not (index.size and index.min() < 0):
-            return self.ready[index]
-        mean = self.mean.astype(self.factors.dtype)[None]
-        k = self.factors.shape[1]
-        usual = self._with_lanes(mean[:, :k], None if self.bias is None else mean[:, k])
-        return np.where((index < 0)[:, None], usual, self.ready[np.maximum(index, 0)])
-
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        """The mean of all factors, and then of the biases if there are any."""
-        if self._mean is None:
-            parts = [self.factors, *([] if self.bias is None else [self.bias[:, None]])]
-            means = [np.empty(part.shape[1]) for part in parts]
-            for part, mean in zip(parts, means, strict=True):
-                serve.means(np.ascontiguousarray(part), mean)
-            self._mean = np.concatenate(means)
-        return self._mean
-
-    @property
-    def directions(self) -> NDArray[Any]:
-        """The factors less their mean, each of length 1 (or 0), padded to whole lanes."""
-        out = np.empty_like(self.factors)
-        serve.directions(np.ascontiguousarray(self.factors), self.mean, out)
-        return self._with_lanes(out, None)
-
-    def _with_lanes(self, factors: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
-        if bias is not None:
-            factors = with_bias(factors, bias, one_last=self.first)
-        n, k = factors.shape
-        if padded(k) == k:
-            return np.ascontiguousarray(factors)
-        out = np.zeros((n, padded(k)), factors.dtype)
-        out[:, :k] = factors
-        return out
+    found, metadata = _io.read(
+        path, mmap=_validate.flag("mmap", mmap), verify=_validate.flag("verify", verify)
+    )
+    if metadata.get("kind") != KIND:
+        raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
+    try:
+        return _of_tensors(path, found, metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"{path}: it does not hold what a model holds ({error!r}); save it anew"
+        ) from error
 
 
-def product(
-    row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float, n_threads: int
-) -> NDArray[Any]:
-    """offset + row_factors @ col_factors.T, every sum in the fixed order."""
-    rows, cols = _Side(row_factors, None, first=True), _Side(col_factors, None, first=False)
-    out = np.empty((len(row_factors), len(col_factors)), row_factors.dtype)
-    serve.product(rows.ready, cols.ready, out, offset, n_threads)
-    return out
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def _of_tensors(
+    path: str | os.PathLike[str], found: dict[str, NDArray[Any]], metadata: dict[str, str]
+) -> Factorization:
+    """What `save` put into a file whose checksums are right."""
+    x, y = found["row_factors"], found["col_factors"]
+    ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
+    bias = [found.get(name) for name in ("row_bias", "col_bias")]
+    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] > 0 and x.dtype == y.dtype
+    fits = fits and x.dtype.kind == "f" and (bias[0] is None) == (bias[1] is None)
+    for at, side in enumerate((x, y)):
+        own_bias, own_ids = bias[at], ids[at]
+        fits = fits and (own_bias is None or own_bias.shape == side.shape[:1])
+        fits = fits and (own_ids is None or own_ids.names.size == len(side))
+    if not fits:
+        raise ValueError("the shapes of its arrays don't fit each other")
+    history: History = {
+        name.removeprefix("history."): column.tolist()
+        for name, column in found.items()
+        if name.startswith("history.")
+    }
+    history["epoch"] = [int(epoch) for epoch in history["epoch"]]
+    parameters = json.loads(metadata["parameters"])
+    parameters["regularization"] = tuple(parameters["regularization"])
+    return Factorization(
+        x,
+        y,
+        row_bias=bias[0],
+        col_bias=bias[1],
+        offset=float.fromhex(metadata["offset"]),
+        parameters=parameters,
+        history=history,
+        stopped_by=metadata["stopped_by"],
+        n_threads=_validate.threads(None),
+        row_ids=ids[0],
+        col_ids=ids[1],
+    )
 
 
 def _rows_at_once(n_cols: int) -> int:

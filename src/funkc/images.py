@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from funkc import _api, _restore, _validate
+from funkc import _restore, _train, _validate
 from funkc._bar import bar
 from funkc._errors import reject
-from funkc._train import is_true
-from funkc.factorization import product
+from funkc._sides import product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -365,7 +364,7 @@ class Filling:
         """Whether the callback ends the work."""
         assert self.callback is not None
         answer = self.callback(stage, step, self._with_channels_back(self.corrected.copy()))
-        return is_true(answer)
+        return _train.is_true(answer)
 
     def by_restoration(self, method: str, k: int | None, shown: Any) -> None:
         """Tiles, and patches upon them."""
@@ -438,7 +437,7 @@ class Filling:
                 *tiling.cells(rows, cols), observed, tiling.shape, *tiling.cuts()
             )
             watched = self.callback is not None or shown is not None
-            training, _ = _api.train(problem, self.options, listen if watched else None)
+            training, _ = _train.train(problem, self.options, listen if watched else None)
             self._take(
                 channel,
                 tiling.assemble(*training.factors(last=True), training.schedule.offset),

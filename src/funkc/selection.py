@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _train, _validate
-from funkc._api import factorize, train
+from funkc._api import factorize
 from funkc._errors import DivergedError, missing_extra
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def _scores(
         heed()
         held = fold == nth
         try:
-            training, _ = train(cells.part(~held), options, between_spans=heed)
+            training, _ = _train.train(cells.part(~held), options, between_spans=heed)
             test = _train.Validation(training.schedule, cells.part(held), options.n_threads)
             rmse = test.rmse(training.x, training.y)
             if not math.isfinite(rmse):
