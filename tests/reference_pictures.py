@@ -1,7 +1,8 @@
-"""The slow oracle for pictures: tiles and patches in plain NumPy and double precision.
+"""The slow oracle for pictures, in plain NumPy.
 
-Nothing is shared with the core but the random numbers of the start (reference.py). The core works
-in single precision, so its answers are close, not equal.
+Nothing is shared with the core but the random numbers of the start (reference.py). Tiles and
+patches are in double precision where the core works in single, so its answers are close, not
+equal. What is said of masks, and the smooth fill, are equal.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from reference import noise, stream_seed
 TILE, STEP, TILE_START = 16, 8, 6
 RIDGE, SMOOTH, SMOOTH_DENSE = 0.01, 0.1, 0.03
 REACH, SIMILAR, LEAST_VARIANCE = 10, 60, 1e-5
+WIDE, STROKES = 17, 0.3
 
 
 def begins(length):
@@ -42,8 +44,8 @@ def half_sweep(values, seen, side, other, smooth):
         side[i] = np.linalg.solve(A, b)
 
 
-def by_tiles(plane, seen, k, n_sweeps, seed):
-    """The blended products of tiles, and NaN where there are none."""
+def by_tiles(plane, seen, k, n_sweeps, seed, everywhere=False):
+    """The blended products of tiles, complete ones too or not, and NaN where there are none."""
     total, weight = np.zeros((2, *plane.shape))
     smooth = SMOOTH_DENSE if seen.mean() > 0.55 else SMOOTH
     tops, lefts = begins(plane.shape[0]), begins(plane.shape[1])
@@ -53,7 +55,7 @@ def by_tiles(plane, seen, k, n_sweeps, seed):
         for across, left in enumerate(lefts):
             box = (slice(top, top + tall), slice(left, left + wide))
             here = seen[box]
-            if here.sum() < min(8, here.size // 2) or here.all():
+            if here.sum() < min(8, here.size // 2) or (here.all() and not everywhere):
                 continue
             number = down * len(lefts) + across
             U, V = (
@@ -72,6 +74,59 @@ def by_tiles(plane, seen, k, n_sweeps, seed):
             weight[box] += counts
     with np.errstate(invalid="ignore"):
         return total / weight
+
+
+def wide_holes(seen):
+    """The pixels in squares of WIDE by WIDE where nothing is seen, nor beyond the edge."""
+    hidden = np.pad(~seen, WIDE - 1, constant_values=True)
+    wide = np.zeros_like(hidden)
+    for top in range(WIDE // 2, WIDE // 2 + seen.shape[0]):
+        for left in range(WIDE // 2, WIDE // 2 + seen.shape[1]):
+            square = (slice(top, top + WIDE), slice(left, left + WIDE))
+            wide[square] |= hidden[square].all()
+    return wide[WIDE - 1 : 1 - WIDE, WIDE - 1 : 1 - WIDE]
+
+
+def in_strokes(seen):
+    """Whether neighbours in the mask are correlated."""
+    hidden = ~seen
+    share = hidden.mean()
+    pairs = [hidden[1:] & hidden[:-1], hidden[:, 1:] & hidden[:, :-1]]
+    together = [pair.mean() for pair in pairs if pair.size]
+    if not together or share == 0:
+        return False
+    return (np.mean(together) / share - share) / (1 - share) > STROKES
+
+
+def fill_smoothly(plane, seen):
+    """Averages of ever larger squares, handed down to where nothing finer is known."""
+    if seen.all():
+        return plane
+    sums, counts = halved(np.where(seen, plane, 0)), halved(seen.astype(np.uint8))
+    coarse = fill_smoothly(sums / np.maximum(counts, 1, dtype=np.float32), counts > 0)
+    for axis in (0, 1):
+        coarse = twice_as_long(coarse, axis)[: plane.shape[0], : plane.shape[1]]
+    return np.where(seen, plane, coarse)
+
+
+def halved(a):
+    """The sums of squares of two by two; sums of two numbers have but one order."""
+    for axis in (0, 1):
+        if a.shape[axis] % 2:
+            a = np.pad(a, [(0, int(at == axis)) for at in (0, 1)])
+        a = a[0::2] + a[1::2] if axis == 0 else a[:, 0::2] + a[:, 1::2]
+    return a
+
+
+def twice_as_long(a, axis):
+    """Linear interpolation to twice as many points."""
+    a = np.moveaxis(a, axis, 0)
+    wider = np.concatenate([a[:1], a, a[-1:]])
+    out = np.empty((2 * len(a), *a.shape[1:]), np.float32)
+    middle = np.float32(0.75) * a
+    out[0::2] = middle + np.float32(0.25) * wider[:-2]
+    out[1::2] = middle + np.float32(0.25) * wider[2:]
+    return np.moveaxis(out, 0, axis)
 
 
 def orthonormal(v):

@@ -1,5 +1,7 @@
 """The core against the slow oracle: equal to the bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 import reference
@@ -8,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _restore
+from funkc._errors import MORE, OK
+from funkc._isa import tiles as core
 from funkc.images import Tiling
 
 DTYPES = [np.float32, np.float64]
@@ -169,44 +172,143 @@ def smooth_picture(shape, seed):
     return ((image - image.min()) / np.ptp(image)).astype(np.float32)
 
 
-def canvas_of(image, seen):
-    canvas = _restore.Canvas.of(seen, n_threads=2)
-    canvas.planes[:] = np.where(seen, image, 0)
-    return canvas
+def steps(image, seen, patches=False, k=0, seed=0, everywhere=False):
+    """Stage, step, the planes after it, and what the core holds."""
+    planes = np.where(seen, image, np.nan).astype(float)
+    ranges = np.tile([0.0, 1.0], (len(image), 1))
+    missing = (~seen).view(np.uint8)
+    status, begun = core.begin(missing, ranges, patches, k, seed, everywhere, not patches, 2)
+    assert status == OK
+    for channel, plane in enumerate(planes):
+        core.put(begun, channel, 0, plane)
+    status = MORE
+    while status == MORE:
+        status, stage, step, _, _ = core.go_on(begun)
+        if stage:
+            for channel in range(len(planes)):
+                core.take(begun, channel, 0, planes[channel])
+            yield stage, step, planes.astype(np.float32), begun
+    assert status == OK
+
+
+def in_range_of(image, seen, made):
+    return np.clip(made, image[seen].min(), image[seen].max())
+
+
+def wide_of(begun, shape):
+    wide = np.empty(shape, np.uint8)
+    core.flags(begun, wide, np.empty((0, 0), np.uint8))
+    return wide.view(bool)
 
 
 @given(
     shape=st.tuples(st.integers(2, 40), st.integers(2, 40)),
-    share=st.sampled_from([0.2, 0.5, 0.8]),
+    share=st.sampled_from([0.2, 0.5, 0.8, 0.98]),
     k=st.sampled_from([1, 3, 8, 16]),
     n_sweeps=st.integers(1, 3),
+    everywhere=st.booleans(),
     seed=st.integers(0, 2**20),
 )
 @settings(max_examples=40, deadline=None)
-def test_tiles_are_those_of_plain_numpy(shape, share, k, n_sweeps, seed):
+def test_tiles_are_those_of_plain_numpy(shape, share, k, n_sweeps, everywhere, seed):
     image = smooth_picture(shape, seed)
     seen = np.random.default_rng(seed).random(shape) >= share
     seen[0, 0] = True
-    canvas = canvas_of(image[None], seen[None])
-    found = _restore.by_tiles(canvas, k, n_sweeps, seed, False, lambda n: None)[0]
-    wanted = reference_pictures.by_tiles(image.astype(float), seen, k, n_sweeps, seed)
-    fitted = ~np.isnan(wanted) & ~canvas.wide[0]
-    np.testing.assert_allclose(found[fitted], wanted[fitted], atol=3e-3)
-    np.testing.assert_array_equal(found[~fitted & seen], image[~fitted & seen])
+    *_, (stage, step, planes, begun) = itertools.islice(
+        steps(image[None], seen[None], False, k, seed, everywhere), 1 + n_sweeps
+    )
+    assert (stage, step) == ("tiles", n_sweeps)
+    wanted = reference_pictures.by_tiles(image.astype(float), seen, k, n_sweeps, seed, everywhere)
+    wide = wide_of(begun, planes.shape)[0]
+    fitted = ~np.isnan(wanted) & ~wide
+    at = fitted & ~seen
+    np.testing.assert_allclose(planes[0][at], in_range_of(image, seen, wanted)[at], atol=3e-3)
+    at = fitted & seen
+    if everywhere:
+        np.testing.assert_allclose(planes[0][at], wanted[at], atol=3e-3)
+    at = seen & ~fitted if everywhere else seen
+    np.testing.assert_array_equal(planes[0][at], image[at])
+    smooth = in_range_of(image, seen, reference_pictures.fill_smoothly(image, seen))
+    at = ~seen & ~fitted
+    np.testing.assert_array_equal(planes[0][at], smooth[at])
 
 
-@pytest.mark.parametrize("channels, size, factors", [(1, 8, 4), (1, 6, 12), (3, 4, 8), (1, 5, 16)])
-@pytest.mark.parametrize("share", [0.3, 0.7])
-def test_patches_are_those_of_plain_numpy(channels, size, factors, share):
-    shape = (channels, 27, 31)
-    image = np.stack([smooth_picture(shape[1:], seed) for seed in range(channels)])
-    seen = np.random.default_rng(0).random(shape) >= share
-    canvas = canvas_of(image, seen)
-    canvas.fill(_restore.by_tiles(canvas, 8, 14, 0, False, lambda n: None))
-    filled = canvas.planes.astype(float)
-    found, _ = _restore.by_patches(canvas, size, factors, False, lambda n: None)
-    wanted = reference_pictures.by_patches(filled, seen, size, factors)
-    # Where two patches are about equally alike, either may be in a group.
-    apart = np.abs(found - wanted)
-    assert np.median(apart) < 1e-4
-    assert np.quantile(apart, 0.98) < 5e-3
+@given(
+    shape=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    n_masks=st.integers(1, 3),
+    share=st.sampled_from([0.001, 0.02, 0.3, 0.9]),
+    holes=st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=6),
+    seed=st.integers(0, 2**20),
+)
+@settings(max_examples=100, deadline=None)
+def test_masks_are_surveyed_as_by_plain_numpy(shape, n_masks, share, holes, seed):
+    rng = np.random.default_rng(seed)
+    seen = rng.random((n_masks, *shape)) >= share
+    for top, left, height, width in holes:
+        seen[rng.integers(n_masks), top : top + height, left : left + width] = False
+    seen[:, 0, 0] = True
+    stage, _, _, begun = next(steps(np.zeros(seen.shape), seen, everywhere=True))
+    assert stage == "survey"
+    wide = np.stack([reference_pictures.wide_holes(plane) for plane in seen])
+    strokes = any(reference_pictures.in_strokes(plane) for plane in seen)
+    np.testing.assert_array_equal(wide_of(begun, seen.shape), wide)
+    assert core.survey(begun) == (wide.sum(), strokes)
+
+
+@given(
+    shape=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    n_seen=st.integers(1, 40),
+    seed=st.integers(0, 2**20),
+)
+@settings(max_examples=60, deadline=None)
+def test_wide_holes_are_filled_as_by_plain_numpy(shape, n_seen, seed):
+    """To the bit, from whatever little is seen."""
+    rng = np.random.default_rng(seed)
+    image = rng.random(shape).astype(np.float32)
+    seen = np.zeros(shape, bool)
+    seen.flat[rng.integers(image.size, size=n_seen)] = True
+    _, (stage, step, planes, begun) = itertools.islice(
+        steps(image[None], seen[None], everywhere=True), 2
+    )
+    assert (stage, step) == ("tiles", 1)
+    smooth = in_range_of(image, seen, reference_pictures.fill_smoothly(image, seen))
+    wide = wide_of(begun, planes.shape)[0]
+    np.testing.assert_array_equal(planes[0][wide], smooth[wide])
+
+
+@pytest.mark.parametrize(
+    "shape, share, k, plan",
+    [
+        ((1, 27, 31), 0.3, 0, [(8, 4), (8, 6), (6, 8), (6, 12)]),
+        ((1, 27, 31), 0.7, 5, [(8, 4), (8, 5), (6, 5), (6, 5)]),
+        ((1, 27, 31), None, 0, [(8, 4), (8, 6), (8, 8), (8, 12)]),
+        ((1, 27, 31), 0.3, 16, [(8, 4), (8, 6), (6, 8), (6, 16)]),
+        ((1, 7, 90), 0.3, 9, [(7, 4), (7, 6), (6, 8), (6, 9)]),
+        ((3, 27, 31), 0.7, 0, [(4, 4), (4, 6), (4, 8), (4, 12)]),
+        ((1, 36, 1100), 0.0004, 0, [(8, 4), (8, 6), (6, 8), (6, 12)]),  # a band in two parts
+    ],
+)
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_patches_are_those_of_plain_numpy(shape, share, k, plan, everywhere):
+    image = np.stack([smooth_picture(shape[1:], seed) for seed in range(len(shape))])[: shape[0]]
+    if share is None:
+        seen = np.broadcast_to(np.indices(shape[1:]).sum(axis=0) % 11 > 3, shape).copy()
+    else:
+        seen = np.random.default_rng(0).random(shape) >= share
+    done, filled = [], image
+    for stage, step, planes, _ in steps(image, seen, True, k, everywhere=everywhere):
+        if stage == "patches":
+            size, factors = plan[step - 1]
+            wanted = reference_pictures.by_patches(filled, seen, size, factors)
+            # Where two patches are about equally alike, either may be in a group.
+            apart = np.abs(planes - wanted)[~seen]
+            assert np.median(apart) < 1e-4
+            assert np.quantile(apart, 0.98) < 5e-3
+            done.append(step)
+        if stage != "survey":
+            filled = np.where(seen, image, planes).astype(float)
+    assert done == [1, 2, 3, 4]
+    if everywhere:
+        assert 0 < np.abs(planes - image)[seen].mean() < 0.1
+    else:
+        np.testing.assert_array_equal(planes[seen], image[seen])

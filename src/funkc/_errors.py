@@ -59,10 +59,16 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
 
 
 # What the core answers (the Status of _types.pxd).
-OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE, CELLS_CHANGED = range(7)
+OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE, CELLS_CHANGED, BAD_SHAPE = (
+    range(8)
+)
 
 
-def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:
+def raise_for_status(
+    status: int,
+    cell: tuple[int, int] | None = None,
+    purpose: str = "to sort the observed cells into blocks",
+) -> None:
     """Turn the answer of the core into an exception; OK passes."""
     if status == OK:
         return
@@ -87,5 +93,7 @@ def raise_for_status(status: int, cell: tuple[int, int] | None = None) -> None:
             "do not write to them during the call, or pass copies",
         )
     if status == NO_MEMORY:
-        raise MemoryError("not enough memory to sort the observed cells into blocks")
+        raise MemoryError(f"not enough memory {purpose}")
+    if status == BAD_SHAPE:
+        reject("image", "has more than 2**30 rows or columns", "fill it in parts")
     raise AssertionError(f"the core answered with status {status}")

@@ -1,19 +1,38 @@
-"""Small dense factorizations side by side: tiles of a picture, and groups of its patches.
+"""Pictures filled from what is around their holes: by tiles, and by patches that look alike.
 
 This one source is built once per instruction set (see setup.py).
 
 Design
-a. The arithmetic stands in tiles.h and patches.h: one tile, or one patch, in every lane of a
-   vector.  Lanes never meet, so the length of the vectors leaves no trace in the bits.
-b. What is made is added to two sums over the picture, of values and of their weights.  Bands
+a. Everything here is planes of float32 between 0 and 1 and what is seen of them.
+b. Tiles are small matrices, rows by columns, whose factors are held smooth.  Their product is
+   as good as a biharmonic fill.
+c. Patches change what a row is: a patch among the sixty that resemble it, with the places in
+   it as columns.  Each pass starts from the picture that the pass before has filled.  The
+   first passes take larger patches and fewer factors: what they spread must reach further.
+d. Where a hole is wider than patches reach across, a smooth fill is all there is to say.
+e. The arithmetic stands in tiles.h, patches.h and planes.h: one tile, or one patch, in every
+   lane of a vector.  Lanes never meet, so the length of the vectors leaves no trace in the bits.
+f. What is made is added to two sums over the picture, of values and of their weights.  Bands
    of the picture that are worked on side by side lie so far apart that none adds to a pixel of
    another, and each is worked through in order: the sums don't depend on the threads.
-c. The caller names the bands of a call, so it decides how long one lasts.
-d. Nothing here raises, allocates, prints or takes the GIL.
+g. A restoration allocates all it needs when it is created; then it goes on in parts that leave
+   room for signals.  Whoever wants no more of it frees it.  Nothing here raises, prints or
+   takes the GIL, so that Python and other extensions use the same.
+
+Sources: matrix completion by patches, as in "LSSC" (Mairal et al. 2009) and "PLE" (Yu, Sapiro
+& Mallat 2012), with probabilistic PCA (Tipping & Bishop 1999).
 """
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cython.parallel cimport prange
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
 from funkc._stream cimport TILE_START, noise, stream_seed
+from funkc._types cimport (
+    BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, OK, PATCHES,
+    TILES, TilesTable, value_t,
+)
 
 
 cdef extern from "tiles.h" nogil:
@@ -49,6 +68,29 @@ cdef extern from "patches.h" nogil:
                          float *total, float *weight)
 
 
+cdef extern from "planes.h" nogil:
+    int WIDE
+    ctypedef struct funkc_scale:
+        pass
+    int64_t funkc_wide_holes(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width,
+                             uint8_t *wide, uint8_t *since)
+    bint funkc_in_strokes(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width)
+    void funkc_find_range(const float *plane, const uint8_t *seen, Py_ssize_t n, float *low,
+                          float *high)
+    Py_ssize_t funkc_pyramid_size(Py_ssize_t height, Py_ssize_t width)
+    void funkc_fill_smoothly(float *plane, const uint8_t *seen, const uint8_t *wide,
+                             const float *weight, Py_ssize_t height, Py_ssize_t width,
+                             float *pyramid)
+    void funkc_put_holes(const float *plane, const uint8_t *seen, const uint8_t *wide,
+                         const float *total, const float *weight, Py_ssize_t n, float low,
+                         float high, float *out)
+    void funkc_put_rest(float *plane, const uint8_t *seen, const float *total,
+                        const float *weight, Py_ssize_t n, float *out)
+    funkc_scale funkc_find_scale(double low, double high)
+    float funkc_scale_in(funkc_scale scale, double value)
+    double funkc_scale_out(funkc_scale scale, float made)
+
+
 cdef extern from "claims.h" nogil:
     int64_t funkc_add(int64_t *p, int64_t value)
 
@@ -59,16 +101,34 @@ cdef extern from "float_state.h" nogil:
 
 
 cdef enum:
-    BAND = 32                   # rows where the patches of a band begin
-    SIMILAR = 60                # patches of a group
     LEAST_SEEN = 8              # pixels that a tile must show
+    TILE_STEP = 8
+    TILE_WAVES = 3
+    TILE_FACTORS = 8
+    TILES_AT_ONCE = 4096        # of a thread, with the usual factors and sweeps: some .2 s
+    SWEEPS_SCATTERED = 14
+    SWEEPS_STROKES = 20
+    BAND = 32                   # rows where the patches of a band begin
+    PATCH_WAVES = 2
+    PLACES_AT_ONCE = 32768      # of a thread, twice, where patches begin: some .2 s
+    SIMILAR = 60                # patches of a group
+    N_PASSES = 4
+    SIZE_STROKES = 8            # side of a patch
+    SIZE_JOINT = 4              # of one that holds all channels
+    MOST_JOINT = 8              # channels that are taken together
+    LEAST_SIDE = 4              # of a picture that has patches
+    SPARE = 64                  # numbers behind the pixels, which vectors may read
+    MOST_SIDE = 1 << 30
 
-TILE_SIDE = TILE
-BAND_ROWS = BAND
+cdef float RIDGE = 0.01
+cdef float SMOOTH = 0.1
+cdef float SMOOTH_DENSE = 0.03  # when less than MOSTLY_SEEN is missing
+cdef double MOSTLY_SEEN = 0.45
+cdef int[4] PASS_FACTORS = [4, 6, 8, 12]
+cdef int[4] SIZES_SCATTERED = [8, 8, 6, 6]
+
 FACTORS = MOST_FACTORS
-TILES_BYTES = sizeof(funkc_tiles)   # of scratch, of zeros, for a thread
-GROUP_BYTES = sizeof(funkc_group)
-SPARE = 64                      # numbers behind the pixels, which vectors may read
+WIDE_SIDE = WIDE
 
 
 # ---------------------------------------------------------------- tiles
@@ -185,44 +245,25 @@ cdef void row_of_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t down) n
             n = 0
 
 
-cdef void tile_worker(const Tiling *tiling, funkc_tiles *tiles, int64_t *next, int64_t last,
-                      int64_t stride) noexcept nogil:
+cdef void tile_worker(const Tiling *tiling, funkc_tiles *tiles, int64_t *next,
+                      int64_t last) noexcept nogil:
     cdef unsigned long long state = funkc_float_begin()
-    cdef int64_t down = funkc_add(next, stride)
+    cdef int64_t down = funkc_add(next, TILE_WAVES)
     while down < last:
         row_of_tiles(tiling, tiles, down)
-        down = funkc_add(next, stride)
+        down = funkc_add(next, TILE_WAVES)
     funkc_float_end(state)
 
 
-def fit_rows_of_tiles(
-    const float[:, ::1] pixels, const uint8_t[:, ::1] observed, int64_t n_down, int64_t n_across,
-    int k, int n_sweeps, float ridge, float smooth, uint64_t seed, int64_t first, int64_t last,
-    int64_t stride, bint everywhere, int n_threads, float[:, ::1] total, float[:, ::1] weight,
-    uint8_t[::1] scratch,
-):
-    """Add the rows of tiles first, first + stride, ... to the sums."""
+cdef void fit_rows_of_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t first,
+                            int64_t last, int n_threads) noexcept nogil:
+    """Add the rows of tiles first, first + TILE_WAVES, ... to the sums."""
     cdef:
-        Tiling tiling
-        funkc_tiles *tiles
         int64_t next = first
         int w
-        int workers = max(1, min(n_threads, <int>((last - first + stride - 1) // stride)))
-    tiling.pixels = &pixels[0, 0]
-    tiling.observed = &observed[0, 0]
-    tiling.height, tiling.width = pixels.shape[0], pixels.shape[1]
-    tiling.n_down, tiling.n_across = n_down, n_across
-    tiling.tall = <int>min(<int64_t>TILE, tiling.height)
-    tiling.wide = <int>min(<int64_t>TILE, tiling.width)
-    tiling.k, tiling.n_sweeps = k, n_sweeps
-    tiling.ridge, tiling.smooth = ridge, smooth
-    tiling.seed = stream_seed(seed, TILE_START)
-    tiling.everywhere = everywhere
-    tiling.total, tiling.weight = &total[0, 0], &weight[0, 0]
-    tiles = <funkc_tiles *>&scratch[0]
-    with nogil:
-        for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-            tile_worker(&tiling, tiles + w, &next, last, stride)
+        int workers = <int>min(<int64_t>n_threads, (last - first + TILE_WAVES - 1) // TILE_WAVES)
+    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        tile_worker(tiling, tiles + w, &next, last)
 
 
 # ---------------------------------------------------------------- patches
@@ -231,6 +272,8 @@ cdef struct Patching:
     funkc_picture picture
     int size
     int factors
+    int64_t row                 # of a band, the first and the last
+    int64_t last_row
     bint everywhere             # complete patches too
     uint8_t *covered            # (height, width) whether the patch that begins here was in a group
     float *total                # (channels, height, width)
@@ -252,13 +295,13 @@ cdef bint unknown_in(const Patching *patching, int64_t top, int64_t left) noexce
 
 
 cdef void patch_band(const Patching *patching, funkc_group *group, int64_t band) noexcept nogil:
-    """All groups whose first patch begins in the band's rows, in raster order."""
+    """All groups whose first patch begins in those rows of the band, in raster order."""
     cdef:
         const funkc_picture *picture = &patching.picture
         int64_t top, left
-        int64_t last = min((band + 1) * BAND, picture.height - patching.size + 1)
+        int64_t last = min(band * BAND + patching.last_row, picture.height - patching.size + 1)
         int i
-    for top in range(band * BAND, last):
+    for top in range(band * BAND + patching.row, last):
         for left in range(picture.width - patching.size + 1):
             if (patching.covered[top * picture.width + left]
                     or not (patching.everywhere or unknown_in(patching, top, left))):
@@ -271,38 +314,556 @@ cdef void patch_band(const Patching *patching, funkc_group *group, int64_t band)
             funkc_group_add(group, picture, patching.size, patching.total, patching.weight)
 
 
-cdef void patch_worker(const Patching *patching, funkc_group *group, int64_t *next, int64_t last,
-                       int64_t stride) noexcept nogil:
+cdef void patch_worker(const Patching *patching, funkc_group *group, int64_t *next,
+                       int64_t last) noexcept nogil:
     cdef unsigned long long state = funkc_float_begin()
-    cdef int64_t band = funkc_add(next, stride)
+    cdef int64_t band = funkc_add(next, PATCH_WAVES)
     while band < last:
         patch_band(patching, group, band)
-        band = funkc_add(next, stride)
+        band = funkc_add(next, PATCH_WAVES)
     funkc_float_end(state)
 
 
-def fit_bands_of_patches(
-    const float[::1] pixels, const uint8_t[::1] observed, int64_t channels, int64_t height,
-    int64_t width, int size, int factors, int64_t first, int64_t last, int64_t stride,
-    bint everywhere, int n_threads, uint8_t[::1] covered, float[::1] total, float[::1] weight,
-    uint8_t[::1] scratch,
-):
-    """Add the bands first, first + stride, ... to the sums."""
+cdef void fit_bands_of_patches(const Patching *patching, funkc_group *groups, int64_t first,
+                               int64_t last, int n_threads) noexcept nogil:
+    """Add the bands first, first + PATCH_WAVES, ... to the sums."""
     cdef:
-        Patching patching
-        funkc_group *groups
         int64_t next = first
         int w
-        int workers = max(1, min(n_threads, <int>((last - first + stride - 1) // stride)))
-    patching.picture.pixels = &pixels[0]
-    patching.picture.observed = &observed[0]
-    patching.picture.channels = channels
-    patching.picture.height, patching.picture.width = height, width
-    patching.size, patching.factors = size, factors
-    patching.everywhere = everywhere
-    patching.covered = &covered[0]
-    patching.total, patching.weight = &total[0], &weight[0]
-    groups = <funkc_group *>&scratch[0]
+        int workers = <int>min(<int64_t>n_threads, (last - first + PATCH_WAVES - 1) // PATCH_WAVES)
+    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        patch_worker(patching, groups + w, &next, last)
+
+
+# ---------------------------------------------------------------- a picture
+
+cdef enum Stage:
+    NOWHERE
+    SURVEY                      # of the masks: what is wide, and whether they are strokes
+    SWEEPS                      # over the tiles
+    PASSES                      # of patches
+    DONE
+
+
+cdef struct Plane:              # one channel
+    float *pixels
+    float *made                 # for every pixel, or NULL
+    uint8_t *seen
+    uint8_t *wide               # holes that patches don't reach across
+    funkc_scale scale
+    double lowest               # value that is seen
+    double highest
+    float low                   # the same of the pixels
+    float high
+    float smooth
+    bint idle                   # complete, and of no use to others
+
+
+cdef struct Restoration:
+    int64_t n_planes            # channels
+    int64_t height
+    int64_t width
+    int64_t n_masks             # 1: one for all planes
+    int method
+    int k                       # 0: the usual ones
+    uint64_t seed
+    bint everywhere             # something is made for what is seen, too
+    bint every_sweep            # somebody watches, for whom all sweeps are done anew
+    int n_threads
+    bint joint                  # all planes share their patches
+    Plane *planes
+    float *pixels               # (n_planes, height, width) and SPARE more
+    float *made
+    uint8_t *seen               # (n_masks, height, width)
+    uint8_t *wide
+    float *total                # (n_planes if joint else 1, height, width)
+    float *weight
+    uint8_t *covered            # (height, width)
+    float *pyramid
+    uint8_t *since              # (width)
+    void *scratch               # of every thread
+    bint strokes
+    int64_t n_wide              # pixels, of all planes
+    int n_sweeps
+    int n_passes
+    int stage
+    int step                    # sweep or pass, from 1
+    int64_t at                  # plane
+    bint complete               # the groups of complete patches are next
+    int wave
+    int64_t first               # row of tiles, or band
+    int64_t row                 # of the band
+    int64_t done                # bands, and rows of tiles
+    int64_t to_do
+    int ended                   # the stage of which a step has ended just now
+    int ended_step
+
+
+cdef void restoration_free(Restoration *r) noexcept nogil:
+    free(r.planes)
+    free(r.pixels)
+    free(r.made)
+    free(r.seen)
+    free(r.wide)
+    free(r.total)
+    free(r.weight)
+    free(r.covered)
+    free(r.pyramid)
+    free(r.since)
+    free(r.scratch)
+
+
+cdef bint masks_are_alike(const uint8_t *missing, int64_t n_masks, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(n, n_masks * n):
+        if (missing[i] == 0) != (missing[i - n] == 0):
+            return False
+    return True
+
+
+cdef void go_to(Restoration *r, int64_t plane) noexcept nogil:
+    """Begin with the next plane that is worked on."""
+    while plane < r.n_planes and r.planes[plane].idle:
+        plane += 1
+    r.at = plane
+    r.complete = False
+    r.wave = 0
+    r.first = r.row = 0
+
+
+cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nogil:
+    """Allocates all, and takes over the masks.  What is asked for is set already, all else 0;
+    it is to be freed whatever the answer."""
+    cdef:
+        int64_t n, m, i, hidden
+        int64_t threads = r.n_threads
+        Plane *plane
+        uint8_t *seen
+    if (r.n_planes < 1 or r.height < 1 or r.width < 1 or r.height > MOST_SIDE
+            or r.width > MOST_SIDE or r.n_planes > (<int64_t>1 << 58) // (r.height * r.width)):
+        return BAD_SHAPE
+    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= MOST_FACTORS or r.n_threads < 1
+            or r.n_masks not in (1, r.n_planes)):
+        return BAD_OPTION
+    n = r.height * r.width
+    if masks_are_alike(missing, r.n_masks, n):
+        r.n_masks = 1
+    # Planes that are complete tell about the others too.
+    r.joint = r.method == PATCHES and r.n_masks > 1 and r.n_planes <= MOST_JOINT
+    i = r.n_planes * n if r.joint else n
+    r.planes = <Plane *>calloc(r.n_planes, sizeof(Plane))
+    r.pixels = <float *>malloc((r.n_planes * n + SPARE) * sizeof(float))
+    r.seen = <uint8_t *>malloc(r.n_masks * n)
+    r.wide = <uint8_t *>calloc(r.n_masks, n)
+    r.total = <float *>malloc(i * sizeof(float))
+    r.weight = <float *>malloc(i * sizeof(float))
+    r.pyramid = <float *>malloc((funkc_pyramid_size(r.height, r.width) + 1) * sizeof(float))
+    r.since = <uint8_t *>malloc(r.width)
+    r.scratch = calloc(threads, max(sizeof(funkc_tiles), sizeof(funkc_group)))
+    if (r.planes == NULL or r.pixels == NULL or r.seen == NULL or r.wide == NULL
+            or r.total == NULL or r.weight == NULL or r.pyramid == NULL or r.since == NULL
+            or r.scratch == NULL):
+        return NO_MEMORY
+    if r.everywhere:
+        r.made = <float *>malloc(r.n_planes * n * sizeof(float))
+        if r.made == NULL:
+            return NO_MEMORY
+    if r.method == PATCHES:
+        r.covered = <uint8_t *>malloc(n)
+        if r.covered == NULL:
+            return NO_MEMORY
+    memset(r.pixels + r.n_planes * n, 0, SPARE * sizeof(float))
+    for m in range(r.n_planes):
+        plane = r.planes + m
+        plane.pixels = r.pixels + m * n
+        plane.made = r.made + m * n if r.everywhere else NULL
+        if m > 0 and r.n_masks == 1:
+            plane.seen = r.seen
+            plane.wide = r.wide
+            plane.smooth = r.planes.smooth
+            plane.idle = r.planes.idle
+            continue
+        plane.seen = seen = r.seen + m * n
+        plane.wide = r.wide + m * n
+        hidden = 0
+        for i in range(n):
+            seen[i] = missing[m * n + i] == 0
+            hidden += missing[m * n + i] != 0
+        if hidden == n:
+            return NOTHING_SEEN
+        plane.smooth = (SMOOTH_DENSE if <double>(n - hidden) > (1 - MOSTLY_SEEN) * <double>n
+                        else SMOOTH)
+        plane.idle = hidden == 0 and not (r.joint or r.everywhere)
+    go_to(r, 0)
+    r.stage = SURVEY if r.at < r.n_planes else DONE
+    return OK
+
+
+cdef int64_t n_tiles(int64_t length) noexcept nogil:
+    """How many tiles, one TILE_STEP behind the other, cover a side."""
+    return 1 + max(<int64_t>0, (length - TILE + TILE_STEP - 1) // TILE_STEP)
+
+
+cdef int size_of(const Restoration *r, int step) noexcept nogil:
+    """The side of a patch."""
+    cdef int size = SIZES_SCATTERED[step - 1]
+    if r.joint:
+        size = SIZE_JOINT
+    elif r.strokes:
+        size = SIZE_STROKES
+    return <int>min(<int64_t>size, min(r.height, r.width))
+
+
+cdef int64_t n_bands(const Restoration *r, int step) noexcept nogil:
+    return (r.height - size_of(r, step) + BAND) // BAND
+
+
+cdef void end_step(Restoration *r) noexcept nogil:
+    r.ended = r.stage
+    r.ended_step = r.step
+    r.step += 1
+    go_to(r, 0)
+
+
+cdef void survey_part(Restoration *r) noexcept nogil:
+    """One plane, and what is to be done after the last one."""
+    cdef:
+        Plane *plane = r.planes + r.at
+        int64_t n = r.height * r.width, n_busy = 0, i
+    funkc_find_range(plane.pixels, plane.seen, n, &plane.low, &plane.high)
+    if r.at < r.n_masks:
+        r.n_wide += funkc_wide_holes(plane.seen, r.height, r.width, plane.wide, r.since)
+        r.strokes |= funkc_in_strokes(plane.seen, r.height, r.width)
+    go_to(r, r.at + 1)
+    if r.at < r.n_planes:
+        return
+    if r.n_masks == 1:
+        r.n_wide *= r.n_planes
+    r.n_sweeps = SWEEPS_STROKES if r.strokes else SWEEPS_SCATTERED
+    if r.method == PATCHES and min(r.height, r.width) >= LEAST_SIDE:
+        r.n_passes = N_PASSES
+    for i in range(r.n_planes):
+        n_busy += not r.planes[i].idle
+    r.to_do = (r.n_sweeps if r.every_sweep else 1) * n_busy * n_tiles(r.height)
+    for i in range(1, r.n_passes + 1):
+        r.to_do += (1 if r.joint else n_busy) * n_bands(r, <int>i)
+    end_step(r)
+    r.stage = SWEEPS
+    r.step = 1 if r.every_sweep else r.n_sweeps
+
+
+cdef bint find_part(Restoration *r, int64_t n, int n_waves) noexcept nogil:
+    """Whether something is left of the waves."""
+    while r.first >= n and r.wave < n_waves:
+        r.wave += 1
+        r.first = r.wave
+    return r.wave < n_waves
+
+
+cdef void sweep_part(Restoration *r) noexcept nogil:
+    """Some rows of tiles, or what they have said of a plane."""
+    cdef:
+        Plane *plane = r.planes + r.at
+        Tiling tiling
+        int64_t n = r.height * r.width, n_at_once, last
+    tiling.n_down, tiling.n_across = n_tiles(r.height), n_tiles(r.width)
+    if r.wave == 0 and r.first == 0:
+        memset(r.total, 0, n * sizeof(float))
+        memset(r.weight, 0, n * sizeof(float))
+    if find_part(r, tiling.n_down, TILE_WAVES):
+        tiling.pixels, tiling.observed = plane.pixels, plane.seen
+        tiling.height, tiling.width = r.height, r.width
+        tiling.tall = <int>min(<int64_t>TILE, r.height)
+        tiling.wide = <int>min(<int64_t>TILE, r.width)
+        tiling.k = r.k if r.k and r.method == TILES else TILE_FACTORS
+        tiling.n_sweeps = r.step
+        tiling.ridge, tiling.smooth = RIDGE, plane.smooth
+        tiling.seed = stream_seed(r.seed + <uint64_t>(r.at if r.joint else 0), TILE_START)
+        tiling.everywhere = r.everywhere
+        tiling.total, tiling.weight = r.total, r.weight
+        n_at_once = TILES_AT_ONCE * TILE_FACTORS * SWEEPS_SCATTERED // (tiling.k * r.step)
+        n_at_once = r.n_threads * max(<int64_t>2, n_at_once // tiling.n_across)
+        last = min(tiling.n_down, r.first + TILE_WAVES * n_at_once)
+        fit_rows_of_tiles(&tiling, <funkc_tiles *>r.scratch, r.first, last, r.n_threads)
+        r.done += (last - r.first + TILE_WAVES - 1) // TILE_WAVES
+        r.first += TILE_WAVES * n_at_once
+        return
+    funkc_fill_smoothly(plane.pixels, plane.seen, plane.wide, r.weight, r.height, r.width,
+                        r.pyramid)
+    funkc_put_holes(plane.pixels, plane.seen, plane.wide, r.total, r.weight, n, plane.low,
+                    plane.high, plane.made if r.everywhere else plane.pixels)
+    if r.everywhere:
+        funkc_put_rest(plane.pixels, plane.seen, r.total, r.weight, n, plane.made)
+    go_to(r, r.at + 1)
+    if r.at == r.n_planes:
+        end_step(r)
+        if r.step > r.n_sweeps:
+            r.stage = PASSES if r.n_passes else DONE
+            r.step = 1
+
+
+cdef void pass_part(Restoration *r) noexcept nogil:
+    """Some rows of some bands, or what they have said of the planes."""
+    cdef:
+        Plane *planes = r.planes + r.at
+        Plane *plane
+        float *total
+        float *weight
+        int64_t n_planes = r.n_planes if r.joint else 1
+        int64_t n = r.height * r.width, n_at_once, last, p
+        bint everything = r.everywhere and r.step == r.n_passes
+        Patching patching
+    if r.wave == 0 and r.first == 0 and r.row == 0 and not r.complete:
+        memset(r.total, 0, n_planes * n * sizeof(float))
+        memset(r.weight, 0, n_planes * n * sizeof(float))
+        memset(r.covered, 0, n)
+    if find_part(r, n_bands(r, r.step), PATCH_WAVES):
+        patching.picture.pixels, patching.picture.observed = planes.pixels, planes.seen
+        patching.picture.channels = n_planes
+        patching.picture.height, patching.picture.width = r.height, r.width
+        patching.size = size_of(r, r.step)
+        patching.factors = r.k if r.k else PASS_FACTORS[N_PASSES - 1]
+        if r.step < N_PASSES:
+            patching.factors = min(patching.factors, PASS_FACTORS[r.step - 1])
+        patching.row = r.row
+        patching.last_row = min(
+            <int64_t>BAND, r.row + max(<int64_t>1, PLACES_AT_ONCE // r.width))
+        patching.everywhere = r.complete
+        patching.covered, patching.total, patching.weight = r.covered, r.total, r.weight
+        n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (BAND * r.width))
+        last = min(n_bands(r, r.step), r.first + PATCH_WAVES * n_at_once)
+        fit_bands_of_patches(&patching, <funkc_group *>r.scratch, r.first, last, r.n_threads)
+        r.row = patching.last_row
+        if r.row == BAND:
+            if not r.complete:
+                r.done += (last - r.first + PATCH_WAVES - 1) // PATCH_WAVES
+            r.row = 0
+            r.first += PATCH_WAVES * n_at_once
+        return
+    for p in range(n_planes):
+        plane = planes + p
+        total, weight = r.total + p * n, r.weight + p * n
+        if r.complete:
+            funkc_put_rest(plane.pixels, plane.seen, total, weight, n, plane.made)
+            continue
+        funkc_put_holes(plane.pixels, plane.seen, plane.wide, total, weight, n, plane.low,
+                        plane.high, plane.made if everything else plane.pixels)
+        if r.everywhere and not everything:
+            funkc_put_holes(plane.pixels, plane.seen, plane.wide, total, weight, n, plane.low,
+                            plane.high, plane.made)
+    if everything and not r.complete:
+        # Groups of complete patches come after all others, so that the holes are filled as ever.
+        r.complete = True
+        r.wave = 0
+        r.first = 0
+        return
+    go_to(r, r.at + n_planes)
+    if r.at == r.n_planes:
+        end_step(r)
+        if r.step > r.n_passes:
+            r.stage = DONE
+
+
+cdef int restoration_advance(Restoration *r) noexcept nogil:
+    """Some .2 s of work; MORE until all is done."""
+    cdef unsigned long long state = funkc_float_begin()
+    r.ended = NOWHERE
+    if r.stage == SURVEY:
+        survey_part(r)
+    elif r.stage == SWEEPS:
+        sweep_part(r)
+    elif r.stage == PASSES:
+        pass_part(r)
+    funkc_float_end(state)
+    return OK if r.stage == DONE else MORE
+
+
+cdef void set_range(Plane *plane, double lowest, double highest) noexcept nogil:
+    plane.lowest, plane.highest = lowest, highest
+    plane.scale = funkc_find_scale(lowest, highest)
+
+
+cdef void put_in(const Plane *plane, const value_t *values, int64_t first,
+                 int64_t n) noexcept nogil:
+    """Take over what is seen."""
+    cdef int64_t i
+    for i in range(n):
+        plane.pixels[first + i] = (funkc_scale_in(plane.scale, values[i])
+                                   if plane.seen[first + i] else 0)
+
+
+# ---------------------------------------------------------------- other extensions' door
+
+cdef int put_all_in(Restoration *r, const float *image) noexcept nogil:
+    cdef:
+        int64_t n = r.height * r.width, p, i
+        const float *pixels
+        float low, high
+        Plane *plane
+    for p in range(r.n_planes):
+        plane = r.planes + p
+        pixels = image + p * n
+        i = 0
+        while not plane.seen[i]:
+            i += 1
+        low = high = pixels[i]
+        for i in range(n):
+            if plane.seen[i]:
+                if not isfinite(pixels[i]):
+                    return NOT_FINITE
+                low = min(low, pixels[i])
+                high = max(high, pixels[i])
+        if not plane.idle:
+            set_range(plane, low + <float>0, high + <float>0)   # -0.0 is 0.0
+            put_in(plane, pixels, 0, n)
+    return OK
+
+
+cdef void take_all_out(const Restoration *r, float *image) noexcept nogil:
+    """The holes, rounded and cut off to the range of what is seen."""
+    cdef:
+        int64_t n = r.height * r.width, p, i
+        double made
+        const Plane *plane
+    for p in range(r.n_planes):
+        plane = r.planes + p
+        if plane.idle:
+            continue
+        for i in range(n):
+            if not plane.seen[i]:
+                made = funkc_scale_out(plane.scale, plane.pixels[i])
+                if not made > plane.lowest:
+                    made = plane.lowest
+                image[p * n + i] = <float>min(made, plane.highest)
+
+
+cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
+                     int64_t height, int64_t width, int method, int k, uint64_t seed,
+                     int n_threads, const volatile int *cancel) noexcept nogil:
+    cdef:
+        Restoration r
+        int status
+        unsigned long long state = funkc_float_begin()
+    memset(&r, 0, sizeof(Restoration))
+    r.n_planes, r.height, r.width, r.n_masks = channels, height, width, n_masks
+    r.method, r.k, r.seed, r.n_threads = method, k, seed, n_threads
+    status = restoration_create(&r, missing)
+    if status == OK:
+        status = put_all_in(&r, image)
+    if status == OK and r.stage != DONE:
+        status = MORE
+    while status == MORE:
+        status = (CANCELLED if cancel != NULL and cancel[0]
+                  else restoration_advance(&r))
+    if status == OK:
+        take_all_out(&r, image)
+    restoration_free(&r)
+    funkc_float_end(state)
+    return status
+
+
+cdef TilesTable table
+table.inpaint_f32 = inpaint_f32
+tiles_table = PyCapsule_New(&table, "funkc.tiles", NULL)
+
+
+# ---------------------------------------------------------------- Python's doors
+
+cdef void destroy(object capsule) noexcept:
+    cdef Restoration *r = <Restoration *>PyCapsule_GetPointer(capsule, "funkc.restoration")
+    restoration_free(r)
+    free(r)
+
+
+cdef Restoration *restoration_of(object capsule) except NULL:
+    return <Restoration *>PyCapsule_GetPointer(capsule, "funkc.restoration")
+
+
+def begin(const uint8_t[:, :, ::1] missing, const double[:, ::1] ranges, bint patches, int k,
+          uint64_t seed, bint everywhere, bint every_sweep, int n_threads):
+    """Begin to restore planes.  Returns (status, capsule for all that follows).
+
+    missing (channels, height, width) is 0 where a pixel is seen; ranges holds the lowest and the
+    highest value of every channel.  k = 0 is the usual number of factors.  With `everywhere`
+    something is made for what is seen, too; with every_sweep the sweeps over the tiles are done
+    one by one, for somebody who watches.
+    """
+    cdef:
+        Restoration *r = <Restoration *>calloc(1, sizeof(Restoration))
+        int status
+        Py_ssize_t p
+    if r == NULL:
+        return NO_MEMORY, None
+    r.n_planes = r.n_masks = missing.shape[0]
+    r.height, r.width = missing.shape[1], missing.shape[2]
+    r.method = PATCHES if patches else TILES
+    r.k, r.seed, r.n_threads = k, seed, n_threads
+    r.everywhere, r.every_sweep = everywhere, every_sweep
     with nogil:
-        for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-            patch_worker(&patching, groups + w, &next, last, stride)
+        status = restoration_create(r, &missing[0, 0, 0])
+        if status == OK:
+            for p in range(r.n_planes):
+                set_range(r.planes + p, ranges[p, 0], ranges[p, 1])
+    return status, PyCapsule_New(r, "funkc.restoration", &destroy)
+
+
+def put(begun, Py_ssize_t channel, int64_t top, const double[:, ::1] values):
+    """Put in some rows of a channel, before the first call of `go_on`."""
+    cdef:
+        Restoration *r = restoration_of(begun)
+        unsigned long long state
+    if not r.planes[channel].idle:
+        with nogil:
+            state = funkc_float_begin()
+            put_in(r.planes + channel, &values[0, 0], top * r.width,
+                   values.shape[0] * values.shape[1])
+            funkc_float_end(state)
+
+
+def go_on(begun):
+    """Go on for some .2 s.  Returns (status, stage, step, bands done, bands in all); the status is
+    MORE until all is done, and the stage is "" unless a step of it has ended: "survey", "tiles"
+    or "patches"."""
+    cdef:
+        Restoration *r = restoration_of(begun)
+        int status
+    with nogil:
+        status = restoration_advance(r)
+    return status, ("", "survey", "tiles", "patches")[r.ended], r.ended_step, r.done, r.to_do
+
+
+def take(begun, Py_ssize_t channel, int64_t top, double[:, ::1] out):
+    """Some rows of a channel as they are after a step: values, for what is seen too if something
+    is made everywhere."""
+    cdef:
+        Restoration *r = restoration_of(begun)
+        const Plane *plane = r.planes + channel
+        const float *made
+        double *values = &out[0, 0]
+        Py_ssize_t i, n = out.shape[0] * out.shape[1]
+        unsigned long long state
+    with nogil:
+        made = (plane.made if r.everywhere else plane.pixels) + top * r.width
+        state = funkc_float_begin()
+        for i in range(n):
+            values[i] = funkc_scale_out(plane.scale, made[i])
+        funkc_float_end(state)
+
+
+def survey(begun):
+    """What the survey found: pixels in wide holes, of all channels, and whether holes are
+    strokes."""
+    cdef Restoration *r = restoration_of(begun)
+    return r.n_wide, r.strokes
+
+
+def flags(begun, uint8_t[:, :, ::1] wide, uint8_t[:, ::1] covered):
+    """Copy where holes are wide and, unless covered is empty, where patches begin that were in a
+    group of the last pass."""
+    cdef:
+        Restoration *r = restoration_of(begun)
+        int64_t n = r.height * r.width, p
+    for p in range(r.n_planes):
+        memcpy(&wide[p, 0, 0], r.planes[p].wide, n)
+    if covered.shape[0]:
+        memcpy(&covered[0, 0], r.covered, n)

@@ -1,48 +1,27 @@
 # One source is built as _tiles_base, _tiles_v3 and _tiles_v4; this describes all three.
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-TILE_SIDE: int
-BAND_ROWS: int
-FACTORS: int
-SPARE: int
-TILES_BYTES: int
-GROUP_BYTES: int
+# What was begun is a PyCapsule, for which typing has no name, and so is the table.
 
-def fit_rows_of_tiles(
-    pixels: NDArray[np.float32],
-    observed: NDArray[np.uint8],
-    n_down: int,
-    n_across: int,
+FACTORS: int
+WIDE_SIDE: int
+tiles_table: Any
+
+def begin(
+    missing: NDArray[np.uint8],
+    ranges: NDArray[np.float64],
+    patches: bool,
     k: int,
-    n_sweeps: int,
-    ridge: float,
-    smooth: float,
     seed: int,
-    first: int,
-    last: int,
-    stride: int,
     everywhere: bool,
+    every_sweep: bool,
     n_threads: int,
-    total: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    scratch: NDArray[np.uint8],
-) -> None: ...
-def fit_bands_of_patches(
-    pixels: NDArray[np.float32],
-    observed: NDArray[np.uint8],
-    channels: int,
-    height: int,
-    width: int,
-    size: int,
-    factors: int,
-    first: int,
-    last: int,
-    stride: int,
-    everywhere: bool,
-    n_threads: int,
-    covered: NDArray[np.uint8],
-    total: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    scratch: NDArray[np.uint8],
-) -> None: ...
+) -> tuple[int, Any]: ...
+def put(begun: Any, channel: int, top: int, values: NDArray[np.float64]) -> None: ...
+def go_on(begun: Any) -> tuple[int, str, int, int, int]: ...
+def take(begun: Any, channel: int, top: int, out: NDArray[np.float64]) -> None: ...
+def survey(begun: Any) -> tuple[int, bool]: ...
+def flags(begun: Any, wide: NDArray[np.uint8], covered: NDArray[np.uint8]) -> None: ...

@@ -22,6 +22,27 @@ cdef enum Status:
     OUTSIDE_ITS_TILE = 4
     MORE = 5                    # not done yet
     CELLS_CHANGED = 6           # the caller's arrays were written to meanwhile
+    BAD_SHAPE = 7               # of a picture: nothing, or too much
+    BAD_OPTION = 8
+    NOTHING_SEEN = 9            # of a channel
+    NOT_FINITE = 10             # a pixel that is seen
+    CANCELLED = 11
+
+cdef enum Method:
+    PATCHES
+    TILES
+
+# What the tiles' core has for other extensions: each of its modules holds one, in a PyCapsule
+# `tiles_table` of the name "funkc.tiles".
+cdef struct TilesTable:
+    # Fills the holes of a picture (channels, height, width) in place, as funkc.inpaint does; its
+    # bits are the same.  `missing` holds one mask for all channels (n_masks = 1) or one for each,
+    # where what is not 0 is missing.  k = 0 is the usual number of factors.  Unless it is NULL,
+    # `cancel` is looked at several times a second, and ends the work if it is not 0.  The answer
+    # is a Status; unless it is OK the picture is as it was.
+    int (*inpaint_f32)(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
+                       int64_t height, int64_t width, int method, int k, uint64_t seed,
+                       int n_threads, const volatile int *cancel) noexcept nogil
 
 # Consecutive cells of one row within a block whose columns lie on one page of 65,536.
 cdef struct Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from funkc import _restore, _train, _validate
+from funkc import _train, _validate
 from funkc._bar import bar
-from funkc._errors import reject
+from funkc._errors import MORE, OK, raise_for_status, reject
+from funkc._isa import tiles as core
 from funkc._sides import product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FUNK_TILE = (12, 12)
 FUNK_FACTORS = 8
 NEARLY_ALL = 0.99
-ROWS_AT_ONCE = 256  # of a picture that are converted together
+ROWS_AT_ONCE = 64  # of a picture that are converted together
 
 
 @dataclass(frozen=True)
@@ -288,8 +288,8 @@ def inpaint(
         for name in (name for name, was_given in given.items() if was_given):
             what = f"has no meaning for method={method!r}"
             reject(name, what, "leave it out, or pass method='funk'")
-        if k is not None and options.k > _restore.MOST_FACTORS:
-            reject("k", f"got {k}", f"pass at most {_restore.MOST_FACTORS}, or method='funk'")
+        if k is not None and options.k > core.FACTORS:
+            reject("k", f"got {k}", f"pass at most {core.FACTORS}, or method='funk'")
     kept = None if alpha is None else alpha % picture.shape[2]
     filling = Filling(picture, holes, channel_axis, kept, options, callback, return_generated)
     del picture  # the filling has its own
@@ -323,8 +323,9 @@ class Filling:
         self.generated = picture.copy() if return_generated else None
         self.channels = [c for c in range(picture.shape[2]) if c != alpha]
         self.to_fill = [c for c in self.channels if return_generated or holes[:, :, c].any()]
+        zero = picture.dtype.type(0)
         self.range = [
-            (known.min(), known.max())
+            (known.min() + zero, known.max() + zero)  # -0.0 is 0.0
             for c in range(picture.shape[2])
             for known in [picture[:, :, c][~holes[:, :, c]]]
         ]
@@ -341,20 +342,12 @@ class Filling:
             return picture[:, :, 0]
         return np.ascontiguousarray(np.moveaxis(picture, 2, self.channel_axis))
 
-    def _take(
-        self,
-        channel: int,
-        made: NDArray[Any],
-        low: float = 0,
-        span: float = 1,
-        half: float = 1,
-    ) -> None:
-        """Keep what was made: in the holes, and everywhere in the generated picture."""
-        for top in range(0, len(made), ROWS_AT_ONCE):
-            rows = slice(top, top + ROWS_AT_ONCE)
-            with np.errstate(over="ignore"):  # infinities are cut off
-                values = (made[rows].astype(np.float64) * span + low) / half
+    def _take(self, channel: int, made: NDArray[Any], top: int = 0) -> None:
+        """Keep rows that were made: in the holes, and everywhere in the generated picture."""
+        for first in range(0, len(made), ROWS_AT_ONCE):
+            values = made[first : first + ROWS_AT_ONCE].astype(np.float64, copy=False)
             part = _in_range(values, *self.range[channel])
+            rows = slice(top + first, top + first + len(part))
             hole = self.holes[rows, :, channel]
             self.corrected[rows, :, channel][hole] = part[hole]
             if self.generated is not None:
@@ -370,51 +363,54 @@ class Filling:
         """Tiles, and patches upon them."""
         if not self.to_fill:
             return
-        alike = all(
-            np.array_equal(self.holes[:, :, c], self.holes[:, :, self.channels[0]])
-            for c in self.channels
-        )
-        # Channels that are complete tell about the others too.
-        joint = method == "patches" and not alike and len(self.channels) <= _restore.MOST_JOINT
-        groups = [self.channels] if joint else [[c] for c in self.to_fill]
-        canvases, scales = [], {}
-        for group in groups:
-            seen = np.ascontiguousarray(np.moveaxis(~self.holes[:, :, group], 2, 0))
-            canvas = _restore.Canvas.of(seen, self.options.n_threads)
-            for plane, known, c in zip(canvas.planes, seen, group, strict=True):
-                low, high = (float(limit) for limit in self.range[c])
-                half = 1.0 if math.isfinite(high - low) else 0.5  # of the values: a finite range
-                low, span = half * low, (half * high - half * low) or 1.0
-                scales[c] = low, span, half
-                for top in range(0, len(plane), ROWS_AT_ONCE):
-                    rows = slice(top, top + ROWS_AT_ONCE)
-                    values = np.where(known[rows], self.corrected[rows, :, c], self.range[c][0])
-                    plane[rows] = (values.astype(np.float64) * half - low) / span
-            canvases.append(canvas)
-        wide = sum(np.count_nonzero(canvas.wide) for canvas in canvases)
-        if wide:
+        missing = np.ascontiguousarray(np.moveaxis(self.holes[:, :, self.channels], 2, 0))
+        status, begun = core.begin(
+            missing.view(np.uint8), np.array([self.range[c] for c in self.channels], np.float64),
+            method == "patches", k or 0, self.options.seed, self.return_generated,
+            self.callback is not None, self.options.n_threads,
+        )  # fmt: skip
+        raise_for_status(status, purpose="to fill the picture")
+        del missing  # the core has its own
+        height, width, _ = self.corrected.shape
+        tops = range(0, height, ROWS_AT_ONCE)
+        for at, c in enumerate(self.channels):
+            for top in tops:
+                rows = self.corrected[top : top + ROWS_AT_ONCE, :, c]
+                with np.errstate(over="ignore"):  # of what is missing
+                    core.put(begun, at, top, np.ascontiguousarray(rows, np.float64))
+
+        def keep() -> None:
+            values = np.empty((min(ROWS_AT_ONCE, height), width))
+            for at, c in enumerate(self.channels):
+                for top in tops if c in self.to_fill else ():
+                    made = values[: height - top]
+                    core.take(begun, at, top, made)
+                    self._take(c, made, top)
+
+        status, so_far = MORE, 0
+        while status != OK:
+            status, stage, step, done, to_do = core.go_on(begun)
+            if stage == "survey":
+                self._warn_of_wide_holes(core.survey(begun)[0])
+            if shown is not None:
+                shown.total = to_do or None
+                shown.update(done - so_far)
+            so_far = done
+            if self.callback is not None and stage in ("tiles", "patches"):
+                keep()
+                if self._call(stage, step):
+                    break
+        keep()
+
+    def _warn_of_wide_holes(self, n_pixels: int) -> None:
+        if n_pixels:
             warnings.warn(
-                f"{wide / self.holes.size:.1%} of the picture lies in holes at least "
-                f"{_restore.WIDE} pixels wide and high, and is filled smoothly: nothing near "
+                f"{n_pixels / self.holes.size:.1%} of the picture lies in holes at least "
+                f"{core.WIDE_SIDE} pixels wide and high, and is filled smoothly: nothing near "
                 "enough tells what was there",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-
-        def put(planes: Iterable[Iterable[NDArray[np.float32]]]) -> None:
-            for group, made in zip(groups, planes, strict=True):
-                for c, plane in zip(group, made, strict=True):
-                    self._take(c, plane, *scales[c])
-
-        def watch(stage: str, step: int) -> bool:
-            put([canvas.planes for canvas in canvases])
-            return self._call(stage, step)
-
-        made = _restore.restore(
-            canvases, method, k, self.options.seed, self.return_generated,
-            watch if self.callback else None, shown,
-        )  # fmt: skip
-        put(made)
 
     def by_funk(self, tiling: Tiling, shown: Any) -> None:
         """Channel by channel, on the engine for ratings."""
