@@ -25,6 +25,7 @@ import numpy as np
 
 import funkc
 from benchmarks import plots
+from benchmarks.peers import peak_of
 from benchmarks.ratings import Machine, Report, load_average
 from funkc.progress import contact_sheet
 
@@ -284,8 +285,6 @@ def threads(report: Report, repeat: int) -> None:
 
 def large(report: Report) -> None:
     """Twelve megapixels in colour, half of them missing; biharmonic on growing parts of it."""
-    import tracemalloc
-
     truth = np.tile(picture("astronaut")[:, :, :3], (6, 8, 1))[:3000, :4000].copy()
     missing = mask("r50", *truth.shape[:2])
     report.table(
@@ -295,10 +294,7 @@ def large(report: Report) -> None:
     started = time.perf_counter()
     ours("tiles")(truth, missing)
     seconds = time.perf_counter() - started
-    tracemalloc.start()
-    ours("tiles")(truth, missing)
-    beyond = tracemalloc.get_traced_memory()[1] - truth.nbytes
-    tracemalloc.stop()
+    beyond = peak_of(lambda: ours("tiles")(truth, missing)) - truth.nbytes
     report.row("tiles", f"{missing.size:,}", f"{seconds:.1f}", f"{beyond / truth.size:.1f}")
     for size in (500, 1000):
         started = time.perf_counter()

@@ -442,20 +442,12 @@ def memory(what: str) -> float:
     return math.nan
 
 
-def funkc_peak(train: Path, shape: tuple[int, int], k: int, n_threads: int) -> float:
-    """Bytes that a call takes at its peak beyond its input; to be run in a process of its own.
+def peak_of(call: Callable[[], object]) -> float:
+    """Bytes that a call takes at its peak.
 
     Linux lets the peak begin anew just before the call, and counts what the process has itself;
     elsewhere it is getrusage's maximum, which on some systems includes what the parent held.
     """
-    nodes = np.fromfile(train, data.NODE)  # kept: memory given back could be taken again unseen
-    rows, cols, values = (nodes[name].copy() for name in data.NODE.names or ())
-    # Threads and what is imported late cost the same for ten ratings.
-    funkc.factorize((np.arange(10),) * 2, np.arange(10.0), 1, n_threads=n_threads)
-
-    def call() -> None:
-        funkc.factorize((rows, cols), values, k, shape=shape, n_epochs=2, n_threads=n_threads)
-
     reset = Path("/proc/self/clear_refs")
     if reset.exists():
         reset.write_text("5")
@@ -470,3 +462,16 @@ def funkc_peak(train: Path, shape: tuple[int, int], k: int, n_threads: int) -> f
     call()
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+def funkc_peak(train: Path, shape: tuple[int, int], k: int, n_threads: int) -> float:
+    """Bytes that a call takes beyond its input; to be run in a process of its own."""
+    nodes = np.fromfile(train, data.NODE)  # kept: memory given back could be taken again unseen
+    rows, cols, values = (nodes[name].copy() for name in data.NODE.names or ())
+    # Threads and what is imported late cost the same for ten ratings.
+    funkc.factorize((np.arange(10),) * 2, np.arange(10.0), 1, n_threads=n_threads)
+
+    def call() -> None:
+        funkc.factorize((rows, cols), values, k, shape=shape, n_epochs=2, n_threads=n_threads)
+
+    return peak_of(call)
