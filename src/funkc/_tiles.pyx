@@ -119,6 +119,7 @@ cdef enum:
     LEAST_SIDE = 4              # of a picture that has patches
     SPARE = 64                  # numbers behind the pixels, which vectors may read
     MOST_SIDE = 1 << 30
+    LINE = 64                   # bytes of the cache
 
 cdef float RIDGE = 0.01
 cdef float SMOOTH = 0.1
@@ -126,6 +127,8 @@ cdef float SMOOTH_DENSE = 0.03  # when less than MOSTLY_SEEN is missing
 cdef double MOSTLY_SEEN = 0.45
 cdef int[4] PASS_FACTORS = [4, 6, 8, 12]
 cdef int[4] SIZES_SCATTERED = [8, 8, 6, 6]
+
+cdef int64_t SCRATCH = max(sizeof(funkc_tiles), sizeof(funkc_group)) // LINE * LINE + LINE
 
 FACTORS = MOST_FACTORS
 WIDE_SIDE = WIDE
@@ -255,7 +258,7 @@ cdef void tile_worker(const Tiling *tiling, funkc_tiles *tiles, int64_t *next,
     funkc_float_end(state)
 
 
-cdef void fit_rows_of_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t first,
+cdef void fit_rows_of_tiles(const Tiling *tiling, uint8_t *scratch, int64_t first,
                             int64_t last, int n_threads) noexcept nogil:
     """Add the rows of tiles first, first + TILE_WAVES, ... to the sums."""
     cdef:
@@ -263,7 +266,7 @@ cdef void fit_rows_of_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t fi
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + TILE_WAVES - 1) // TILE_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        tile_worker(tiling, tiles + w, &next, last)
+        tile_worker(tiling, <funkc_tiles *>(scratch + w * SCRATCH), &next, last)
 
 
 # ---------------------------------------------------------------- patches
@@ -324,7 +327,7 @@ cdef void patch_worker(const Patching *patching, funkc_group *group, int64_t *ne
     funkc_float_end(state)
 
 
-cdef void fit_bands_of_patches(const Patching *patching, funkc_group *groups, int64_t first,
+cdef void fit_bands_of_patches(const Patching *patching, uint8_t *scratch, int64_t first,
                                int64_t last, int n_threads) noexcept nogil:
     """Add the bands first, first + PATCH_WAVES, ... to the sums."""
     cdef:
@@ -332,7 +335,7 @@ cdef void fit_bands_of_patches(const Patching *patching, funkc_group *groups, in
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + PATCH_WAVES - 1) // PATCH_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        patch_worker(patching, groups + w, &next, last)
+        patch_worker(patching, <funkc_group *>(scratch + w * SCRATCH), &next, last)
 
 
 # ---------------------------------------------------------------- a picture
@@ -381,7 +384,8 @@ cdef struct Restoration:
     uint8_t *covered            # (height, width)
     float *pyramid
     uint8_t *since              # (width)
-    void *scratch               # of every thread
+    uint8_t *scratch            # SCRATCH for every thread
+    uint8_t *room               # where that lies, on a line of the cache
     bint strokes
     int64_t n_wide              # pixels, of all planes
     int n_sweeps
@@ -410,7 +414,7 @@ cdef void restoration_free(Restoration *r) noexcept nogil:
     free(r.covered)
     free(r.pyramid)
     free(r.since)
-    free(r.scratch)
+    free(r.room)
 
 
 cdef bint masks_are_alike(const uint8_t *missing, int64_t n_masks, int64_t n) noexcept nogil:
@@ -459,11 +463,12 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
     r.weight = <float *>malloc(i * sizeof(float))
     r.pyramid = <float *>malloc((funkc_pyramid_size(r.height, r.width) + 1) * sizeof(float))
     r.since = <uint8_t *>malloc(r.width)
-    r.scratch = calloc(threads, max(sizeof(funkc_tiles), sizeof(funkc_group)))
+    r.room = <uint8_t *>calloc(threads * SCRATCH + LINE, 1)
     if (r.planes == NULL or r.pixels == NULL or r.seen == NULL or r.wide == NULL
             or r.total == NULL or r.weight == NULL or r.pyramid == NULL or r.since == NULL
-            or r.scratch == NULL):
+            or r.room == NULL):
         return NO_MEMORY
+    r.scratch = r.room + LINE - <size_t>r.room % LINE
     if r.everywhere:
         r.made = <float *>malloc(r.n_planes * n * sizeof(float))
         if r.made == NULL:
@@ -584,7 +589,7 @@ cdef void sweep_part(Restoration *r) noexcept nogil:
         n_at_once = TILES_AT_ONCE * TILE_FACTORS * SWEEPS_SCATTERED // (tiling.k * r.step)
         n_at_once = r.n_threads * max(<int64_t>2, n_at_once // tiling.n_across)
         last = min(tiling.n_down, r.first + TILE_WAVES * n_at_once)
-        fit_rows_of_tiles(&tiling, <funkc_tiles *>r.scratch, r.first, last, r.n_threads)
+        fit_rows_of_tiles(&tiling, r.scratch, r.first, last, r.n_threads)
         r.done += (last - r.first + TILE_WAVES - 1) // TILE_WAVES
         r.first += TILE_WAVES * n_at_once
         return
@@ -632,7 +637,7 @@ cdef void pass_part(Restoration *r) noexcept nogil:
         patching.covered, patching.total, patching.weight = r.covered, r.total, r.weight
         n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (BAND * r.width))
         last = min(n_bands(r, r.step), r.first + PATCH_WAVES * n_at_once)
-        fit_bands_of_patches(&patching, <funkc_group *>r.scratch, r.first, last, r.n_threads)
+        fit_bands_of_patches(&patching, r.scratch, r.first, last, r.n_threads)
         r.row = patching.last_row
         if r.row == BAND:
             if not r.complete:

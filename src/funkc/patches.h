@@ -20,8 +20,6 @@ enum {
 #define LEAST_VARIANCE 1e-5f
 
 typedef struct {
-    int n, places, factors;
-    int tops[MOST_PATCHES], lefts[MOST_PATCHES];
     float filled[MOST_PLACES][MOST_PATCHES];   /* the picture as it is, later less the mean */
     float observed[MOST_PLACES][MOST_PATCHES]; /* 1 or 0 */
     float by_patch[MOST_PATCHES][MOST_PLACES]; /* the same, the other way round */
@@ -32,10 +30,12 @@ typedef struct {
     float vv[MOST_PAIRS + AT_ONCE][MOST_PLACES];   /* products of v, of a place */
     float uncertain[MOST_PAIRS + AT_ONCE][MOST_PATCHES]; /* of u: its posterior covariance */
     float uu[MOST_PAIRS + AT_ONCE][MOST_PATCHES];  /* expected products of u */
-    float variance;
     float trust[MOST_PLACES][MOST_PATCHES]; /* in what is made: 1 / its variance */
     float out[MOST_PLACES][MOST_PATCHES];   /* what is made, times that */
-} funkc_group;
+    int tops[MOST_PATCHES], lefts[MOST_PATCHES];
+    int n, places, factors;
+    float variance;
+} funkc_group; /* the vectors first, so that they lie on lines of the cache if the whole does */
 
 /* sums[q] = sum over t < n of x[t] * y[q][t], for AT_ONCE q.  An x is a vector, x_step apart. */
 FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, ptrdiff_t y_step,
