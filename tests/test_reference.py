@@ -238,12 +238,15 @@ def test_tiles_are_those_of_plain_numpy(shape, share, k, n_sweeps, everywhere, s
     n_masks=st.integers(1, 3),
     share=st.sampled_from([0.001, 0.02, 0.3, 0.9]),
     holes=st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2), max_size=6),
+    drawn_out=st.floats(0, 1),  # of holes, which are strokes from about a half on
     seed=st.integers(0, 2**20),
 )
 @settings(max_examples=100, deadline=None)
-def test_masks_are_surveyed_as_by_plain_numpy(shape, n_masks, share, holes, seed):
+def test_masks_are_surveyed_as_by_plain_numpy(shape, n_masks, share, holes, drawn_out, seed):
     rng = np.random.default_rng(seed)
     seen = rng.random((n_masks, *shape)) >= share
+    seen[:, :, 1:] &= seen[:, :, :-1] | (rng.random(seen[:, :, 1:].shape) >= drawn_out)
+    seen[:, 1:] &= seen[:, :-1] | (rng.random(seen[:, 1:].shape) >= drawn_out)
     for top, left, height, width in holes:
         seen[rng.integers(n_masks), top : top + height, left : left + width] = False
     seen[:, 0, 0] = True
