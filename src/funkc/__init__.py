@@ -1,5 +1,8 @@
 """funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 from funkc._api import factorize, resume
 from funkc._errors import DivergedError, ModelFileError
 from funkc._machine import openmp_enabled
@@ -7,6 +10,9 @@ from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings
 from funkc.selection import CrossValidation, cross_validate
+
+if TYPE_CHECKING:
+    from funkc.estimator import FunkImputer as FunkImputer
 
 __all__ = [
     "CrossValidation",
@@ -22,3 +28,16 @@ __all__ = [
     "resume",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Not in __all__, and imported when asked for: scikit-learn is an extra.
+    if name == "FunkImputer":
+        from funkc.estimator import FunkImputer
+
+        return FunkImputer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *(["FunkImputer"] if find_spec("sklearn") else [])])

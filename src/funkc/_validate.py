@@ -219,6 +219,16 @@ def path(name: str, value: Any) -> Any:
     return value
 
 
+def jobs(n_jobs: object) -> int:
+    """scikit-learn's count of threads: -1 is all, -2 all but one; none said is all too."""
+    if n_jobs is None:
+        return default_threads()
+    number = integer("n_jobs", n_jobs, -(2**31), 2**31 - 1)
+    if number == 0:
+        reject("n_jobs", "got 0", "pass how many threads to use, -1 for all, or None")
+    return threads(number) if number > 0 else max(1, default_threads() + 1 + number)
+
+
 def callback(value: Any, arguments: str) -> Any:
     if value is not None and not callable(value):
         reject(

@@ -1,0 +1,473 @@
+"""The scikit-learn face: a transformer that fills the holes of tables."""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc import _validate
+from funkc._api import factorize
+from funkc._errors import missing_extra, reject, shown
+from funkc.factorization import Factorization
+
+try:
+    from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise missing_extra("scikit-learn 1.6 or newer", "sklearn", "FunkImputer") from error
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+# Good on small tables of many kinds with 10 to 80 % holes (benchmarks/imputers.py).
+REGULARIZATION = 0.15
+BATCH_EPOCHS = 20
+# A deviation below this share of the mean is rounding error.
+ROUNDING = 10 * float(np.finfo(np.float64).eps)
+
+
+class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Fill the missing values of a table by Funk matrix factorization.
+
+    `fit` learns factors of the columns from the observed cells. `transform` finds the factors
+    of every row that it is given from the observed cells of that row, and fills the others
+    with products. Needs scikit-learn (``pip install "funkc[sklearn]"``).
+
+    Parameters
+    ----------
+    n_components : int, default 20
+        The number of factors. It may exceed the number of columns: what keeps noise from
+        being learned by heart is the regularization.
+    missing_values : number, numpy.nan, pandas.NA or None, default numpy.nan
+        What counts as missing; the last three all mean what is NaN as a float. With a number,
+        NaN is refused. In **sparse** input what is not stored is missing, and what is stored is
+        observed (a stored zero too) unless it is this.
+    scale : bool, default True
+        Whether columns are first brought to mean 0 and deviation 1 of their observed cells,
+        so that no unit of a column matters. Pass False where all columns hold values of one
+        kind, such as ratings: a column of few cells tells little of its own mean and
+        deviation, and the others help.
+    learning_rate : float, optional
+        The rate that training begins with. By default it follows from the data, as in
+        `funkc.factorize`.
+    regularization : float or pair of float, optional
+        λ, for rows and columns or as a pair (rows, columns); applied at every cell. By
+        default 0.15 (1/√r + 1/√c) deviations of the values, where rows have r observed cells
+        on average, and columns c.
+    n_epochs : int, optional
+        Passes over the cells. By default they follow from their number, as in
+        `funkc.factorize`; 20 over a batch in `partial_fit`.
+    nonnegative : bool, default False
+        Whether the factors, and so the values that are filled in, are kept from falling below
+        0. Then `scale` divides columns by their root mean square and subtracts nothing.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
+        Seeds the order of training and the start. None draws fresh entropy.
+    n_jobs : int, optional
+        The number of threads, which leaves no trace in the result. None and -1 mean the
+        processors that this process may use (in a worker of joblib, its share of them), -2
+        all but one of these, and so on.
+    add_indicator : bool, default False
+        Whether the output has one more column for every column with missing values in `fit`,
+        1 where a value was missing and 0 elsewhere.
+    keep_empty_features : bool, default False
+        Whether columns without any observed cell in `fit` are filled with 0. By default they
+        are left out, and `transform` warns.
+
+    Attributes
+    ----------
+    factorization_ : Factorization
+        The factors of all columns, and of the average row alone; of the columns as brought to
+        scale.
+    mean_, scale_ : (n_features,) array
+        What is subtracted from the columns, and what they are divided by then (0: a constant
+        column, from which nothing is learned). Without `scale`, 0 and 1.
+    n_observed_ : (n_features,) array of int
+        The number of observed cells of every column.
+    n_samples_seen_ : int
+        The number of rows.
+    n_features_in_ : int
+        The number of columns.
+    feature_names_in_ : (n_features,) array of str
+        Their names, if X had any.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From any method: the input can't be served, is infinite say.
+    DivergedError
+        As `funkc.factorize`, which can only happen with a learning rate of your own.
+
+    See Also
+    --------
+    funkc.factorize : With all options of training, and predictions of single cells.
+
+    Notes
+    -----
+    **Input and output**: X is any 2-D array or frame of numbers, or any `scipy.sparse` array
+    or matrix. The output is dense, float32 for float32 and otherwise float64 (which is also
+    what is computed in). Observed cells are kept exactly; a row without any gets what is
+    usual.
+
+    **Reproducible**: the same data and parameters give the same bits, dense or sparse, with any
+    number of threads. No row depends on those that are transformed beside it, so
+    ``fit_transform(X)`` is ``fit(X).transform(X)``.
+
+    **Threads**: several threads may `transform` at once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funkc import FunkImputer
+    >>> table = np.outer(np.arange(1.0, 101), [1, 10, 100])  # of rank one
+    >>> table[49, 1] = np.nan
+    >>> FunkImputer().fit_transform(table)[49].round(-1)
+    array([  50.,  500., 5000.])
+    """
+
+    factorization_: Factorization
+    mean_: NDArray[Any]
+    scale_: NDArray[Any]
+    n_observed_: NDArray[Any]
+    n_samples_seen_: int
+    _rate: float  # that training began with
+    _moments: _Moments
+
+    def __init__(
+        self,
+        n_components: int = 20,
+        *,
+        missing_values: Any = np.nan,
+        scale: bool = True,
+        learning_rate: float | None = None,
+        regularization: float | tuple[float, float] | None = None,
+        n_epochs: int | None = None,
+        nonnegative: bool = False,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.missing_values = missing_values
+        self.scale = scale
+        self.learning_rate = learning_rate
+        self.regularization = regularization
+        self.n_epochs = n_epochs
+        self.nonnegative = nonnegative
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+
+    def fit(self, X: Any, y: object = None) -> FunkImputer:
+        """Learn the factors of the columns.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array or sparse array
+            The table with holes.
+        y : object
+            Ignored.
+
+        Returns
+        -------
+        FunkImputer
+            Itself.
+        """
+        cells = self._cells(X, reset=True)
+        if not cells.values.size:
+            reject("X", "has no observed cell", "pass at least one value that is not missing")
+        return self._learn(cells, None)
+
+    def partial_fit(self, X: Any, y: object = None) -> FunkImputer:
+        """Learn on from more rows.
+
+        The larger the share of a batch in all cells so far, the larger the steps it makes the
+        columns take. No rows are kept, so the memory needed depends on the batch and the
+        columns only.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array or sparse array
+            Other rows of the same columns. The first call is `fit`.
+        y : object
+            Ignored.
+
+        Returns
+        -------
+        FunkImputer
+            Itself.
+        """
+        if not hasattr(self, "factorization_"):
+            return self.fit(X)
+        cells = self._cells(X, reset=False)
+        if cells.values.size:
+            return self._learn(cells, self.factorization_)
+        self.n_samples_seen_ += cells.shape[0]
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Fill the missing values.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array or sparse array
+            Rows, those of `fit` or others.
+
+        Returns
+        -------
+        (n_samples, n_features_out) array
+            A dense copy of X without missing values (or the frame that `set_output` asks
+            for).
+        """
+        check_is_fitted(self)
+        cells = self._cells(X, reset=False)
+        filled = np.zeros(cells.shape, cells.values.dtype)
+        with_holes = np.bincount(cells.rows, minlength=cells.shape[0]) < cells.shape[1]
+        if with_holes.any():
+            filled[with_holes] = self._products(cells, with_holes)
+        empty = self.n_observed_ == 0
+        filled[:, empty] = 0
+        filled[cells.rows, cells.cols] = cells.values
+        if empty.any() and not self.keep_empty_features:
+            names = ", ".join(super().get_feature_names_out()[empty])
+            warnings.warn(
+                f"columns without any observed cell in fit are left out: {shown(names)}; pass "
+                "keep_empty_features=True to have them filled with 0",
+                stacklevel=2,
+            )
+            filled = filled[:, ~empty]
+        if self.add_indicator:
+            missing = np.ones(cells.shape, filled.dtype)
+            missing[cells.rows, cells.cols] = 0
+            filled = np.hstack([filled, missing[:, self._incomplete()]])
+        return filled
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """Names of the columns of the output.
+
+        Parameters
+        ----------
+        input_features : (n_features,) array of str, optional
+            Names of the columns of the input, if `fit` saw none (by default x0, x1, ...).
+
+        Returns
+        -------
+        (n_features_out,) array of object
+            Their names, and of indicators these after ``missingindicator_``.
+        """
+        check_is_fitted(self)
+        names: NDArray[Any] = super().get_feature_names_out(input_features)
+        kept = names if self.keep_empty_features else names[self.n_observed_ > 0]
+        if self.add_indicator:
+            kept = np.append(kept, "missingindicator_" + names[self._incomplete()])
+        return kept
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = _means_nan(self.missing_values)
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _incomplete(self) -> NDArray[Any]:
+        """The columns with missing values in the rows so far."""
+        return np.flatnonzero(self.n_observed_ < self.n_samples_seen_)
+
+    def _cells(self, X: Any, *, reset: bool) -> _Cells:
+        """The observed cells of X, in any of its forms."""
+        missing = self.missing_values
+        nan = _means_nan(missing)
+        if not nan:
+            missing = _validate.real("missing_values", missing, -math.inf)
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan" if nan else True,
+        )
+        if isinstance(X, np.ndarray):
+            observed = ~np.isnan(X) if nan else missing != X
+            rows, cols = np.nonzero(observed)
+            return _Cells(rows, cols, X[observed], X.shape)
+        if not X.has_canonical_format:
+            X = X.copy()  # it may be the caller's own
+            X.sum_duplicates()
+        coo = X.tocoo()
+        observed = ~np.isnan(coo.data) if nan else coo.data != missing
+        return _Cells(coo.row[observed], coo.col[observed], coo.data[observed], X.shape)
+
+    def _learn(self, cells: _Cells, before: Factorization | None) -> FunkImputer:
+        """Train on cells: the first ones, or more after others."""
+        for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
+            _validate.flag(name, getattr(self, name))
+        moments, n_rows = _Moments.of(cells), cells.shape[0]
+        dtype, init = cells.values.dtype, None
+        learning_rate, n_epochs = self.learning_rate, self.n_epochs
+        if before is not None:
+            moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
+            dtype = before.dtype
+        mean, scale, deviation = moments.units(self.scale, self.nonnegative)
+        values = cells.scaled(mean, scale, dtype)
+        if before is not None:
+            stretch = _ratio(self.scale_, scale)[:, None]
+            before = _model(before, before.row_factors, before.col_factors * stretch)
+            init = before.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
+            learning_rate = self._rate * cells.values.size / int(moments.count.sum())
+            n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
+        regularization = self.regularization
+        if regularization is None:
+            regularization = REGULARIZATION * deviation * _noise(cells, moments)
+        fit = factorize(
+            (cells.rows, cells.cols),
+            values,
+            _validate.integer("n_components", self.n_components, 1, _validate.MOST_FACTORS),
+            shape=cells.shape,
+            learning_rate=learning_rate,
+            regularization=regularization,
+            n_epochs=n_epochs,
+            nonnegative=self.nonnegative,
+            offset=0.0 if self.scale else "auto",
+            init=init,
+            random_state=self.random_state,
+            n_threads=_validate.jobs(self.n_jobs),
+            dtype=dtype,
+        )
+        if before is None:
+            self._rate = fit.history["learning_rate"][0]
+        average = fit.row_factors.mean(axis=0, dtype=np.float64, keepdims=True)
+        if before is not None:
+            average += (1 - cells.shape[0] / n_rows) * (before.row_factors - average)
+        self.factorization_ = _model(fit, average, fit.col_factors)
+        self._moments, self.mean_, self.scale_ = moments, mean, scale
+        self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
+        return self
+
+    def _products(self, cells: _Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
+        """The products of the chosen rows with all columns, in the units of these."""
+        used = chosen[cells.rows] & (self.n_observed_ > 0)[cells.cols]
+        cells = _Cells(
+            (np.cumsum(chosen) - 1)[cells.rows[used]],
+            cells.cols[used],
+            cells.values[used],
+            (int(np.count_nonzero(chosen)), cells.shape[1]),
+        )
+        fit = copy.copy(self.factorization_)  # others may be using it with other threads
+        fit.n_threads = _validate.jobs(self.n_jobs)
+        values = cells.scaled(self.mean_, self.scale_, fit.dtype)
+        new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
+        products: NDArray[Any] = new.reconstruct().astype(np.float64)
+        products *= self.scale_
+        products += self.mean_
+        largest = float(np.finfo(cells.values.dtype).max)
+        return np.clip(products, -largest, largest, out=products)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The observed cells of a table, row by row."""
+
+    rows: NDArray[Any]
+    cols: NDArray[Any]
+    values: NDArray[Any]  # of the dtype of the output
+    shape: tuple[int, int]
+
+    def scaled(self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The values in units of their columns."""
+        return _ratio(self.values - mean[self.cols], scale[self.cols]).astype(dtype)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Of the observed cells of every column: number, mean, sum of squares about the mean."""
+
+    count: NDArray[Any]
+    mean: NDArray[Any]
+    squares: NDArray[Any]
+
+    @classmethod
+    def of(cls, cells: _Cells) -> _Moments:
+        n = cells.shape[1]
+        count = np.bincount(cells.cols, minlength=n)
+        with np.errstate(over="ignore", invalid="ignore"):  # `units` refuses what is not finite
+            mean = np.bincount(cells.cols, cells.values, n) / np.maximum(count, 1)
+            squares = np.bincount(cells.cols, (cells.values - mean[cells.cols]) ** 2, n)
+        return cls(count, mean, squares)
+
+    def joined(self, more: _Moments) -> _Moments:
+        """Those of the cells of both."""
+        count = self.count + more.count
+        share = more.count / np.maximum(count, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = more.mean - self.mean
+            squares = self.squares + more.squares + away**2 * self.count * share
+            return _Moments(count, self.mean + away * share, squares)
+
+    def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any], float]:
+        """What to subtract from columns, what to divide them by, and the deviation after it."""
+        count = np.maximum(self.count, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            variances = self.squares / count
+            finite = np.isfinite(self.squares + count * self.mean**2)
+        if not finite.all():
+            at = int(np.argmin(finite))
+            reject("X", f"the squares of column {at} exceed float64", "divide it by a constant")
+        if not scale:
+            total = int(self.count.sum())
+            away = self.mean - float(self.count @ self.mean) / total
+            variance = float(self.squares.sum() + self.count @ away**2) / total
+            return np.zeros_like(count, float), np.ones_like(count, float), math.sqrt(variance)
+        if nonnegative:
+            return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2), 1.0
+        deviations = np.sqrt(variances)
+        deviations[deviations <= ROUNDING * np.abs(self.mean)] = 0
+        return self.mean, deviations, 1.0
+
+
+def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
+    """x / by, and 0 where that would be a division by 0."""
+    out = np.zeros(x.shape)
+    np.divide(x, by, out=out, where=by > 0)
+    return out
+
+
+def _model(
+    fit: Factorization, row_factors: NDArray[Any], col_factors: NDArray[Any]
+) -> Factorization:
+    """The factorization with other factors."""
+    return Factorization(
+        row_factors.astype(fit.dtype),
+        col_factors.astype(fit.dtype),
+        offset=fit.offset,
+        parameters=fit.parameters,
+        history=fit.history,
+        stopped_by=fit.stopped_by,
+        n_threads=fit.n_threads,
+    )
+
+
+def _noise(cells: _Cells, moments: _Moments) -> float:
+    """How the noise of factors falls as cells grow more: 1/√r + 1/√c.
+
+    Rows have r observed cells on average, in the batch; columns c, in all batches.
+    """
+    rows = np.count_nonzero(np.bincount(cells.rows)) / cells.values.size
+    cols = np.count_nonzero(moments.count) / int(moments.count.sum())
+    return math.sqrt(rows) + math.sqrt(cols)
+
+
+def _means_nan(missing_values: object) -> bool:
+    """Whether what is missing is NaN once the table holds floats."""
+    pandas = sys.modules.get("pandas")
+    if missing_values is None or (pandas is not None and missing_values is pandas.NA):
+        return True
+    return isinstance(missing_values, numbers.Real) and math.isnan(missing_values)

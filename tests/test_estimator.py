@@ -1,0 +1,650 @@
+"""FunkImputer: scikit-learn's own checks, an oracle in NumPy, forms of input, and company."""
+
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+sparse = pytest.importorskip("scipy.sparse")
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.impute import SimpleImputer  # noqa: E402
+from sklearn.linear_model import Ridge  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+import funkc  # noqa: E402
+from funkc import FunkImputer  # noqa: E402
+
+THREADS = [1, 2, 3, 8]
+UNITS = np.array([1.0, 1e-3, 50, 1e4, 1, 7, 1e-6, 300])
+LEVELS = np.array([0, 5, -1000, 1e5, 1, 0, 1e-6, -3])
+
+
+def table(n_rows=120, n_cols=8, rank=2, noise=0.1, holes=0.3, seed=0):
+    """The whole table, in many units, and one with holes."""
+    rng = np.random.default_rng(seed)
+    whole = rng.normal(size=(n_rows, rank)) @ rng.normal(size=(rank, n_cols))
+    whole += noise * rng.normal(size=whole.shape)
+    whole = whole * np.resize(UNITS, n_cols) + np.resize(LEVELS, n_cols)
+    return whole, np.where(rng.random(whole.shape) < holes, np.nan, whole)
+
+
+def as_sparse(holed, form="csr_array"):
+    """What is not NaN, stored."""
+    rows, cols = np.nonzero(~np.isnan(holed))
+    coo = sparse.coo_array((holed[rows, cols], (rows, cols)), shape=holed.shape)
+    return getattr(sparse, form)(coo)
+
+
+def error(filled, whole, holed):
+    """Of what was missing, in deviations of the columns."""
+    return np.sqrt(np.mean((((filled - whole) / whole.std(axis=0))[np.isnan(holed)]) ** 2))
+
+
+# ---------------------------------------------------------------- scikit-learn's checks
+
+
+@parametrize_with_checks(
+    [
+        FunkImputer(),
+        FunkImputer(scale=False, add_indicator=True),
+        FunkImputer(missing_values=-1, keep_empty_features=True, n_components=3),
+    ]
+)
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+# ---------------------------------------------------------------- the oracle
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("regularization", [None, 0.3, (0.3, 0.01)])
+def test_rows_are_ridge_regressions_on_the_columns(dtype, scale, regularization):
+    holed = table(40)[1]
+    holed = ((holed - LEVELS) / UNITS).astype(dtype)
+    imputer = FunkImputer(5, scale=scale, regularization=regularization).fit(holed)
+    observed = ~np.isnan(holed)
+    if scale:
+        np.testing.assert_allclose(
+            imputer.mean_, np.nanmean(holed.astype(float), axis=0), rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            imputer.scale_, np.nanstd(holed.astype(float), axis=0), rtol=1e-9
+        )
+        deviation = 1.0
+    else:
+        assert not imputer.mean_.any()
+        assert (imputer.scale_ == 1).all()
+        deviation = holed[observed].std(dtype=float)
+    c = observed.sum()
+    usual = 0.15 * deviation * (np.sqrt(40 / c) + np.sqrt(8 / c))
+    ridge = {None: usual, 0.3: 0.3, (0.3, 0.01): 0.3}[regularization]
+
+    fit = imputer.factorization_
+    assert fit.dtype == dtype
+    assert fit.offset == (0 if scale else pytest.approx(fit.offset))
+    y, mean_row = fit.col_factors.astype(float), fit.row_factors[0].astype(float)
+    expected = holed.astype(float)
+    for row, seen in zip(expected, observed, strict=True):
+        scaled = (row - imputer.mean_) / imputer.scale_ - fit.offset
+        a = y[seen].T @ y[seen] + ridge * seen.sum() * np.eye(5)
+        x = mean_row + np.linalg.solve(a, y[seen].T @ (scaled[seen] - y[seen] @ mean_row))
+        row[~seen] = ((fit.offset + y @ x) * imputer.scale_ + imputer.mean_)[~seen]
+    filled = imputer.transform(holed)
+    assert filled.dtype == dtype
+    assert np.array_equal(filled[observed], holed[observed])
+    np.testing.assert_allclose(filled, expected, rtol=0, atol=2e-5 if dtype == np.float32 else 1e-9)
+
+
+def test_columns_are_those_of_factorize():
+    holed = table()[1]
+    imputer = FunkImputer(4, random_state=3, regularization=0.1, n_epochs=30, learning_rate=0.02)
+    scaled = (holed - np.nanmean(holed, axis=0)) / np.nanstd(holed, axis=0)
+    fit = funkc.factorize(
+        None, scaled, 4, random_state=3, regularization=0.1, n_epochs=30, learning_rate=0.02,
+        offset=0.0, dtype=np.float64,
+    )  # fmt: skip
+    learned = imputer.fit(holed).factorization_
+    np.testing.assert_allclose(learned.col_factors, fit.col_factors, atol=1e-9)
+    np.testing.assert_allclose(learned.row_factors[0], fit.row_factors.mean(axis=0), atol=1e-9)
+    assert len(learned.history["epoch"]) == 30
+
+
+# ---------------------------------------------------------------- how good it is
+
+
+@pytest.mark.parametrize("n_rows, n_cols, rank", [(200, 8, 2), (60, 40, 3), (500, 20, 5)])
+@pytest.mark.parametrize("holes", [0.1, 0.3, 0.5])
+def test_structure_is_found(n_rows, n_cols, rank, holes):
+    whole, holed = table(n_rows, n_cols, rank, holes=holes)
+    means = error(SimpleImputer().fit_transform(holed), whole, holed)
+    assert error(FunkImputer().fit_transform(holed), whole, holed) < 0.75 * means
+
+
+@pytest.mark.parametrize("n_components", [1, 20, 200])
+def test_noise_alone_is_not_learned_by_heart(n_components):
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(200, 10))
+    holed = np.where(rng.random(whole.shape) < 0.3, np.nan, whole)
+    assert error(FunkImputer(n_components).fit_transform(holed), whole, holed) < 1.1
+
+
+def test_units_of_columns_do_not_matter():
+    """Of powers of two, so that they leave no rounding either."""
+    holed = table()[1] / UNITS
+    units = 2.0 ** np.array([0, 30, -30, 5, 1, -1, 3, -8])
+    assert np.array_equal(FunkImputer().fit_transform(holed * units) / units,
+                          FunkImputer().fit_transform(holed))  # fmt: skip
+
+
+def test_without_scale_they_do():
+    holed = table()[1] / UNITS
+    units = 2.0 ** np.arange(8)
+    one, other = (FunkImputer(scale=False).fit_transform(x) for x in (holed, holed * units))
+    assert not np.allclose(one, other / units)
+
+
+def test_nonnegative_factors_fill_with_nonnegative_values():
+    rng = np.random.default_rng(0)
+    whole = rng.random((100, 3)) ** 2 @ rng.random((3, 6)) ** 4 * UNITS[:6]
+    holed = np.where(rng.random(whole.shape) < 0.4, np.nan, whole)
+    for scale in (True, False):
+        imputer = FunkImputer(4, nonnegative=True, scale=scale)
+        assert imputer.fit_transform(holed).min() >= 0
+        assert not imputer.mean_.any()
+    assert error(FunkImputer(nonnegative=True).fit_transform(holed), whole, holed) < 0.8
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [True, False])
+def test_threads_forms_and_company_leave_no_trace(dtype, scale):
+    holed = table(300)[1].astype(dtype)
+    expected = FunkImputer(scale=scale, n_jobs=1).fit_transform(holed)
+    for n_jobs in (*THREADS, -1, -2, None):
+        imputer = FunkImputer(scale=scale, n_jobs=n_jobs)
+        assert np.array_equal(imputer.fit_transform(holed), expected)
+    assert np.array_equal(imputer.fit(holed).transform(holed), expected)
+    assert np.array_equal(imputer.transform(holed[::-7]), expected[::-7])
+    assert np.array_equal(imputer.transform(holed[5:6]), expected[5:6])
+    for form in ("csr_array", "csc_array", "coo_array", "lil_array", "csr_matrix", "bsr_array"):
+        given = as_sparse(holed, form)
+        if form == "bsr_array":  # which stores zeros beside what is observed
+            given.data[given.data == 0] = np.nan
+        for found in (FunkImputer(scale=scale).fit_transform(given), imputer.transform(given)):
+            assert type(found) is np.ndarray
+            assert np.array_equal(found, expected)
+
+
+def test_order_in_a_sparse_array_leaves_no_trace_and_the_array_is_left_alone():
+    holed = table()[1]
+    upright = as_sparse(holed)
+    data, indices = upright.data.copy(), upright.indices.copy()
+    for first, last in zip(upright.indptr[:-1], upright.indptr[1:], strict=True):
+        data[first:last], indices[first:last] = data[first:last][::-1], indices[first:last][::-1]
+    shuffled = sparse.csr_array((data.copy(), indices.copy(), upright.indptr), shape=holed.shape)
+    assert np.array_equal(
+        FunkImputer().fit_transform(shuffled), FunkImputer().fit_transform(upright)
+    )
+    assert np.array_equal(shuffled.data, data)
+    assert np.array_equal(shuffled.indices, indices)
+
+
+def test_input_is_left_alone():
+    holed = table()[1]
+    before = holed.copy()
+    filled = FunkImputer().fit_transform(holed)
+    assert np.array_equal(holed, before, equal_nan=True)
+    assert not np.shares_memory(filled, holed)
+    holed.flags.writeable = False
+    assert np.array_equal(FunkImputer().fit_transform(holed), filled)
+
+
+def test_another_seed_is_another_start():
+    holed = table()[1]
+    one, same, other = (FunkImputer(random_state=s).fit_transform(holed) for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    generators = [np.random.RandomState(5), np.random.RandomState(5), np.random.default_rng(5)]
+    first, again, _ = (FunkImputer(random_state=g).fit_transform(holed) for g in generators)
+    assert np.array_equal(first, again)
+
+
+def test_several_threads_may_transform():
+    holed = table(400)[1]
+    imputer = FunkImputer().fit(holed)
+    expected = imputer.transform(holed)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(imputer.transform, [holed] * 24):
+            assert np.array_equal(found, expected)
+
+
+# ---------------------------------------------------------------- what is missing
+
+
+@pytest.mark.parametrize("missing", [0, -1, -1.0, np.int64(7), np.float32(0.5), None, np.nan])
+@pytest.mark.parametrize("stored", [False, True])
+def test_any_number_may_mean_missing(missing, stored):
+    holed = np.random.default_rng(0).integers(1, 7, (50, 6)).astype(float)
+    holed[np.random.default_rng(1).random(holed.shape) < 0.3] = np.nan
+    expected = FunkImputer(missing_values=np.nan).fit_transform(holed)
+    marked = np.where(np.isnan(holed), np.nan if missing is None else missing, holed)
+    given = sparse.csr_array(np.ones_like(marked)) if stored else marked
+    if stored:  # every cell, so that those that are missing are stored as well
+        given.data[:] = marked.ravel()
+    found = FunkImputer(missing_values=missing).fit_transform(given)
+    assert np.array_equal(found, expected)
+
+
+def test_nan_is_refused_where_a_number_means_missing():
+    with pytest.raises(ValueError, match="NaN"):
+        FunkImputer(missing_values=0).fit([[1.0, np.nan], [2.0, 0.0]])
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, "NA"])
+def test_frames_with_na(missing):
+    pandas = pytest.importorskip("pandas")
+    holed = table()[1]
+    expected = FunkImputer().fit_transform(holed)
+    missing = pandas.NA if missing == "NA" else missing
+    frame = pandas.DataFrame(holed, columns=list("abcdefgh"))
+    for one in (frame, frame.convert_dtypes()):
+        imputer = clone(FunkImputer(missing_values=missing)).fit(one)
+        assert np.array_equal(imputer.transform(one), expected)
+
+
+def test_none_in_lists_is_missing():
+    lists = [[1, 2, 3], [2, None, 6], [3, 6, None], [4, 8, 12]]
+    expected = np.array(lists, float)
+    assert np.array_equal(
+        FunkImputer().fit_transform(np.array(lists, object)), FunkImputer().fit_transform(expected)
+    )
+
+
+def test_stored_zeros_are_observed():
+    holed = np.array([[0.0, 1, 2], [3, 0, np.nan], [np.nan, 2, 0], [1, 1, 1]])
+    given = as_sparse(holed)
+    assert given.nnz == 10
+    assert np.array_equal(FunkImputer().fit_transform(given), FunkImputer().fit_transform(holed))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, bool, np.float16, ">f8", np.longdouble])
+def test_other_dtypes_become_float64(dtype):
+    given = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]], dtype)
+    filled = FunkImputer(missing_values=0).fit_transform(given)
+    assert filled.dtype == np.float64
+    assert filled.dtype.isnative
+
+
+# ---------------------------------------------------------------- odd tables
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (2, 2), (3, 50), (50, 3)])
+def test_any_shape(shape, scale):
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=shape) + 5
+    imputer = FunkImputer(scale=scale)
+    assert np.array_equal(imputer.fit_transform(whole), whole)
+    holes = np.full(shape, np.nan)
+    filled = imputer.transform(holes)
+    assert np.abs(filled - 5).max() < 4
+    assert np.array_equal(filled, np.broadcast_to(filled[0], shape))
+
+
+def test_a_row_without_observation_gets_the_usual():
+    holed = table(300)[1]
+    holed[7] = np.nan
+    filled = FunkImputer().fit_transform(holed)
+    away = (filled[7] - np.nanmean(holed, axis=0)) / np.nanstd(holed, axis=0)
+    assert np.abs(away).max() < 0.3
+    assert np.array_equal(FunkImputer().fit_transform(as_sparse(holed)), filled)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7e9, 1e-30])
+def test_a_constant_column_is_filled_with_its_value(value):
+    holed = table()[1]
+    holed[:, 3] = np.where(np.isnan(holed[:, 3]), np.nan, value)
+    imputer = FunkImputer()
+    filled = imputer.fit_transform(holed)
+    assert imputer.scale_[3] == 0
+    np.testing.assert_allclose(filled[:, 3], value, rtol=1e-12)
+    everywhere = np.where(np.isnan(holed), np.nan, value)
+    np.testing.assert_allclose(FunkImputer().fit_transform(everywhere), value, rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", [np.asarray, as_sparse])
+def test_empty_columns_are_left_out_or_filled_with_zeros(form):
+    holed = table()[1]
+    holed[:, [2, 5]] = np.nan
+    others = [0, 1, 3, 4, 6, 7]
+    imputer = FunkImputer().fit(form(holed))
+    with pytest.warns(UserWarning, match=r"left out: 'x2, x5'; pass keep_empty_features=True"):
+        filled = imputer.transform(form(holed))
+    assert filled.shape == (120, 6)
+    assert not np.isnan(filled).any()
+    assert list(imputer.get_feature_names_out()) == [f"x{j}" for j in others]
+
+    keeping = FunkImputer(keep_empty_features=True).fit(form(holed))
+    kept = keeping.transform(form(holed))
+    assert np.array_equal(kept[:, others], filled)
+    assert not kept[:, [2, 5]].any()
+    assert len(keeping.get_feature_names_out()) == 8
+    # What such a column holds later is kept, and tells nothing about the others.
+    later = holed.copy()
+    later[4, 2] = 1e6
+    kept[4, 2] = 1e6
+    assert np.array_equal(keeping.transform(form(later)), kept)
+
+
+def test_indicators():
+    holed = table()[1]
+    holed[:, 1] = LEVELS[1]
+    holed[:, 6] = np.nan
+    imputer = FunkImputer(add_indicator=True, keep_empty_features=True).fit(holed)
+    plain = FunkImputer(keep_empty_features=True).fit_transform(holed)
+    columns = [0, 2, 3, 4, 5, 6, 7]
+    expected = np.hstack([plain, np.isnan(holed[:, columns])])
+    assert np.array_equal(imputer.transform(holed), expected)
+    assert np.array_equal(imputer.transform(as_sparse(holed)), expected)
+    names = [f"x{j}" for j in range(8)] + [f"missingindicator_x{j}" for j in columns]
+    assert list(imputer.get_feature_names_out()) == names
+
+
+@pytest.mark.parametrize("n_components", [1, 3, 8, 9, 100])
+def test_any_number_of_components(n_components):
+    whole, holed = table()
+    assert error(FunkImputer(n_components).fit_transform(holed), whole, holed) < 0.9
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e140])
+def test_very_large_and_very_small_values(scale):
+    whole, holed = table()
+    whole, holed = whole / UNITS, holed / UNITS
+    filled = FunkImputer().fit_transform(holed * scale) / scale
+    np.testing.assert_allclose(filled, FunkImputer().fit_transform(holed), rtol=1e-6)
+
+
+def test_what_is_filled_in_stays_finite():
+    rng = np.random.default_rng(0)
+    largest = float(np.finfo(np.float32).max)
+    holed = (rng.choice([-1, 1], (60, 5)) * rng.uniform(0.9, 1, (60, 5)) * largest).astype("f4")
+    holed[rng.random(holed.shape) < 0.4] = np.nan
+    assert np.isfinite(FunkImputer(regularization=0.0).fit_transform(holed)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    holed=arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.integers(1, 12), st.integers(1, 6)),
+        elements=st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32)),
+    ),
+    scale=st.booleans(),
+    add_indicator=st.booleans(),
+)
+def test_any_table(holed, scale, add_indicator):
+    observed = ~np.isnan(holed)
+    imputer = FunkImputer(
+        3, scale=scale, add_indicator=add_indicator, keep_empty_features=True, n_epochs=20
+    )
+    if not observed.any():
+        with pytest.raises(ValueError, match="X: has no observed cell; pass"):
+            imputer.fit(holed)
+        return
+    filled = imputer.fit_transform(holed)
+    n_cols = holed.shape[1]
+    assert filled.dtype == holed.dtype
+    assert np.isfinite(filled).all()
+    assert np.array_equal(filled[:, :n_cols][observed], holed[observed])
+    assert filled.shape[1] == len(imputer.get_feature_names_out())
+    if add_indicator:
+        holes = ~observed
+        assert np.array_equal(filled[:, n_cols:], holes[:, holes.any(axis=0)])
+    assert np.array_equal(imputer.transform(as_sparse(holed)), filled)
+
+
+# ---------------------------------------------------------------- more rows
+
+
+def test_statistics_of_batches_are_those_of_all():
+    holed = table(500)[1]
+    together = FunkImputer().fit(holed)
+    apart = FunkImputer()
+    for batch in np.array_split(holed, 7):
+        assert apart.partial_fit(batch) is apart
+    np.testing.assert_allclose(apart.mean_, together.mean_, rtol=1e-9)
+    np.testing.assert_allclose(apart.scale_, together.scale_, rtol=1e-9)
+    assert np.array_equal(apart.n_observed_, together.n_observed_)
+    assert apart.n_samples_seen_ == together.n_samples_seen_ == 500
+
+
+@pytest.mark.parametrize("n_batches", [5, 25])
+@pytest.mark.parametrize("scale", [True, False])
+def test_batches_teach_nearly_as_much_as_the_whole(n_batches, scale):
+    whole, holed = table(500, 16, 4, noise=0.3)
+    if not scale:
+        units = np.resize(UNITS, 16)
+        whole, holed = whole / units, holed / units
+        whole, holed = (x - np.nanmean(holed, axis=0) for x in (whole, holed))
+    batches = np.array_split(holed, n_batches)
+    first = FunkImputer(scale=scale).fit(batches[0])
+    streamed = clone(first)
+    for batch in batches:
+        streamed.partial_fit(batch)
+    best = error(FunkImputer(scale=scale).fit_transform(holed), whole, holed)
+    found = error(streamed.transform(holed), whole, holed)
+    assert found < 1.12 * best
+    assert found < 0.99 * error(first.transform(holed), whole, holed)
+    if n_batches == 25:
+        assert found < 0.8 * error(first.transform(holed), whole, holed)
+
+
+def test_batches_give_the_same_bits_in_any_form():
+    batches = np.array_split(table(200)[1], 4)
+    expected = FunkImputer(n_jobs=1)
+    for batch in batches:
+        expected.partial_fit(batch)
+    for n_jobs in THREADS:
+        imputer = FunkImputer(n_jobs=n_jobs).fit(batches[0])
+        for batch in batches[1:]:
+            imputer.partial_fit(as_sparse(batch))
+        assert np.array_equal(imputer.transform(batches[0]), expected.transform(batches[0]))
+
+
+def test_memory_does_not_grow_with_the_rows():
+    batches = np.array_split(table(3000)[1], 3)
+    imputer = FunkImputer(n_epochs=2).fit(batches[0])
+    size = len(pickle.dumps(imputer))
+    assert size < 10_000
+    for batch in batches[1:]:
+        imputer.partial_fit(batch)
+    assert len(pickle.dumps(imputer)) < size + 100
+
+
+def test_a_batch_may_be_a_row_or_empty_or_hold_a_column_that_is_new():
+    holed = table()[1]
+    first = holed[:60].copy()
+    first[:, 4] = np.nan
+    imputer = FunkImputer().partial_fit(first)
+    assert len(imputer.get_feature_names_out()) == 7
+    imputer.partial_fit(np.full((3, 8), np.nan))
+    assert imputer.n_samples_seen_ == 63
+    imputer.partial_fit(holed[60:61])
+    imputer.partial_fit(holed[61:])
+    assert imputer.n_samples_seen_ == 123
+    assert len(imputer.get_feature_names_out()) == 8
+    assert np.isfinite(imputer.transform(holed)).all()
+
+
+def test_a_batch_that_is_refused_changes_nothing():
+    holed = table()[1]
+    imputer = FunkImputer().fit(holed)
+    before = pickle.dumps(imputer)
+    for bad in (np.full((2, 8), np.inf), np.full((2, 7), 1.0), np.full((2, 8), 1e200)):
+        with pytest.raises(ValueError, match=r"infinity|7 features|too|exceed"):
+            imputer.partial_fit(bad)
+    assert pickle.dumps(imputer) == before
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"n_components": 0}, "n_components: got 0; pass an integer from 1"),
+        ({"n_components": 2.5}, "n_components: got 2.5 of type float"),
+        ({"missing_values": "?"}, "missing_values: got '[?]' of type str"),
+        ({"missing_values": np.inf}, "missing_values: got inf"),
+        ({"scale": 1}, "scale: got 1; pass True or False"),
+        ({"nonnegative": "no"}, "nonnegative: got 'no'"),
+        ({"add_indicator": None}, "add_indicator: got None"),
+        ({"keep_empty_features": 0}, "keep_empty_features: got 0"),
+        ({"learning_rate": -1.0}, "learning_rate: got -1.0"),
+        ({"regularization": -1.0}, "regularization: got -1.0"),
+        ({"n_epochs": 0}, "n_epochs: got 0"),
+        ({"random_state": "x"}, "random_state: got 'x'"),
+        ({"n_jobs": 0}, "n_jobs: got 0; pass how many threads"),
+        ({"n_jobs": 1.5}, "n_jobs: got 1.5"),
+    ],
+)
+def test_bad_parameters(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        FunkImputer(**options).fit(table()[1])
+
+
+@pytest.mark.parametrize("form", [np.asarray, as_sparse])
+def test_infinite_values_are_refused(form):
+    holed = table()[1]
+    imputer = FunkImputer().fit(form(holed))
+    holed[3, 2] = np.inf
+    for method in (imputer.transform, imputer.fit, imputer.partial_fit):
+        with pytest.raises(ValueError, match="infinity"):
+            method(form(holed))
+
+
+def test_values_whose_squares_overflow_are_refused():
+    holed = table()[1]
+    holed[0, 5] = 1e200
+    with pytest.raises(ValueError, match="X: the squares of column 5 exceed float64; divide it"):
+        FunkImputer().fit(holed)
+
+
+def test_words_are_refused():
+    with pytest.raises(ValueError, match="could not convert string to float"):
+        FunkImputer().fit([["a", "b"], ["c", "d"]])
+
+
+# ---------------------------------------------------------------- company
+
+
+def test_in_a_pipeline_and_a_search():
+    whole, holed = table(150, 8, 3)
+    y = (whole / UNITS) @ np.arange(8)
+    search = GridSearchCV(
+        make_pipeline(FunkImputer(), Ridge()), {"funkimputer__n_components": [1, 3, 12]}, cv=3
+    ).fit(holed, y)
+    assert set(search.cv_results_["param_funkimputer__n_components"]) == {1, 3, 12}
+    assert search.best_params_ != {"funkimputer__n_components": 1}
+    assert search.best_score_ > 0.6
+
+
+def test_beside_other_columns():
+    holed = table()[1]
+    both = ColumnTransformer(
+        [("funk", FunkImputer(add_indicator=True), [0, 1, 2]), ("mean", SimpleImputer(), [3, 4])]
+    )
+    filled = both.fit_transform(holed)
+    assert np.array_equal(filled[:, :3], FunkImputer().fit_transform(holed[:, :3]))
+    assert list(both.get_feature_names_out())[-3:] == [
+        "funk__missingindicator_x2", "mean__x3", "mean__x4",
+    ]  # fmt: skip
+
+
+def test_clones_and_pickles():
+    holed = table()[1]
+    imputer = FunkImputer(3, missing_values=np.nan, scale=False, regularization=(0.1, 0.2))
+    assert str(clone(imputer)) == str(imputer)
+    imputer.fit(holed)
+    again = pickle.loads(pickle.dumps(imputer))
+    assert np.array_equal(again.transform(holed), imputer.transform(holed))
+    more = table(seed=1)[1]
+    assert np.array_equal(
+        again.partial_fit(more).transform(holed), imputer.partial_fit(more).transform(holed)
+    )
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_in_and_out(library):
+    module = pytest.importorskip(library)
+    holed = table()[1]
+    names = [f"column {j}" for j in range(8)]
+    frame = module.DataFrame({name: holed[:, j] for j, name in enumerate(names)})
+    imputer = FunkImputer(add_indicator=True).set_output(transform=library)
+    found = imputer.fit_transform(frame)
+    assert type(found) is module.DataFrame
+    assert list(found.columns) == names + [f"missingindicator_{name}" for name in names]
+    assert list(found.columns) == list(imputer.get_feature_names_out())
+    assert np.array_equal(found.to_numpy(), FunkImputer(add_indicator=True).fit_transform(holed))
+
+
+def test_unknown_names_are_refused():
+    imputer = FunkImputer().fit(table()[1])
+    assert list(imputer.get_feature_names_out(list("abcdefgh"))) == list("abcdefgh")
+    with pytest.raises(ValueError, match="should have length equal"):
+        imputer.get_feature_names_out(["a"])
+
+
+# ---------------------------------------------------------------- an extra
+
+
+def run(code):
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def test_scikit_learn_is_imported_when_it_is_asked_for():
+    run(
+        "import sys, funkc\n"
+        "assert 'FunkImputer' in dir(funkc)\n"
+        "assert not any(name.startswith(('sklearn', 'scipy')) for name in sys.modules)\n"
+        "funkc.FunkImputer\n"
+        "assert 'sklearn' in sys.modules\n"
+    )
+
+
+def test_without_scikit_learn_the_error_says_what_to_install():
+    said = run(
+        "import sys\n"
+        "sys.modules['sklearn'] = None\n"
+        "import funkc, inspect\n"
+        "from funkc import *\n"
+        "inspect.getmembers(funkc)\n"
+        "try:\n    funkc.FunkImputer\n"
+        "except ImportError as error:\n    print(error)\n"
+    )
+    assert said.startswith("FunkImputer needs scikit-learn 1.6 or newer")
+    assert 'pip install "funkc[sklearn]"' in said
+
+
+def test_other_names_are_refused_as_ever():
+    with pytest.raises(AttributeError, match="module 'funkc' has no attribute 'FunkRegressor'"):
+        funkc.FunkRegressor  # noqa: B018
