@@ -100,7 +100,8 @@ def test_rows_are_ridge_regressions_on_the_columns(dtype, scale, regularization)
 
     fit = imputer.factorization_
     assert fit.dtype == dtype
-    assert fit.offset == (0 if scale else pytest.approx(fit.offset))
+    level = holed[observed].mean(dtype=float) - 2 * deviation
+    assert fit.offset == (0 if scale else pytest.approx(level, rel=1e-5))
     y, mean_row = fit.col_factors.astype(float), fit.row_factors[0].astype(float)
     expected = holed.astype(float)
     for row, seen in zip(expected, observed, strict=True):
@@ -333,19 +334,20 @@ def test_a_constant_column_is_filled_with_its_value(value):
     np.testing.assert_allclose(FunkImputer().fit_transform(everywhere), value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("form", [np.asarray, as_sparse])
-def test_empty_columns_are_left_out_or_filled_with_zeros(form):
+def test_empty_columns_are_left_out_or_filled_with_zeros(form, scale):
     holed = table()[1]
     holed[:, [2, 5]] = np.nan
     others = [0, 1, 3, 4, 6, 7]
-    imputer = FunkImputer().fit(form(holed))
+    imputer = FunkImputer(scale=scale).fit(form(holed))
     with pytest.warns(UserWarning, match=r"left out: 'x2, x5'; pass keep_empty_features=True"):
         filled = imputer.transform(form(holed))
     assert filled.shape == (120, 6)
     assert not np.isnan(filled).any()
     assert list(imputer.get_feature_names_out()) == [f"x{j}" for j in others]
 
-    keeping = FunkImputer(keep_empty_features=True).fit(form(holed))
+    keeping = FunkImputer(scale=scale, keep_empty_features=True).fit(form(holed))
     kept = keeping.transform(form(holed))
     assert np.array_equal(kept[:, others], filled)
     assert not kept[:, [2, 5]].any()
@@ -497,6 +499,26 @@ def test_a_batch_may_be_a_row_or_empty_or_hold_a_column_that_is_new():
     assert np.isfinite(imputer.transform(holed)).all()
 
 
+def test_a_column_whose_deviation_grows_keeps_its_meaning():
+    holed = table(500)[1]
+    imputer = FunkImputer().fit(holed)
+    filled, scale = imputer.transform(holed), imputer.scale_
+    far = np.tile(imputer.mean_, (2, 1))
+    far[:, 2] += [1000 * scale[2], -1000 * scale[2]]
+    imputer.partial_fit(far)
+    assert imputer.scale_[2] > 30 * scale[2]
+    assert np.abs((imputer.transform(holed) - filled) / scale)[:, 2].max() < 1
+
+
+def test_the_usual_row_moves_by_the_share_of_the_new_rows():
+    holed = table(500)[1] / UNITS % 3 + 10
+    imputer = FunkImputer(scale=False).fit(holed)
+    nothing = np.full((1, 8), np.nan)
+    before = imputer.transform(nothing)
+    after = imputer.partial_fit(np.full((1, 8), 60.0)).transform(nothing)
+    assert 0 < np.abs(after - before).max() < 1
+
+
 def test_a_batch_that_is_refused_changes_nothing():
     holed = table()[1]
     imputer = FunkImputer().fit(holed)
@@ -532,6 +554,13 @@ def test_a_batch_that_is_refused_changes_nothing():
 def test_bad_parameters(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         FunkImputer(**options).fit(table()[1])
+
+
+def test_the_number_of_threads_may_be_set_after_fitting():
+    holed = table()[1]
+    imputer = FunkImputer().fit(holed)
+    with pytest.raises(ValueError, match="n_jobs: got 0"):
+        imputer.set_params(n_jobs=0).transform(holed)
 
 
 @pytest.mark.parametrize("form", [np.asarray, as_sparse])
