@@ -48,7 +48,7 @@ def tables() -> dict[str, np.ndarray]:
         "rank 1, noise .5": low_rank(100, 8, 1, 0.5),
         "rank 3, noise .3": low_rank(500, 20, 3, 0.3),
         "rank 5, noise .5": low_rank(200, 50, 5, 0.5),
-        "rank 8, noise .3": low_rank(2000, 100, 8, 0.3),
+        "rank 8, noise .3": low_rank(1000, 60, 8, 0.3),
         "rank 4, noise .2 (new)": low_rank(300, 30, 4, 0.2),
         "noise alone (new)": low_rank(300, 12, 1, 100.0),
         "make_classification (new)": datasets.make_classification(

@@ -332,6 +332,8 @@ def test_a_constant_column_is_filled_with_its_value(value):
     np.testing.assert_allclose(filled[:, 3], value, rtol=1e-12)
     everywhere = np.where(np.isnan(holed), np.nan, value)
     np.testing.assert_allclose(FunkImputer().fit_transform(everywhere), value, rtol=1e-12)
+    unscaled = FunkImputer(scale=False).fit_transform(everywhere)
+    np.testing.assert_allclose(unscaled, value, rtol=1e-6, atol=0.01 * (value == 0))
 
 
 @pytest.mark.parametrize("scale", [True, False])

@@ -425,7 +425,11 @@ class _Moments:
             total = int(self.count.sum())
             away = self.mean - float(self.count @ self.mean) / total
             variance = float(self.squares.sum() + self.count @ away**2) / total
-            return np.zeros_like(count, float), np.ones_like(count, float), math.sqrt(variance)
+            return (
+                np.zeros_like(count, float),
+                np.ones_like(count, float),
+                math.sqrt(variance) or 1.0,
+            )
         if nonnegative:
             return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2), 1.0
         deviations = np.sqrt(variances)
