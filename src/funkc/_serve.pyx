@@ -256,7 +256,7 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
                 for j in range(size):
                     f[g * stride + j] = y[fold.cols[c + g] * width + j]
             else:
-                w[g] = 0.0
+                w[g] = t[g] = 0.0
         funkc_ridge_add(A, b, f, w, t, size, stride)
         c += RIDGE_CELLS
     if fold.nonnegative:
