@@ -325,7 +325,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             learning_rate = self._rate * cells.values.size / int(moments.count.sum())
             n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
         regularization = self.regularization
-        if regularization is None:
+        if regularization is None and deviation > 0:  # factorize knows what to do without any
             regularization = REGULARIZATION * deviation * _noise(cells, moments)
         fit = factorize(
             (cells.rows, cells.cols),
@@ -428,7 +428,7 @@ class _Moments:
             return (
                 np.zeros_like(count, float),
                 np.ones_like(count, float),
-                math.sqrt(variance) or 1.0,
+                math.sqrt(variance),
             )
         if nonnegative:
             return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2), 1.0
