@@ -179,7 +179,7 @@ def test_as_many_fits_run_at_once_as_there_are_threads(monkeypatch):
         threads.append(options.n_threads)
         raise funkc.DivergedError(1, 1.0)
 
-    monkeypatch.setattr("funkc.selection.train", train)
+    monkeypatch.setattr("funkc._train.train", train)
     rows, cols, values = ratings()
     with pytest.raises(funkc.DivergedError):
         funkc.cross_validate((rows, cols), values, [1, 2], folds=2, n_threads=8)
