@@ -116,13 +116,18 @@ def changed_with(settings: object) -> str:
 
 
 def extension(name: str, source: str) -> Extension:
-    headers = [str(p) for p in sorted(Path("src/funkc").glob("*.h"))]
-    return Extension(f"funkc.{name}", [f"src/funkc/{source}"], depends=headers)
+    headers = [str(p) for p in sorted(Path("src/funkc").rglob("*.h"))]
+    return Extension(
+        f"funkc.{name}",
+        [f"src/funkc/{source}"],
+        depends=headers,
+        include_dirs=["src/funkc/include"],
+    )
 
 
 def extensions() -> list[Extension]:
     """One cythonize() call per module: a source that occurs twice needs a folder each."""
-    modules = [("_machine", "_machine.pyx"), ("_shards", "_shards.pyx")]
+    modules = [(name, f"{name}.pyx") for name in ("_machine", "_shards", "_capi")]
     for core in ("_engine", "_serve", "_tiles"):
         modules += [(f"{core}_{level}", f"{core}.pyx") for level in engine_levels()]
     built: list[Extension] = []

@@ -1,8 +1,10 @@
 """funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from funkc import _capi as _capi  # PyCapsule_Import finds what the package has imported
 from funkc._api import factorize, resume
 from funkc._errors import DivergedError, ModelFileError
 from funkc._machine import openmp_enabled
@@ -22,12 +24,31 @@ __all__ = [
     "Ratings",
     "cross_validate",
     "factorize",
+    "get_include",
     "inpaint",
     "load",
     "openmp_enabled",
     "resume",
 ]
 __version__ = "0.1.0"
+
+
+def get_include() -> str:
+    """The folder of funkc.h and funkc_import.h, for extensions that call the core from C.
+
+    Returns
+    -------
+    str
+        Pass it to the compiler: ``Extension(..., include_dirs=[funkc.get_include()])``.
+
+    Examples
+    --------
+    >>> import os
+    >>> import funkc
+    >>> "funkc.h" in os.listdir(funkc.get_include())
+    True
+    """
+    return str(Path(__file__).with_name("include"))
 
 
 def __getattr__(name: str) -> object:

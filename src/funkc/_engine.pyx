@@ -16,9 +16,10 @@ e. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._lanes cimport dots
-from funkc._types cimport Plan, Run, col_band_of, real_t, row_band_of
+from funkc._types cimport EngineTable, Plan, Run, col_band_of, real_t, row_band_of
+from funkc.capi cimport funkc_params
 from funkc._update cimport FUNKC_PREFETCH, Rule, make_rule, take_run
 
 
@@ -218,6 +219,49 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
     return span.reached
 
 
+cdef int64_t advance_plan(
+    const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first, int64_t last,
+    const funkc_params *params, int group_size, int k, bint nonnegative, bint biases,
+    int n_threads, double *sums, double *squares, int64_t *scratch, double limit
+) noexcept nogil:
+    """What `advance` says, of factors in the plan's precision."""
+    cdef:
+        Span span
+        unsigned long long state
+    span.plan = plan
+    span.first = first
+    span.last = last
+    span.width = width
+    span.rate = params.learning_rate
+    span.n_epochs = params.n_epochs
+    span.falling = not params.constant_rate
+    span.row_regularization = params.row_regularization
+    span.col_regularization = params.col_regularization
+    span.group_size = group_size
+    span.k = k
+    span.nonnegative = nonnegative
+    span.biases = biases
+    span.limit = limit
+    span.sums = sums
+    span.squares = squares
+    span.workers = <int>min(<int64_t>n_threads, min(plan.n_bands, last - first))
+    span.claimed = <Counter *>scratch
+    span.done = scratch + 8 * span.workers
+    state = funkc_float_begin()
+    if plan.real_size == 4:
+        first = advance_steps[float](&span, <float *>x, <float *>y)
+    else:
+        first = advance_steps[double](&span, <double *>x, <double *>y)
+    funkc_float_end(state)
+    return first
+
+
+cdef EngineTable table
+table.rate_of = rate_of
+table.advance = advance_plan
+engine_table = PyCapsule_New(&table, "funkc.engine", NULL)
+
+
 def advance(
     plan, real_t[:, ::1] x, real_t[:, ::1] y, int64_t first, int64_t last,
     double rate, int64_t n_epochs, bint falling, double row_regularization,
@@ -235,31 +279,18 @@ def advance(
     and eight a thread.  Returns the step reached, and stops early after an epoch whose sum is
     not <= limit.  The GIL is free.
     """
-    cdef Span span
-    span.plan = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-    span.first = first
-    span.last = last
-    span.width = x.shape[1]
-    span.rate = rate
-    span.n_epochs = n_epochs
-    span.falling = falling
-    span.row_regularization = row_regularization
-    span.col_regularization = col_regularization
-    span.group_size = group_size
-    span.k = k
-    span.nonnegative = nonnegative
-    span.biases = biases
-    span.limit = limit
-    span.sums = &sums[0]
-    span.squares = &squares[0]
-    span.workers = <int>min(<int64_t>n_threads, min(span.plan.n_bands, last - first))
-    span.claimed = <Counter *>&scratch[0]
-    span.done = &scratch[8 * span.workers]
-    cdef unsigned long long state
+    cdef:
+        funkc_params params
+        const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
+    params.learning_rate = rate
+    params.row_regularization = row_regularization
+    params.col_regularization = col_regularization
+    params.n_epochs = n_epochs
+    params.constant_rate = not falling
     with nogil:
-        state = funkc_float_begin()
-        first = advance_steps(&span, &x[0, 0], &y[0, 0])
-        funkc_float_end(state)
+        first = advance_plan(p, &x[0, 0], &y[0, 0], x.shape[1], first, last, &params, group_size,
+                             k, nonnegative, biases, n_threads, &sums[0], &squares[0],
+                             &scratch[0], limit)
     return first
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PART_CELLS: int
+engine_table: Any
 
 def advance(
     plan: Any,

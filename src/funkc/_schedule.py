@@ -9,7 +9,6 @@ import numpy as np
 
 from funkc import _shards
 from funkc._errors import MORE, raise_for_status
-from funkc._validate import weight_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +96,7 @@ def cut(problem: Problem, options: Options) -> Schedule:
         problem.cols,
         problem.values,
         problem.weights,
-        weight_scale(problem.weights),
+        _shards.weight_scale(problem.weights),
         *problem.shape,
         row_width(options),
         options.dtype == np.float64,

@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+serve_table: Any
+
 def inner_products(
     x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
 ) -> None: ...

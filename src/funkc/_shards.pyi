@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+shards_table: Any
+
 # A plan, or a cut that was begun, is a PyCapsule, for which typing has no name.
 
 def begin(
@@ -57,6 +59,14 @@ def take_out(
     plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any], first: int, last: int
 ) -> bool: ...
 def contents(plan: Any) -> list[memoryview]: ...
+def settle(
+    plan: Any,
+    learning_rate: float,
+    row_regularization: float,
+    col_regularization: float,
+    n_epochs: int,
+) -> tuple[float, float, float, int]: ...
+def weight_scale(weights: NDArray[np.float64]) -> float: ...
 def bands_for(n_rows: int, n_cols: int, n_cells: int, width: int, real_size: int) -> int: ...
 def describe(plan: Any) -> dict[str, Any]: ...
 def unpack(

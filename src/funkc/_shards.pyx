@@ -19,15 +19,19 @@ g. No C function here raises or takes the GIL; the answer is a Status.  What the
    they allocate before a parallel part begins.
 """
 from cython.parallel cimport prange
-from libc.math cimport fabs, sqrt
+from libc.float cimport DBL_MAX, FLT_MAX
+from libc.math cimport ceil, fabs, isnan, rint, sqrt
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memmove, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from funkc._memory cimport give_back, obtain, obtain_zeros
 from funkc._types cimport (
-    CELLS_CHANGED, DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, VALUES_TOO_WIDE,
-    Plan, Run, col_band_of, index_t, position, real_t, row_band_of, value_t,
+    BAD_OPTION, CANCELLED, CELLS_CHANGED, DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE,
+    VALUES_TOO_WIDE, Plan, Run, ShardsTable, col_band_of, index_at, index_t, position, real_t,
+    row_band_of, value_t,
 )
+from funkc.capi cimport funkc_cells, funkc_memory, funkc_options, funkc_params
 from funkc._stream cimport (
     COL_ORDER, COL_START, FOLD, HELD_OUT, ROW_ORDER, ROW_START, below, noise, stream,
     stream_seed,
@@ -206,6 +210,7 @@ cdef enum Stage:
 
 cdef struct Cut:
     Plan *plan
+    const funkc_memory *memory  # which also the plan's is from
     int stage
     int64_t at                  # cells, sides or blocks of the stage that are done
     int workers
@@ -241,10 +246,6 @@ cdef struct Cut:
     int target_size             # 1 for codes, otherwise that of the precision
 
 
-cdef inline int64_t index_at(const void *index, bint wide, int64_t c) noexcept nogil:
-    return (<const int64_t *>index)[c] if wide else <int64_t>(<const int32_t *>index)[c]
-
-
 cdef inline double value_at(const Cut *cut, int64_t c) noexcept nogil:
     """The value; -0.0 is 0.0."""
     return 0.0 + ((<const double *>cut.values)[c] if cut.wide_values
@@ -266,20 +267,20 @@ cdef int cut_begin(Cut *cut, Py_ssize_t width, int64_t n_tiles) noexcept nogil:
     plan.n_waves = 1 if n_tiles else plan.n_bands
     plan.n_blocks = plan.n_waves * plan.n_bands
     cut.workers = <int>min(<int64_t>min(cut.workers, MOST_WORKERS), 1 + plan.n_cells // 16384)
-    plan.row_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
-    plan.col_cuts = <int64_t *>malloc((plan.n_bands + 1) * sizeof(int64_t))
-    plan.row_places = <uint64_t *>malloc(plan.n_rows * sizeof(uint64_t))
-    plan.col_places = <uint64_t *>malloc(plan.n_cols * sizeof(uint64_t))
-    plan.first_run = <int64_t *>calloc(plan.n_blocks + 1, sizeof(int64_t))
-    plan.first_cell = <int64_t *>malloc((plan.n_blocks + 1) * sizeof(int64_t))
-    cut.surveys = <Survey *>calloc(cut.workers, sizeof(Survey))
-    cut.row_counts = <int64_t *>calloc(plan.n_rows, sizeof(int64_t))
-    cut.col_counts = <int64_t *>calloc(plan.n_cols, sizeof(int64_t))
-    cut.order = <int64_t *>malloc(max(plan.n_rows, plan.n_cols) * sizeof(int64_t))
-    cut.offsets = <int64_t *>calloc(cut.workers * plan.n_blocks, sizeof(int64_t))
-    cut.ends = <int64_t *>malloc(cut.workers * plan.n_blocks * sizeof(int64_t))
-    cut.digits = <int64_t *>malloc(cut.workers * DIGITS * sizeof(int64_t))
-    cut.duplicates = <int64_t *>malloc(plan.n_blocks * sizeof(int64_t))
+    plan.row_cuts = <int64_t *>obtain(plan.memory, plan.n_bands + 1, sizeof(int64_t))
+    plan.col_cuts = <int64_t *>obtain(plan.memory, plan.n_bands + 1, sizeof(int64_t))
+    plan.row_places = <uint64_t *>obtain(plan.memory, plan.n_rows, sizeof(uint64_t))
+    plan.col_places = <uint64_t *>obtain(plan.memory, plan.n_cols, sizeof(uint64_t))
+    plan.first_run = <int64_t *>obtain_zeros(plan.memory, plan.n_blocks + 1, sizeof(int64_t))
+    plan.first_cell = <int64_t *>obtain(plan.memory, plan.n_blocks + 1, sizeof(int64_t))
+    cut.surveys = <Survey *>obtain_zeros(plan.memory, cut.workers, sizeof(Survey))
+    cut.row_counts = <int64_t *>obtain_zeros(plan.memory, plan.n_rows, sizeof(int64_t))
+    cut.col_counts = <int64_t *>obtain_zeros(plan.memory, plan.n_cols, sizeof(int64_t))
+    cut.order = <int64_t *>obtain(plan.memory, max(plan.n_rows, plan.n_cols), sizeof(int64_t))
+    cut.offsets = <int64_t *>obtain_zeros(plan.memory, cut.workers * plan.n_blocks, sizeof(int64_t))
+    cut.ends = <int64_t *>obtain(plan.memory, cut.workers * plan.n_blocks, sizeof(int64_t))
+    cut.digits = <int64_t *>obtain(plan.memory, cut.workers * DIGITS, sizeof(int64_t))
+    cut.duplicates = <int64_t *>obtain(plan.memory, plan.n_blocks, sizeof(int64_t))
     if (plan.row_cuts == NULL or plan.col_cuts == NULL or plan.row_places == NULL
             or plan.col_places == NULL or plan.first_run == NULL or plan.first_cell == NULL
             or cut.surveys == NULL or cut.row_counts == NULL or cut.col_counts == NULL
@@ -600,23 +601,23 @@ cdef int make_room(Cut *cut) noexcept nogil:
     cut.row_bits = bits_for(plan.row_cuts, plan.n_bands)
     cut.col_bits = bits_for(plan.col_cuts, plan.n_bands)
     cut.key_size = 4 if cut.row_bits + cut.col_bits <= 32 else 8
-    cut.keys = malloc(n * cut.key_size)
-    cut.spare_keys = malloc(cut.workers * cut.largest_block * cut.key_size)
+    cut.keys = obtain(plan.memory, n, cut.key_size)
+    cut.spare_keys = obtain(plan.memory, cut.workers * cut.largest_block, cut.key_size)
     if cut.weights != NULL:
         cut.target_size = sizeof(int64_t)
-        cut.cells = <int64_t *>malloc(n * sizeof(int64_t))
-        plan.values = malloc(n * plan.real_size)
-        plan.weights = malloc(n * plan.real_size)
+        cut.cells = <int64_t *>obtain(plan.memory, n, sizeof(int64_t))
+        plan.values = obtain(plan.memory, n, plan.real_size)
+        plan.weights = obtain(plan.memory, n, plan.real_size)
         if cut.cells == NULL or plan.weights == NULL:
             return NO_MEMORY
     elif cut.surveys.codes.n <= 256:
         cut.target_size = 1
-        plan.codes = <uint8_t *>malloc(n)
-        plan.values = calloc(256, plan.real_size)
+        plan.codes = <uint8_t *>obtain(plan.memory, n, 1)
+        plan.values = obtain_zeros(plan.memory, 256, plan.real_size)
     else:
         cut.target_size = plan.real_size
-        plan.values = malloc(n * plan.real_size)
-    cut.spare_targets = malloc(cut.workers * cut.largest_block * cut.target_size)
+        plan.values = obtain(plan.memory, n, plan.real_size)
+    cut.spare_targets = obtain(plan.memory, cut.workers * cut.largest_block, cut.target_size)
     if (cut.keys == NULL or cut.spare_keys == NULL or cut.spare_targets == NULL
             or plan.values == NULL or (cut.target_size == 1 and plan.codes == NULL)):
         return NO_MEMORY
@@ -773,7 +774,7 @@ cdef int sum_up_runs(Cut *cut) noexcept nogil:
             return DUPLICATE_CELL
         plan.first_run[b + 1] += plan.first_run[b]
     plan.n_runs = plan.first_run[plan.n_blocks]
-    plan.runs = <Run *>malloc(plan.n_runs * sizeof(Run))
+    plan.runs = <Run *>obtain(plan.memory, plan.n_runs, sizeof(Run))
     return NO_MEMORY if plan.runs == NULL else OK
 
 
@@ -822,7 +823,7 @@ cdef void close_up(Cut *cut) noexcept nogil:
         n = plan.first_cell[b + 1] - first
         memmove(keys + first * sizeof(uint16_t), keys + first * cut.key_size,
                 n * sizeof(uint16_t))
-    shrunk = realloc(keys, plan.n_cells * sizeof(uint16_t))
+    shrunk = realloc(keys, plan.n_cells * sizeof(uint16_t)) if plan.memory == NULL else NULL
     plan.cols = <uint16_t *>(keys if shrunk == NULL else shrunk)
     cut.keys = NULL
 
@@ -849,36 +850,36 @@ cdef void original(const Cut *cut, int64_t *row, int64_t *col) noexcept nogil:
 
 cdef void plan_free(Plan *plan) noexcept nogil:
     if plan != NULL:
-        free(plan.row_cuts)
-        free(plan.col_cuts)
-        free(plan.row_places)
-        free(plan.col_places)
-        free(plan.first_run)
-        free(plan.first_cell)
-        free(plan.runs)
-        free(plan.cols)
-        free(plan.codes)
-        free(plan.values)
-        free(plan.weights)
-        free(plan)
+        give_back(plan.memory, plan.row_cuts)
+        give_back(plan.memory, plan.col_cuts)
+        give_back(plan.memory, plan.row_places)
+        give_back(plan.memory, plan.col_places)
+        give_back(plan.memory, plan.first_run)
+        give_back(plan.memory, plan.first_cell)
+        give_back(plan.memory, plan.runs)
+        give_back(plan.memory, plan.cols)
+        give_back(plan.memory, plan.codes)
+        give_back(plan.memory, plan.values)
+        give_back(plan.memory, plan.weights)
+        give_back(plan.memory, plan)
 
 
 cdef void cut_free(Cut *cut) noexcept nogil:
     """Frees everything but the plan."""
     if cut != NULL:
-        free(cut.surveys)
-        free(cut.row_counts)
-        free(cut.col_counts)
-        free(cut.order)
-        free(cut.offsets)
-        free(cut.ends)
-        free(cut.digits)
-        free(cut.duplicates)
-        free(cut.keys)
-        free(cut.spare_keys)
-        free(cut.spare_targets)
-        free(cut.cells)
-        free(cut)
+        give_back(cut.memory, cut.surveys)
+        give_back(cut.memory, cut.row_counts)
+        give_back(cut.memory, cut.col_counts)
+        give_back(cut.memory, cut.order)
+        give_back(cut.memory, cut.offsets)
+        give_back(cut.memory, cut.ends)
+        give_back(cut.memory, cut.digits)
+        give_back(cut.memory, cut.duplicates)
+        give_back(cut.memory, cut.keys)
+        give_back(cut.memory, cut.spare_keys)
+        give_back(cut.memory, cut.spare_targets)
+        give_back(cut.memory, cut.cells)
+        give_back(cut.memory, cut)
 
 
 # ---------------------------------------------------------------- start factors
@@ -930,6 +931,21 @@ cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py
             stream_seed(seed, COL_START), nonnegative, k if biases else -1, y)
 
 
+cdef void copy_in(const Plan *plan, bint columns, const real_t *factors, Py_ssize_t length,
+                  real_t *x, Py_ssize_t width) noexcept nogil:
+    """Rows in the order of training, padded with zeros."""
+    cdef:
+        const int64_t *cuts = plan.col_cuts if columns else plan.row_cuts
+        const uint64_t *places = plan.col_places if columns else plan.row_places
+        int64_t i
+        Py_ssize_t f
+        real_t *row
+    for i in range(plan.n_cols if columns else plan.n_rows):
+        row = x + position(cuts, places[i]) * width
+        for f in range(width):
+            row[f] = factors[i * length + f] if f < length else 0
+
+
 cdef bint put_back(const int64_t *cuts, const uint64_t *places, int64_t first, int64_t last,
                    Py_ssize_t k, Py_ssize_t width, const real_t *x,
                    real_t *out) noexcept nogil:
@@ -944,6 +960,162 @@ cdef bint put_back(const int64_t *cuts, const uint64_t *places, int64_t first, i
             out[i * k + f] = row[f]
             sum = sum + (row[f] - row[f])       # 0, or not a number for ever after
     return sum == 0
+
+
+# ---------------------------------------------------------------- defaults
+
+cdef double cube_root(double z) noexcept nogil:
+    """Of z >= 1, by Newton's steps from above: no library decides on its bits."""
+    cdef double x = z, less = (2 * x + z / (x * x)) / 3
+    while less < x:
+        x = less
+        less = (2 * x + z / (x * x)) / 3
+    return x
+
+
+cdef void settle_params(const Plan *plan, funkc_params *params) noexcept nogil:
+    """Defaults from the data: the deviation of the values and the number of cells.
+
+    The rates of all epochs add up to about 0.3 / deviation.  Small problems need longer to
+    settle and cost nothing, so both the sum and the number of epochs grow as the number of
+    cells falls below 100,000; less so where rows and columns have few cells of many, which
+    would be learned by heart.  No rate is above what eight cells at once bear: the factors
+    begin with squared lengths of about the level of the values above the offset.
+    """
+    cdef:
+        double n = <double>plan.n_cells
+        double places = <double>plan.n_rows * <double>plan.n_cols
+        double longer = 1.0, level
+        unsigned long long state = funkc_float_begin()
+    if n < 1e5:
+        longer = max(1.0, min(cube_root(1e5 / n), 1 + n / sqrt(places) / 8 + 20 * n / places))
+    if params.n_epochs == 0:
+        params.n_epochs = <int64_t>ceil(20 * longer)
+    if params.learning_rate == 0:
+        level = max(2 * plan.deviation, fabs(plan.mean - plan.offset))
+        # The last for values that differ by denormals only.
+        params.learning_rate = min(
+            min(0.6 * longer / (<double>params.n_epochs * plan.deviation), 0.12 / level),
+            (FLT_MAX if plan.real_size == 4 else DBL_MAX) / 4)
+    if params.row_regularization < 0:
+        params.row_regularization = 0.03 * plan.deviation
+    if params.col_regularization < 0:
+        params.col_regularization = 0.03 * plan.deviation
+    funkc_float_end(state)
+
+
+cdef double scale_of_weights(const double *weights, int64_t n) noexcept nogil:
+    """What makes the weights 1 on average; added up in whole steps, so that the order of the
+    cells leaves no trace."""
+    cdef:
+        int64_t c, steps = 0
+        double largest = 0
+        unsigned long long state = funkc_float_begin()
+    for c in range(n):
+        largest = max(largest, weights[c])
+    for c in range(n):
+        steps += <int64_t>rint(weights[c] / largest * 268435456.0)
+    largest = <double>n * 268435456.0 / <double>steps / largest
+    funkc_float_end(state)
+    return largest
+
+
+# ---------------------------------------------------------------- other extensions' door
+
+cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ssize_t width,
+                   Plan **made) noexcept nogil:
+    """All at once; the input is as promised."""
+    cdef:
+        Cut *cut = <Cut *>obtain_zeros(options.memory, 1, sizeof(Cut))
+        Plan *plan = <Plan *>obtain_zeros(options.memory, 1, sizeof(Plan))
+        int status
+        unsigned long long state
+    if cut == NULL or plan == NULL:
+        give_back(options.memory, cut)
+        give_back(options.memory, plan)
+        return NO_MEMORY
+    cut.memory = plan.memory = options.memory
+    cut.plan = plan
+    plan.n_rows = cells.n_rows
+    plan.n_cols = cells.n_cols
+    plan.n_cells = cells.n_cells
+    plan.real_size = options.real_bytes
+    cut.workers = options.n_threads
+    cut.rows = cells.rows
+    cut.cols = cells.cols
+    cut.values = cells.values
+    cut.weights = cells.weights
+    cut.weight_scale = 1
+    cut.wide_index = cells.index_bytes == 8
+    cut.wide_values = cells.value_bytes == 8
+    cut.largest = <double>FLT_MAX / 4 if options.real_bytes == 4 else 1e150
+    cut.offset = 0.0 if options.nonnegative and isnan(options.offset) else options.offset
+    cut.seed = options.seed
+    state = funkc_float_begin()
+    if cells.weights != NULL:
+        cut.weight_scale = scale_of_weights(cells.weights, cells.n_cells)
+    status = cut_begin(cut, width, 0)
+    if status == OK:
+        status = MORE
+    while status == MORE:
+        status = (CANCELLED if options.cancel != NULL and options.cancel[0]
+                  else cut_advance(cut, CELLS_A_CALL))
+    funkc_float_end(state)
+    cut_free(cut)
+    if status == OK and options.nonnegative and not plan.mean > plan.offset:
+        status = BAD_OPTION                 # no product of nonnegative factors helps
+    if status != OK:
+        plan_free(plan)
+        return status
+    made[0] = plan
+    return OK
+
+
+cdef void start_all(const Plan *plan, void *x, void *y, Py_ssize_t k, Py_ssize_t width,
+                    uint64_t seed, bint nonnegative, bint biases, int n_threads) noexcept nogil:
+    cdef:
+        int64_t n = max(plan.n_rows, plan.n_cols)
+        int workers = <int>min(<int64_t>n_threads, 1 + n * width // 16384)
+        unsigned long long state = funkc_float_begin()
+    if plan.real_size == 4:
+        start_factors[float](plan, <float *>x, <float *>y, k, width, seed, nonnegative, biases,
+                             0, n, workers)
+    else:
+        start_factors[double](plan, <double *>x, <double *>y, k, width, seed, nonnegative,
+                              biases, 0, n, workers)
+    funkc_float_end(state)
+
+
+cdef void put_all_in(const Plan *plan, bint columns, const void *factors, Py_ssize_t length,
+                     void *x, Py_ssize_t width) noexcept nogil:
+    if plan.real_size == 4:
+        copy_in[float](plan, columns, <const float *>factors, length, <float *>x, width)
+    else:
+        copy_in[double](plan, columns, <const double *>factors, length, <double *>x, width)
+
+
+cdef bint take_all_out(const Plan *plan, bint columns, const void *x, Py_ssize_t width,
+                       void *factors, Py_ssize_t length) noexcept nogil:
+    cdef:
+        const int64_t *cuts = plan.col_cuts if columns else plan.row_cuts
+        const uint64_t *places = plan.col_places if columns else plan.row_places
+        int64_t n = plan.n_cols if columns else plan.n_rows
+    if plan.real_size == 4:
+        return put_back[float](cuts, places, 0, n, length, width, <const float *>x,
+                               <float *>factors)
+    return put_back[double](cuts, places, 0, n, length, width, <const double *>x,
+                            <double *>factors)
+
+
+cdef ShardsTable table
+table.make = make_plan
+table.destroy = plan_free
+table.settle = settle_params
+table.weight_scale = scale_of_weights
+table.start = start_all
+table.put_in = put_all_in
+table.take_out = take_all_out
+shards_table = PyCapsule_New(&table, "funkc.shards", NULL)
 
 
 # ---------------------------------------------------------------- Python's doors
@@ -976,12 +1148,12 @@ def begin(const index_t[::1] rows, const index_t[::1] cols, const value_t[::1] v
     a tile, the order as given.
     """
     cdef:
-        Cut *cut = <Cut *>calloc(1, sizeof(Cut))
-        Plan *plan = <Plan *>calloc(1, sizeof(Plan))
+        Cut *cut = <Cut *>obtain_zeros(NULL, 1, sizeof(Cut))
+        Plan *plan = <Plan *>obtain_zeros(NULL, 1, sizeof(Plan))
         int status
     if cut == NULL or plan == NULL:
-        free(cut)
-        free(plan)
+        give_back(NULL, cut)
+        give_back(NULL, plan)
         return NO_MEMORY, None
     plan.n_rows = n_rows
     plan.n_cols = n_cols
@@ -1049,16 +1221,9 @@ def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed,
 
 def put_in(plan, bint columns, const real_t[:, ::1] factors, real_t[:, ::1] x):
     """Copy factors from the caller's order into that of training, padded with zeros."""
-    cdef:
-        const Plan *p = plan_of(plan)
-        const int64_t *cuts = p.col_cuts if columns else p.row_cuts
-        const uint64_t *places = p.col_places if columns else p.row_places
-        Py_ssize_t i, f, at
+    cdef const Plan *p = plan_of(plan)
     with nogil:
-        for i in range(factors.shape[0]):
-            at = position(cuts, places[i])
-            for f in range(x.shape[1]):
-                x[at, f] = factors[i, f] if f < factors.shape[1] else 0
+        copy_in(p, columns, &factors[0, 0], factors.shape[1], &x[0, 0], x.shape[1])
 
 
 def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
@@ -1142,6 +1307,25 @@ def contents(plan):
             <char *>p.weights if p.weights != NULL else nothing,
             cells * p.real_size if p.weights != NULL else 0, PyBUF_READ),
     ]
+
+
+def settle(plan, double learning_rate, double row_regularization, double col_regularization,
+           int64_t n_epochs):
+    """(learning_rate, row_regularization, col_regularization, n_epochs), where a rate or a
+    number of 0, and a regularization below 0, is chosen from the data."""
+    cdef funkc_params params
+    params.learning_rate = learning_rate
+    params.row_regularization = row_regularization
+    params.col_regularization = col_regularization
+    params.n_epochs = n_epochs
+    settle_params(plan_of(plan), &params)
+    return (params.learning_rate, params.row_regularization, params.col_regularization,
+            params.n_epochs)
+
+
+def weight_scale(const double[::1] weights):
+    """What makes the weights 1 on average."""
+    return scale_of_weights(&weights[0], weights.shape[0]) if weights.shape[0] else 1.0
 
 
 def bands_for(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width, int real_size):

@@ -26,13 +26,14 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
-from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from funkc._memory cimport give_back, obtain, obtain_zeros
 from funkc._stream cimport TILE_START, noise, stream_seed
 from funkc._types cimport (
     BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, OK, PATCHES,
     TILES, TilesTable, value_t,
 )
+from funkc.capi cimport funkc_memory
 
 
 cdef extern from "tiles.h" nogil:
@@ -363,6 +364,7 @@ cdef struct Plane:              # one channel
 
 
 cdef struct Restoration:
+    const funkc_memory *memory  # all is from; or NULL
     int64_t n_planes            # channels
     int64_t height
     int64_t width
@@ -404,17 +406,17 @@ cdef struct Restoration:
 
 
 cdef void restoration_free(Restoration *r) noexcept nogil:
-    free(r.planes)
-    free(r.pixels)
-    free(r.made)
-    free(r.seen)
-    free(r.wide)
-    free(r.total)
-    free(r.weight)
-    free(r.covered)
-    free(r.pyramid)
-    free(r.since)
-    free(r.room)
+    give_back(r.memory, r.planes)
+    give_back(r.memory, r.pixels)
+    give_back(r.memory, r.made)
+    give_back(r.memory, r.seen)
+    give_back(r.memory, r.wide)
+    give_back(r.memory, r.total)
+    give_back(r.memory, r.weight)
+    give_back(r.memory, r.covered)
+    give_back(r.memory, r.pyramid)
+    give_back(r.memory, r.since)
+    give_back(r.memory, r.room)
 
 
 cdef bint masks_are_alike(const uint8_t *missing, int64_t n_masks, int64_t n) noexcept nogil:
@@ -455,26 +457,26 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
     # Planes that are complete tell about the others too.
     r.joint = r.method == PATCHES and r.n_masks > 1 and r.n_planes <= MOST_JOINT
     i = r.n_planes * n if r.joint else n
-    r.planes = <Plane *>calloc(r.n_planes, sizeof(Plane))
-    r.pixels = <float *>malloc((r.n_planes * n + SPARE) * sizeof(float))
-    r.seen = <uint8_t *>malloc(r.n_masks * n)
-    r.wide = <uint8_t *>calloc(r.n_masks, n)
-    r.total = <float *>malloc(i * sizeof(float))
-    r.weight = <float *>malloc(i * sizeof(float))
-    r.pyramid = <float *>malloc((funkc_pyramid_size(r.height, r.width) + 1) * sizeof(float))
-    r.since = <uint8_t *>malloc(r.width)
-    r.room = <uint8_t *>calloc(threads * SCRATCH + LINE, 1)
+    r.planes = <Plane *>obtain_zeros(r.memory, r.n_planes, sizeof(Plane))
+    r.pixels = <float *>obtain(r.memory, r.n_planes * n + SPARE, sizeof(float))
+    r.seen = <uint8_t *>obtain(r.memory, r.n_masks, n)
+    r.wide = <uint8_t *>obtain_zeros(r.memory, r.n_masks, n)
+    r.total = <float *>obtain(r.memory, i, sizeof(float))
+    r.weight = <float *>obtain(r.memory, i, sizeof(float))
+    r.pyramid = <float *>obtain(r.memory, (funkc_pyramid_size(r.height, r.width) + 1), sizeof(float))
+    r.since = <uint8_t *>obtain(r.memory, r.width, 1)
+    r.room = <uint8_t *>obtain_zeros(r.memory, threads * SCRATCH + LINE, 1)
     if (r.planes == NULL or r.pixels == NULL or r.seen == NULL or r.wide == NULL
             or r.total == NULL or r.weight == NULL or r.pyramid == NULL or r.since == NULL
             or r.room == NULL):
         return NO_MEMORY
     r.scratch = r.room + LINE - <size_t>r.room % LINE
     if r.everywhere:
-        r.made = <float *>malloc(r.n_planes * n * sizeof(float))
+        r.made = <float *>obtain(r.memory, r.n_planes * n, sizeof(float))
         if r.made == NULL:
             return NO_MEMORY
     if r.method == PATCHES:
-        r.covered = <uint8_t *>malloc(n)
+        r.covered = <uint8_t *>obtain(r.memory, n, 1)
         if r.covered == NULL:
             return NO_MEMORY
     memset(r.pixels + r.n_planes * n, 0, SPARE * sizeof(float))
@@ -744,7 +746,8 @@ cdef void take_all_out(const Restoration *r, float *image) noexcept nogil:
 
 cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
                      int64_t height, int64_t width, int method, int k, uint64_t seed,
-                     int n_threads, const volatile int *cancel) noexcept nogil:
+                     int n_threads, const volatile int *cancel,
+                     const funkc_memory *memory) noexcept nogil:
     cdef:
         Restoration r
         int status
@@ -752,6 +755,7 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
     memset(&r, 0, sizeof(Restoration))
     r.n_planes, r.height, r.width, r.n_masks = channels, height, width, n_masks
     r.method, r.k, r.seed, r.n_threads = method, k, seed, n_threads
+    r.memory = memory
     status = restoration_create(&r, missing)
     if status == OK:
         status = put_all_in(&r, image)
@@ -777,7 +781,7 @@ tiles_table = PyCapsule_New(&table, "funkc.tiles", NULL)
 cdef void destroy(object capsule) noexcept:
     cdef Restoration *r = <Restoration *>PyCapsule_GetPointer(capsule, "funkc.restoration")
     restoration_free(r)
-    free(r)
+    give_back(NULL, r)
 
 
 cdef Restoration *restoration_of(object capsule) except NULL:
@@ -794,7 +798,7 @@ def begin(const uint8_t[:, :, ::1] missing, const double[:, ::1] ranges, bint pa
     one by one, for somebody who watches.
     """
     cdef:
-        Restoration *r = <Restoration *>calloc(1, sizeof(Restoration))
+        Restoration *r = <Restoration *>obtain_zeros(NULL, 1, sizeof(Restoration))
         int status
         Py_ssize_t p
     if r == NULL:

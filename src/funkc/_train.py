@@ -43,7 +43,6 @@ MOST_HALVINGS = 10
 SIDES = ("row_factors", "col_factors")
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
-HIGHEST_RATE = 0.12
 
 
 @dataclass(frozen=True)
@@ -56,28 +55,12 @@ class Settings:
 
 
 def settle(schedule: Schedule, options: Options) -> Settings:
-    """Defaults from the data: the deviation of the values and the number of cells.
-
-    The rates of all epochs add up to about 0.3 / deviation.  Small problems need longer to
-    settle and cost nothing, so both the sum and the number of epochs grow as the number of
-    cells falls below 100,000; less so where rows and columns have few cells of many, which
-    would be learned by heart.  No rate is above what eight cells at once bear: the factors
-    begin with squared lengths of about the level of the values above the offset.
-    """
-    n, places = schedule.n_cells, schedule.n_rows * schedule.n_cols
-    longer = max(1.0, min((1e5 / n) ** (1 / 3), 1 + n / math.sqrt(places) / 8 + 20 * n / places))
-    n_epochs = options.n_epochs or math.ceil(20 * longer)
-    rate = options.learning_rate
-    if rate is None:
-        level = max(2 * schedule.deviation, abs(schedule.mean - schedule.offset))
-        rate = min(
-            0.6 * longer / (n_epochs * schedule.deviation),
-            HIGHEST_RATE / level,
-            float(np.finfo(options.dtype).max) / 4,  # values that differ by denormals only
-        )
-    usual = 0.03 * schedule.deviation
-    regularization = options.regularization or (usual, usual)
-    return Settings(rate, regularization, n_epochs)
+    """What was left to the library, chosen by the core, so that other callers get it too."""
+    rows, cols = options.regularization or (-1.0, -1.0)
+    rate, row_regularization, col_regularization, n_epochs = _shards.settle(
+        schedule.plan, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
+    )
+    return Settings(rate, (row_regularization, col_regularization), n_epochs)
 
 
 def is_true(answer: object) -> bool:

@@ -1,5 +1,6 @@
 """The types of the core: numbers, the packed cells, and the plan that holds them."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from funkc.capi cimport funkc_cells, funkc_memory, funkc_model, funkc_options, funkc_params
 
 ctypedef fused real_t:      # what the factors are computed in
     float
@@ -27,6 +28,11 @@ cdef enum Status:
     NOTHING_SEEN = 9            # of a channel
     NOT_FINITE = 10             # a pixel that is seen
     CANCELLED = 11
+    NULL_POINTER = 12
+    DIVERGED = 13
+    ROW_OUTSIDE = 14
+    COL_OUTSIDE = 15
+    BAD_WEIGHT = 16
 
 cdef enum Method:
     PATCHES
@@ -42,7 +48,8 @@ cdef struct TilesTable:
     # is a Status; unless it is OK the picture is as it was.
     int (*inpaint_f32)(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
                        int64_t height, int64_t width, int method, int k, uint64_t seed,
-                       int n_threads, const volatile int *cancel) noexcept nogil
+                       int n_threads, const volatile int *cancel,
+                       const funkc_memory *memory) noexcept nogil
 
 # Consecutive cells of one row within a block whose columns lie on one page of 65,536.
 cdef struct Run:
@@ -72,6 +79,7 @@ cdef struct Plan:
     uint8_t *codes          # (n_cells) into values, or NULL
     void *values            # (256 or n_cells) targets: value - offset, of real_size bytes each
     void *weights           # (n_cells) of real_size bytes each, 1 on average; or NULL
+    const funkc_memory *memory  # all that is from; or NULL
     int real_size
     double low
     double high
@@ -88,6 +96,49 @@ cdef inline int64_t col_band_of(const Plan *plan, int64_t block) noexcept nogil:
     return (block % plan.n_bands + block // plan.n_bands) % plan.n_bands
 
 
+cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
+    """The length of a factor row in training."""
+    return (n + 15) // 16 * 16
+
+
+cdef inline int64_t index_at(const void *index, bint wide, int64_t c) noexcept nogil:
+    return (<const int64_t *>index)[c] if wide else <int64_t>(<const int32_t *>index)[c]
+
+
 cdef inline int64_t position(const int64_t *cuts, uint64_t place) noexcept nogil:
     """Where a row (or column) stands in the order of training."""
     return cuts[place >> 32] + <int64_t><uint32_t>place
+
+
+# What the other modules have for _capi.pyx, each in a PyCapsule that is named after it.  The
+# factors are float or double, as real_size says.
+cdef struct ShardsTable:
+    int (*make)(const funkc_cells *cells, const funkc_options *options, Py_ssize_t width,
+                Plan **plan) noexcept nogil
+    void (*destroy)(Plan *plan) noexcept nogil
+    void (*settle)(const Plan *plan, funkc_params *params) noexcept nogil
+    double (*weight_scale)(const double *weights, int64_t n) noexcept nogil
+    void (*start)(const Plan *plan, void *x, void *y, Py_ssize_t k, Py_ssize_t width,
+                  uint64_t seed, bint nonnegative, bint biases, int n_threads) noexcept nogil
+    void (*put_in)(const Plan *plan, bint columns, const void *factors, Py_ssize_t length,
+                   void *x, Py_ssize_t width) noexcept nogil
+    bint (*take_out)(const Plan *plan, bint columns, const void *x, Py_ssize_t width,
+                     void *factors, Py_ssize_t length) noexcept nogil
+
+cdef struct EngineTable:
+    double (*rate_of)(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil
+    int64_t (*advance)(const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first,
+                       int64_t last, const funkc_params *params, int group_size, int k,
+                       bint nonnegative, bint biases, int n_threads, double *sums,
+                       double *squares, int64_t *scratch, double limit) noexcept nogil
+
+cdef struct ServeTable:
+    int (*predict)(const funkc_model *model, const int64_t *rows, const int64_t *cols,
+                   int64_t n, void *out, int n_threads) noexcept nogil
+    int (*rmse)(const funkc_model *model, const funkc_cells *cells, int n_threads,
+                double *rmse) noexcept nogil
+    int (*fold_in)(const funkc_model *model, const funkc_cells *cells, double ridge,
+                   double weight_scale, void *out, int n_threads) noexcept nogil
+    int (*top)(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,
+               const int64_t *hidden_from, const int64_t *hidden, int64_t *cols, void *scores,
+               int n_threads) noexcept nogil

@@ -705,17 +705,6 @@ def _weights(
     return out
 
 
-def weight_scale(weights: NDArray[np.float64]) -> float:
-    """What makes the weights 1 on average; added up in whole steps, so that the order of the
-    cells leaves no trace.
-    """
-    if not weights.size:
-        return 1.0
-    largest = float(weights.max())
-    steps = np.rint(weights / largest * 2.0**28).astype(np.int64)
-    return weights.size * 2.0**28 / float(steps.sum()) / largest
-
-
 def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem, Problem | None]:
     """What to train on and what to validate on."""
     if validation is None:
@@ -936,7 +925,7 @@ def by_row(cells: Problem, *, by_col: bool) -> CellsByRow:
     chosen = slice(None) if order is None else order
     first = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=first[1:])
-    scale = weight_scale(cells.weights)
+    scale = _shards.weight_scale(cells.weights)
     return CellsByRow(
         first,
         cols[chosen].astype(np.int64),

@@ -1,0 +1,5 @@
+from typing import Any
+
+_API: Any
+
+def addresses() -> dict[str, int]: ...

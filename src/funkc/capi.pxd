@@ -1,0 +1,169 @@
+"""The C API of funkc for Cython: ``cimport funkc.capi``.
+
+Build with ``include_dirs=[funkc.get_include()]``; nothing is linked.  What each function does,
+and what it asks of its caller, stands in funkc.h; every one may be called without the GIL.
+
+    from funkc.capi cimport funkc_api, funkc_import, funkc_run
+    cdef const funkc_api *api = funkc_import()      # when the module is imported, with the GIL
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "funkc.h" nogil:
+    int FUNKC_ABI_VERSION
+    enum:
+        FUNKC_OK
+        FUNKC_NO_MEMORY
+        FUNKC_DUPLICATE_CELL
+        FUNKC_VALUES_TOO_WIDE
+        FUNKC_CELLS_CHANGED
+        FUNKC_BAD_SHAPE
+        FUNKC_BAD_OPTION
+        FUNKC_NOTHING_SEEN
+        FUNKC_NOT_FINITE
+        FUNKC_CANCELLED
+        FUNKC_NULL_POINTER
+        FUNKC_DIVERGED
+        FUNKC_ROW_OUTSIDE
+        FUNKC_COL_OUTSIDE
+        FUNKC_BAD_WEIGHT
+        FUNKC_PATCHES
+        FUNKC_TILES
+
+    ctypedef struct funkc_memory:
+        size_t size
+        void *(*allocate)(size_t size, void *user) noexcept nogil
+        void (*release)(void *memory, void *user) noexcept nogil
+        void *user
+
+    ctypedef struct funkc_cells:
+        size_t size
+        const void *rows
+        const void *cols
+        const void *values
+        const double *weights
+        int64_t n_cells
+        int64_t n_rows
+        int64_t n_cols
+        int32_t index_bytes
+        int32_t value_bytes
+
+    ctypedef struct funkc_options:
+        size_t size
+        uint64_t seed
+        double offset
+        int32_t k
+        int32_t real_bytes
+        int32_t biases
+        int32_t nonnegative
+        int32_t group_size
+        int32_t n_threads
+        const funkc_memory *memory
+        const volatile int *cancel
+
+    ctypedef struct funkc_params:
+        size_t size
+        double learning_rate
+        double row_regularization
+        double col_regularization
+        int64_t n_epochs
+        int64_t first_epoch
+        int32_t constant_rate
+
+    ctypedef struct funkc_model:
+        size_t size
+        const void *row_factors
+        const void *col_factors
+        int64_t n_rows
+        int64_t n_cols
+        double offset
+        int32_t k
+        int32_t real_bytes
+        int32_t biases
+        int32_t nonnegative
+        const funkc_memory *memory
+
+    ctypedef struct funkc_plan:
+        pass
+
+    ctypedef struct funkc_info:
+        size_t size
+        int64_t n_rows
+        int64_t n_cols
+        int64_t n_cells
+        int64_t length
+        double mean
+        double deviation
+        double offset
+
+    ctypedef int (*funkc_progress)(int64_t epoch, double train_rmse, double learning_rate,
+                                   void *user) noexcept nogil
+
+    ctypedef struct funkc_api:
+        int32_t abi_version
+        uint32_t size
+        const char *isa
+        const char *(*status_message)(int status) noexcept nogil
+        int (*cells_check)(const funkc_cells *cells, int64_t *offender) noexcept nogil
+        int (*plan_create)(const funkc_cells *cells, const funkc_options *options,
+                           funkc_plan **plan) noexcept nogil
+        void (*plan_destroy)(funkc_plan *plan) noexcept nogil
+        int (*plan_info)(const funkc_plan *plan, funkc_info *info) noexcept nogil
+        int (*plan_defaults)(const funkc_plan *plan, funkc_params *params) noexcept nogil
+        int (*start)(const funkc_plan *plan, void *row_factors,
+                     void *col_factors) noexcept nogil
+        int (*run)(const funkc_plan *plan, void *row_factors, void *col_factors,
+                   const funkc_params *params, int64_t n_epochs, int n_threads,
+                   const volatile int *cancel, funkc_progress progress,
+                   void *user) noexcept nogil
+        int (*rmse)(const funkc_model *model, const funkc_cells *cells, int n_threads,
+                    double *rmse) noexcept nogil
+        int (*predict)(const funkc_model *model, const int64_t *rows, const int64_t *cols,
+                       int64_t n, void *out, int n_threads) noexcept nogil
+        int (*fold_in_rows)(const funkc_model *model, const funkc_cells *cells,
+                            double regularization, void *out, int n_threads) noexcept nogil
+        int (*top)(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,
+                   const int64_t *hidden_from, const int64_t *hidden, int64_t *cols,
+                   void *scores, int n_threads) noexcept nogil
+        int (*inpaint_f32)(float *image, const uint8_t *missing, int64_t n_masks,
+                           int64_t channels, int64_t height, int64_t width, int method, int k,
+                           uint64_t seed, int n_threads, const volatile int *cancel,
+                           const funkc_memory *memory) noexcept nogil
+
+    bint funkc_api_fits(const funkc_api *api)
+    void funkc_cells_init(funkc_cells *cells)
+    void funkc_options_init(funkc_options *options, int k)
+    void funkc_params_init(funkc_params *params)
+    void funkc_model_init(funkc_model *model, int k)
+    void funkc_info_init(funkc_info *info)
+    const char *funkc_status_message(const funkc_api *api, int status)
+    int funkc_cells_check(const funkc_api *api, const funkc_cells *cells, int64_t *offender)
+    int funkc_plan_create(const funkc_api *api, const funkc_cells *cells,
+                          const funkc_options *options, funkc_plan **plan)
+    void funkc_plan_destroy(const funkc_api *api, funkc_plan *plan)
+    int funkc_plan_info(const funkc_api *api, const funkc_plan *plan, funkc_info *info)
+    int funkc_plan_defaults(const funkc_api *api, const funkc_plan *plan, funkc_params *params)
+    int funkc_start(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                    void *col_factors)
+    int funkc_run(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                  void *col_factors, const funkc_params *params, int64_t n_epochs,
+                  int n_threads, const volatile int *cancel, funkc_progress progress,
+                  void *user)
+    int funkc_rmse(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
+                   int n_threads, double *rmse)
+    int funkc_predict(const funkc_api *api, const funkc_model *model, const int64_t *rows,
+                      const int64_t *cols, int64_t n, void *out, int n_threads)
+    int funkc_fold_in_rows(const funkc_api *api, const funkc_model *model,
+                           const funkc_cells *cells, double regularization, void *out,
+                           int n_threads)
+    int funkc_top(const funkc_api *api, const funkc_model *model, const int64_t *rows,
+                  int64_t n_rows, int64_t n, const int64_t *hidden_from, const int64_t *hidden,
+                  int64_t *cols, void *scores, int n_threads)
+    int funkc_inpaint_f32(const funkc_api *api, float *image, const uint8_t *missing,
+                          int64_t n_masks, int64_t channels, int64_t height, int64_t width,
+                          int method, int k, uint64_t seed, int n_threads,
+                          const volatile int *cancel, const funkc_memory *memory)
+
+
+cdef extern from "funkc_import.h":
+    const funkc_api *funkc_import() except NULL
