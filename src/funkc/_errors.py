@@ -14,6 +14,16 @@ class DivergedError(ArithmeticError):
         The epoch (counted from 1) in which it happened last.
     learning_rate : float
         The rate of that epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> try:
+    ...     funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), 1, learning_rate=1e9)
+    ... except funkc.DivergedError as error:
+    ...     print("diverged in epoch", error.epoch)
+    diverged in epoch 1
     """
 
     def __init__(self, epoch: int, learning_rate: float) -> None:
@@ -34,6 +44,19 @@ class ModelFileError(ValueError):
     """A file of a model can't be loaded: it is damaged, of a newer version, or another program's.
 
     The message says which file, what is wrong where in it, and the remedy.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import funkc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.funkc")
+    ...     _ = open(path, "xb").close()  # empty
+    ...     try:
+    ...         funkc.load(path)
+    ...     except funkc.ModelFileError:
+    ...         print("trained anew")
+    trained anew
     """
 
 

@@ -180,6 +180,14 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         -------
         FunkImputer
             Itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from funkc import FunkImputer
+        >>> imputer = FunkImputer().fit([[1.0, 2.0], [np.nan, 4.0], [3.0, 6.0]])
+        >>> imputer.n_observed_, imputer.mean_
+        (array([2, 3]), array([2., 4.]))
         """
         cells = self._cells(X, reset=True)
         if not cells.values.size:
@@ -204,6 +212,16 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         -------
         FunkImputer
             Itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from funkc import FunkImputer
+        >>> imputer = FunkImputer()
+        >>> for batch in np.split(np.outer(np.arange(1.0, 101), [1, 10, 100]), 4):
+        ...     _ = imputer.partial_fit(batch)
+        >>> imputer.n_samples_seen_
+        100
         """
         if not hasattr(self, "factorization_"):
             return self.fit(X)
@@ -226,6 +244,14 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         (n_samples, n_features_out) array
             A dense copy of X without missing values (or the frame that `set_output` asks
             for).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from funkc import FunkImputer
+        >>> imputer = FunkImputer().fit(np.outer(np.arange(1.0, 101), [1, 10, 100]))
+        >>> imputer.transform([[50.0, np.nan, 5000.0]]).round(-1)
+        array([[  50.,  500., 5000.]])
         """
         check_is_fitted(self)
         cells = self._cells(X, reset=False)
@@ -262,6 +288,14 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         -------
         (n_features_out,) array of object
             Their names, and of indicators these after ``missingindicator_``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from funkc import FunkImputer
+        >>> imputer = FunkImputer(add_indicator=True).fit([[1.0, 2.0], [np.nan, 4.0]])
+        >>> imputer.get_feature_names_out(["a", "b"]).tolist()
+        ['a', 'b', 'missingindicator_a']
         """
         check_is_fitted(self)
         names: NDArray[Any] = super().get_feature_names_out(input_features)

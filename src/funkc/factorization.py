@@ -247,6 +247,14 @@ class Factorization:
         (r, n) array
             Of the factors' dtype; `out` if it was given. The sums have one order, so the
             bits do not depend on threads or processor (a BLAS gives no such promise).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=2)
+        >>> fit.reconstruct().shape, fit.reconstruct([0, 2]).shape
+        ((3, 2), (2, 2))
         """
         i = _validate.positions("rows", rows, self.shape[0], False)
         if out is not None:
@@ -279,6 +287,14 @@ class Factorization:
             Of the dtype of `values` if that is a floating one (and holds the predictions),
             otherwise float64; float64 also where duplicates were added up. Beside it and the
             input, some megabytes are used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> table = np.array([[5, 4, np.nan], [4, np.nan, 2], [np.nan, 2, 1], [1, 1, 0.5]])
+        >>> funkc.factorize(None, table, k=1).impute(None, table).round(1)[0]
+        array([5. , 4. , 2.5])
         """
         dtype, blocks = _validate.observed_by_blocks(
             *self._by_position(mask, values), shape=self.shape, duplicates=duplicates
@@ -388,6 +404,16 @@ class Factorization:
         -------
         Factorization
             Of the same rows and the new columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> old = np.outer([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+        >>> fit = funkc.factorize(None, old, k=2)
+        >>> new = fit.fold_in_cols(([0, 2], [0, 0]), np.array([4.0, 12.0]))
+        >>> new.shape, round(float(new.predict(1, 0)))
+        ((4, 1), 8)
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=True)
 
@@ -547,6 +573,15 @@ class Factorization:
         similarities : (r, n) array
             From -1 to 1: the cosine of the angle between their factors, each less the mean of
             all rows' (which all have in common). Filled up with -1 and -infinity.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> table = np.array([[5, 5, 1, 2], [4, 5, 1, 1], [1, 1, 5, 4], [2, 1, 4, 5.0]])
+        >>> funkc.factorize(None, table, k=3).similar_rows([0, 2], 1)[0]
+        array([[1],
+               [3]])
         """
         return self._similar(self._rows, "rows", rows, n, ids)
 
@@ -866,6 +901,14 @@ class Factorization:
         ------
         ImportError
             matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=1)
+        >>> fit.plot_history().axes[0].get_ylabel()
+        'RMSE'
         """
         try:
             from matplotlib.figure import Figure
@@ -910,6 +953,19 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
         says what and where.
     OSError
         It can't be read.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import numpy as np
+    >>> import funkc
+    >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=16)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.funkc")
+    ...     fit.save(path)
+    ...     again = funkc.load(path)
+    >>> bool((again.reconstruct() == fit.reconstruct()).all())
+    True
     """
     found, metadata = _io.read(
         path, mmap=_validate.flag("mmap", mmap), verify=_validate.flag("verify", verify)

@@ -239,6 +239,18 @@ def read(
         It can't be opened.
     ImportError
         pyarrow is needed and is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from funkc import ratings
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "ratings.csv")
+    ...     with open(path, "x") as file:
+    ...         print("user,film,stars", "bob,7,4", "ann,7,5", sep=chr(10), file=file)
+    ...     table = ratings.read(path)
+    >>> table.row_ids, table.values, table.names
+    (array(['ann', 'bob'], dtype='<U3'), array([5., 4.]), ('user', 'film', 'stars'))
     """
     path = Path(path)
     wanted = _Wanted(3, columns, USUAL_NAMES, _are_names)
@@ -275,6 +287,18 @@ def read_pairs(
     ------
     ValueError, OSError, ImportError
         As for `read`, and for an id that does not occur in the ratings.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> from funkc import ratings
+    >>> known = ratings.Ratings.from_arrays(["bob", "ann"], [7, 9], [4.0, 5.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "wanted.csv")
+    ...     with open(path, "x") as file:
+    ...         print("bob,9", "ann,7", sep=chr(10), file=file)
+    ...     ratings.read_pairs(path, known)
+    (array([1, 0]), array([1, 0]))
     """
     path = Path(path)
     names = ratings.names[:2]
