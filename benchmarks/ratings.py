@@ -186,10 +186,10 @@ class Machine(NamedTuple):
         return f"{date}; {self.processor}, {self.processors} processors, engine {_isa.name}"
 
 
-def command_line() -> str:
+def command_line(module: str = "ratings") -> str:
     """As it was given, without the folders of this machine."""
     shown = [Path(word).name if os.sep in word else word for word in sys.argv[1:]]
-    return "python -m benchmarks.ratings " + shlex.join(shown)
+    return f"python -m benchmarks.{module} {shlex.join(shown)}"
 
 
 def shown(numbers: list[float], digits: int = 0) -> str:
