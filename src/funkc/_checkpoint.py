@@ -63,7 +63,7 @@ class Checkpoint:
             **numbers,
             "options": options,
             "every": self.every,
-            "share": self.share,
+            "share": None if self.share is None else float(self.share),
             "shape": [training.schedule.n_rows, training.schedule.n_cols],
             "cells": digest(training.schedule),
         }
