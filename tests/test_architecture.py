@@ -124,13 +124,15 @@ def test_the_table_has_no_circle_and_no_ghost():
 def test_the_list_of_rooms_is_whole_and_goes_down():
     text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text.split("| file | room |\n")[1].split("\n\n")[0]
-    names = [re.findall(r"`(\w+\.\w+)`", line.split("|")[1]) for line in table.splitlines()]
+    names = [re.findall(r"`([\w/]+\.\w+)`", line.split("|")[1]) for line in table.splitlines()]
     assert sorted(name for row in names for name in row) == sorted(
-        p.name for p in SOURCE.iterdir() if p.suffix in (".py", ".pyx", ".pxd", ".h")
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*")
+        if path.suffix in (".py", ".pyx", ".pxd", ".h")
     )
-    line = {name.split(".")[0]: at for at, row in enumerate(names) for name in row}
+    line = {room(Path(name)): at for at, row in enumerate(names) for name in row}
     for path in FILES:
-        assert all(line[below] >= line[path.stem] for below in imported(path)), path.name
+        assert all(line[below] >= line[room(path)] for below in imported(path)), path.name
 
 
 def holding(pattern, suffixes=(".py", ".pyx", ".pxd", ".h")):
