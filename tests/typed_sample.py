@@ -128,8 +128,10 @@ def pictures(folder: Path) -> None:
 
 
 def tables(folder: Path) -> None:
-    made = ratings.from_arrays(["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0])
+    made = funkc.Ratings.from_arrays(["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0])
     assert_type(made, ratings.Ratings)
+    assert_type(funkc.Ratings.from_dataframe({"a": [1], "b": [2], "c": [3.0]}, row="a", col="b",
+                                             value="c"), ratings.Ratings)  # fmt: skip
     assert_type(made.shape, tuple[int, int])
     path = folder / "ratings.csv"
     path.write_text("who,what,stars\nann,20,5\nbob,100,3\nann,100,4\n", encoding="utf-8")
@@ -144,6 +146,29 @@ def tables(folder: Path) -> None:
     print(fit.predict(rows, cols))
 
 
+def files(folder: Path, table: NDArray[np.float64]) -> None:
+    path = folder / "training.funkc"
+    funkc.factorize(None, table, 2, checkpoint=path, callback=lambda epoch, history: epoch == 3)
+    fit = funkc.resume(path, None, table)
+    assert_type(fit, funkc.Factorization)
+    fit.save(folder / "model.funkc")
+    fit = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)
+    assert_type(fit, funkc.Factorization)
+    assert_type(fit.fold_in_rows(([0, 0], [1, 2]), [3.5, 4.0]), funkc.Factorization)
+    best, scores = fit.top(0, 3, exclude=[[1, 2]])
+    assert best.shape == scores.shape
+    assert_type(fit.fold_in_cols(([0, 1], [0, 0]), [3.5, 4.0]), funkc.Factorization)
+    assert fit.similar_rows(0, 2)[0].shape == fit.similar_cols([0], 2)[0].shape[1:]
+    assert_type(fit.partial_fit(([12], [0]), [4.0]), funkc.Factorization)
+    figure: Figure = fit.plot_history()
+    figure.clear()
+    try:
+        funkc.load(path)
+    except funkc.ModelFileError as error:
+        print(error)
+    assert_type(funkc.get_include(), str)
+
+
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     table = 3 + rng.random((12, 9))
@@ -152,6 +177,7 @@ def main(folder: Path) -> None:
     selections(table, mask)
     pictures(folder)
     tables(folder)
+    files(folder, table)
 
 
 if __name__ == "__main__":
