@@ -15,19 +15,20 @@ import argparse
 import warnings
 
 import numpy as np
-from sklearn import datasets
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401
-from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 
 from funkc import FunkImputer
 
-IMPUTERS = {
-    "column means": SimpleImputer(keep_empty_features=True),
-    "KNNImputer": KNNImputer(keep_empty_features=True),
-    "IterativeImputer": IterativeImputer(keep_empty_features=True, random_state=0),
-    "FunkImputer": FunkImputer(keep_empty_features=True),
-}
+
+def imputers() -> dict[str, object]:
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+    return {
+        "column means": SimpleImputer(keep_empty_features=True),
+        "KNNImputer": KNNImputer(keep_empty_features=True),
+        "IterativeImputer": IterativeImputer(keep_empty_features=True, random_state=0),
+        "FunkImputer": FunkImputer(keep_empty_features=True),
+    }
 
 
 def low_rank(n_rows: int, n_cols: int, rank: int, noise: float, seed: int = 0) -> np.ndarray:
@@ -39,6 +40,8 @@ def low_rank(n_rows: int, n_cols: int, rank: int, noise: float, seed: int = 0) -
 
 
 def tables() -> dict[str, np.ndarray]:
+    from sklearn import datasets
+
     return {
         "iris": datasets.load_iris().data,
         "diabetes": datasets.load_diabetes().data,
@@ -61,6 +64,8 @@ def tables() -> dict[str, np.ndarray]:
 
 def _curve() -> np.ndarray:
     """Columns that depend on each other, but not in straight lines."""
+    from sklearn import datasets
+
     points = datasets.make_s_curve(500, noise=0.05, random_state=0)[0]
     return np.hstack([points, points**2, points[:, :1] * points[:, 1:]])
 
@@ -78,14 +83,17 @@ def main() -> None:
     parser.add_argument("--holes", type=float, nargs="+", default=[0.3], help="shares taken out")
     parser.add_argument("--repeats", type=int, default=1, help="draws of holes, averaged")
     options = parser.parse_args()
+    from sklearn.exceptions import ConvergenceWarning
+
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print(f"| table | shape | missing | {' | '.join(IMPUTERS)} |")
-    print("| --- " * (3 + len(IMPUTERS)) + "|")
+    competing = imputers()
+    print(f"| table | shape | missing | {' | '.join(competing)} |")
+    print("| --- " * (3 + len(competing)) + "|")
     for name, table in tables().items():
         for holes in options.holes:
             errors = [
                 np.mean([error(imputer, table, holes, 100 + n) for n in range(options.repeats)])
-                for imputer in IMPUTERS.values()
+                for imputer in competing.values()
             ]
             best = min(errors)
             shown = (f"**{e:.3f}**" if e == best else f"{e:.3f}" for e in errors)

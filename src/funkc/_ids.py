@@ -115,6 +115,7 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
         return Side(np.empty(0, np.int64), np.empty(0, np.int64))
     if column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "surrogateescape")
+    entries: list[Any] = []
     if column.dtype.kind in "OTU":
         entries = column.tolist()
         kinds = set(map(type, entries))

@@ -336,13 +336,13 @@ def _understood(path: Path, header: bytes) -> tuple[list[_Entry], dict[str, str]
         as_written = _header(entries, digests, metadata) == header and all(
             re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values()
         )
+        if as_written:
+            return entries, digests, metadata
     except ModelFileError:
         raise
     except (ValueError, RecursionError):
-        as_written = False
-    if not as_written:
-        _refuse(path, "has a header that funkc did not write, though its SHA-256 fits", NOT_OURS)
-    return entries, digests, metadata
+        pass
+    _refuse(path, "has a header that funkc did not write, though its SHA-256 fits", NOT_OURS)
 
 
 def _texts(given: Any) -> dict[str, str]:

@@ -920,8 +920,8 @@ def by_row(cells: Problem, *, by_col: bool) -> CellsByRow:
     keys, order = _in_order(rows, cols, n_cols)
     again = keys[1:] == keys[:-1]
     if again.any():
-        cell = divmod(int(keys[int(np.argmax(again))]), n_cols)
-        raise_for_status(DUPLICATE_CELL, cell[::-1] if by_col else cell)
+        row, col = divmod(int(keys[int(np.argmax(again))]), n_cols)
+        raise_for_status(DUPLICATE_CELL, (col, row) if by_col else (row, col))
     chosen = slice(None) if order is None else order
     first = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=first[1:])
@@ -992,39 +992,50 @@ def excluded(
 
 def observed_by_blocks(
     mask: Any, values: Any, *, shape: tuple[int, int], duplicates: object
-) -> tuple[np.dtype[Any], Iterator[tuple[int, int, Any, Any, Any]]]:
+) -> tuple[np.dtype[Any], Iterator[tuple[int, int, Any, Any]]]:
     """A floating dtype that holds the values, and the observed cells of one block of rows after
-    the other: first and last row, rows, columns, values.  Dense forms are never listed whole.
+    the other: first and last row, which cells, and values.  Listed cells, (rows, cols), are one
+    block; dense forms are never listed, but have a mask and all values of the block.
     """
-    if isinstance(mask, tuple) or _is_sparse(values) or duplicates != "error":
+    array = None if isinstance(mask, tuple) or _is_sparse(values) else as_array("values", values)
+    marks = None if mask is None or array is None else as_array("mask", mask)
+    if array is None or array.ndim != 2 or duplicates != "error" or _is_sparse(mask):
         rows, cols, given, _ = observed(mask, values, shape=shape, duplicates=duplicates)
         keys, _ = _in_order(rows, cols, shape[1])
         again = keys[1:] == keys[:-1]
         if again.any():
             cell = divmod(int(keys[int(np.argmax(again))]), shape[1])
             raise_for_status(DUPLICATE_CELL, cell)
-        blocks = iter([(0, shape[0], rows, cols, given)])
-        return _floating(given.dtype), blocks
-    array = as_array("values", values)
-    marks = None if mask is None else as_array("mask", mask)
-    if array.ndim != 2 or _is_sparse(mask):  # the values in a row, or an error
-        rows, cols, given, _ = observed(mask, values, shape=shape)
-        return _floating(given.dtype), iter([(0, shape[0], rows, cols, given)])
+        return _floating(given.dtype), iter([(0, shape[0], (rows, cols), given)])
     for name, matrix in (("mask", marks), ("values", array)):
         if matrix is not None:
             _matrix_shape(matrix, shape, name)
     at_once = max(1, CELLS_AT_ONCE // shape[1])
+    blocks = (
+        _dense_block(marks, array, first, min(shape[0], first + at_once))
+        for first in range(0, shape[0], at_once)
+    )
+    return _floating(_numeric("values", array).dtype), blocks
 
-    def blocks_of_rows() -> Iterator[tuple[int, int, Any, Any, Any]]:
-        for first in range(0, shape[0], at_once):
-            last = min(shape[0], first + at_once)
-            rows, cols, given, _ = observed(
-                None if marks is None else marks[first:last], array[first:last], nothing=True,
-                first_row=first,
-            )  # fmt: skip
-            yield first, last, rows, cols, given.copy()
 
-    return _floating(array.dtype), blocks_of_rows()
+def _dense_block(
+    marks: NDArray[Any] | None, array: NDArray[Any], first: int, last: int
+) -> tuple[int, int, NDArray[np.bool_], NDArray[Any]]:
+    """Some rows of a dense form, checked."""
+    block = array[first:last]
+    hidden = np.ma.getmaskarray(block)
+    values = np.asarray(block)
+    if marks is None:
+        seen = ~hidden
+        if values.dtype.kind == "f" and not isinstance(block, np.ma.MaskedArray):
+            seen &= ~np.isnan(values)
+    else:
+        seen = marks[first:last]
+    bad = seen.dtype != bool or isinstance(seen, np.ma.MaskedArray) or (seen & hidden).any()
+    if bad or (values.dtype.kind == "f" and not np.isfinite(values[seen]).all()):
+        part = None if marks is None else seen
+        observed(part, block, nothing=True, first_row=first)  # which has the words
+    return first, last, seen, values
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -263,7 +263,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         filled[:, empty] = 0
         filled[cells.rows, cells.cols] = cells.values
         if empty.any() and not self.keep_empty_features:
-            names = ", ".join(super().get_feature_names_out()[empty])
+            names = ", ".join(np.asarray(super().get_feature_names_out())[empty])
             warnings.warn(
                 f"columns without any observed cell in fit are left out: {shown(names)}; pass "
                 "keep_empty_features=True to have them filled with 0",
@@ -298,7 +298,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         ['a', 'b', 'missingindicator_a']
         """
         check_is_fitted(self)
-        names: NDArray[Any] = super().get_feature_names_out(input_features)
+        names = np.asarray(super().get_feature_names_out(input_features))
         kept = names if self.keep_empty_features else names[self.n_observed_ > 0]
         if self.add_indicator:
             kept = np.append(kept, "missingindicator_" + names[self._incomplete()])
@@ -330,7 +330,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             ensure_all_finite="allow-nan" if nan else True,
         )
         if isinstance(X, np.ndarray):
-            observed = ~np.isnan(X) if nan else missing != X
+            observed = np.asarray(~np.isnan(X) if nan else missing != X)
             rows, cols = np.nonzero(observed)
             return _Cells(rows, cols, X[observed], X.shape)
         if not X.has_canonical_format:

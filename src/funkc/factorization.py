@@ -306,7 +306,9 @@ class Factorization:
             out = np.empty(self.shape, dtype)
         else:
             _validate.writable(out, self.shape, dtype, at_least=True)
-        for first, last, rows, cols, given in blocks:
+        for first, last, seen, given in blocks:
+            if np.may_share_memory(out, given):
+                given = given.copy()
             for top in range(first, last, _rows_at_once(self.shape[1])):
                 bottom = min(last, top + _rows_at_once(self.shape[1]))
                 if out.dtype == self.dtype and out.flags.c_contiguous:
@@ -316,7 +318,10 @@ class Factorization:
                         made = np.empty((bottom - top, self.shape[1]), self.dtype)
                     self._product(self._rows.ready[top:bottom], self._cols.ready, made)
                     out[top:bottom] = made
-            out[rows, cols] = given
+            if isinstance(seen, tuple):
+                out[seen] = given
+            else:
+                np.copyto(out[first:last], given, where=seen)
         return out
 
     def _exceeds(self, dtype: np.dtype[Any]) -> bool:
@@ -676,8 +681,8 @@ class Factorization:
         n_epochs : int, default 3
             Passes over the cells.
         learning_rate : float, optional
-            The first rate, which falls to 0. By default training goes as in the last
-            `n_epochs` of those that made this factorization.
+            The first rate, which falls to 0. By default a third of the rate at which the last
+            `n_epochs` began of those that made this factorization: it forgets less.
         regularization : float or pair of float, optional
             By default as before.
         callback, verbose
@@ -706,7 +711,7 @@ class Factorization:
         epochs = _validate.integer("n_epochs", n_epochs, 1, 10**9)
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
-            learning_rate = self.parameters["learning_rate"] * share
+            learning_rate = self.parameters["learning_rate"] * share / 3
         if regularization is None:
             regularization = self.parameters["regularization"]
         options = _validate.options(
