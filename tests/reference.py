@@ -235,3 +235,58 @@ def default_settings(oracle, n_epochs=None):
     level = max(2 * oracle.deviation, abs(oracle.mean - oracle.offset))
     rate = min(0.6 * longer / (n_epochs * oracle.deviation), 0.12 / level)
     return [rate * (1 - e / n_epochs) for e in range(n_epochs)], (0.03 * oracle.deviation,) * 2
+
+
+# ---------------------------------------------------------------- what is done with factors
+
+
+def ridge(features, targets, weights, centre, penalty):
+    """Normal equations of one row: the matrix and the right side for x itself, in double."""
+    matrix = (features * weights[:, None]).T @ features
+    right = (features * weights[:, None]).T @ targets
+    penalty = penalty * len(targets)
+    return matrix + penalty * np.eye(len(centre)), right + penalty * centre
+
+
+def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None, by_col=False):
+    """For each of n new rows (or columns): matrix, right side and the centre, or no matrix."""
+    rows, cols = (np.asarray(side) for side in (cells[::-1] if by_col else cells))
+    values = np.asarray(values, float)
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, float)
+    weights = weights / (weights.mean() if len(weights) else 1.0)
+    fixed, own = (fit.row_factors, fit.col_factors), (fit.col_factors, fit.row_factors)
+    biases = (fit.row_bias, fit.col_bias)
+    fixed, own = fixed[not by_col].astype(float), own[not by_col].astype(float)
+    base = np.full(len(fixed), fit.offset)
+    if biases[0] is not None:
+        base = base + biases[not by_col]
+        fixed = np.column_stack([fixed, np.ones(len(fixed))])
+        own = np.column_stack([own, biases[by_col]])
+    centre = own.mean(axis=0)
+    if regularization is None:
+        regularization = fit.parameters["regularization"][by_col]
+    for row in range(n):
+        at = np.flatnonzero(rows == row)
+        if not at.size:
+            yield None, None, centre
+            continue
+        targets = values[at] - base[cols[at]]
+        yield *ridge(fixed[cols[at]], targets, weights[at], centre, regularization), centre
+
+
+def fold_in(*args, **options):
+    """Factors of the new rows (or columns), and in a last column their biases if there are any."""
+    systems = fold_in_systems(*args, **options)
+    return np.array([c if A is None else np.linalg.solve(A, b) for A, b, c in systems])
+
+
+def top(scores, n, hidden):
+    """The n best columns of every row of scores, the first of equal ones first."""
+    cols = np.full((len(scores), n), -1)
+    best = np.full((len(scores), n), -np.inf, scores.dtype)
+    for row, (line, out) in enumerate(zip(scores, hidden, strict=True)):
+        order = np.argsort(-line, kind="stable")
+        order = order[~out[order]][:n]
+        cols[row, : order.size] = order
+        best[row, : order.size] = line[order]
+    return cols, best

@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "_validate",
     },
     "_sides": {"_errors", "_ids", "_isa", "_schedule"},
-    "_checkpoint": {"_errors", "_ids", "_io", "_schedule", "_shards", "_train", "_validate"},
+    "_checkpoint": {"_errors", "_ids", "_io", "_train", "_validate"},
     "_ids": {"_errors", "_io", "_validate"},
     "_train": {"_errors", "_isa", "_schedule", "_shards", "_validate"},
     "_schedule": {"_errors", "_shards", "_validate"},

@@ -227,7 +227,9 @@ def factorize(
     keep = None
     if checkpoint is not None:
         every = _validate.integer("checkpoint_every", checkpoint_every, 1, 10**9)
-        share = None if validation is None or isinstance(validation, (tuple, list)) else validation
+        share = None
+        if validation is not None and not isinstance(validation, (tuple, list)):
+            share = float(validation)
         keep = Checkpoint(_validate.path("checkpoint", checkpoint), every, share, ids)
     listen = _validate.callback(callback, "(epoch, history)")
     training = _train.begin(problem, options, start, held_out)
@@ -296,7 +298,8 @@ def resume(
         n_threads=_validate.threads(n_threads),
         on_interrupt=_validate.choice("on_interrupt", on_interrupt, ("raise", "return")),
     )
-    row_ids, col_ids = state.ids
+    keep = state.checkpoint
+    row_ids, col_ids = keep.ids
     if (
         mask is None
         and _validate.are_ratings(values)
@@ -307,13 +310,13 @@ def resume(
     problem = _validate.problem(
         mask, values, shape=state.shape, duplicates=duplicates, weights=weights
     )
-    keep = state.checkpoint
-    problem, held_out = _validate.held_out(validation or keep.share, problem, options)
+    held = keep.share if validation is None else validation
+    problem, held_out = _validate.held_out(held, problem, options)
     training = _train.begin(problem, options, state.start, held_out)
-    state.require_same_cells(training.schedule)
+    state.require_same_cells(training)
     training.go_on_from(state.tensors, state.known, state.history)
     listen = _validate.callback(callback, "(epoch, history)")
-    return _finished(training, state.ids, keep, listen, verbose)
+    return _finished(training, keep.ids, keep, listen, verbose)
 
 
 def _finished(
@@ -325,7 +328,7 @@ def _finished(
 ) -> Factorization:
     """What a training comes to that has begun."""
     if keep is not None:
-        training.keep = keep.write
+        training.keep = keep.writer(training)
     with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
         stopped_by = training.run(after_epoch)
     return Factorization._of(training, stopped_by, *ids)

@@ -9,21 +9,20 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from funkc import _io, _shards
-from funkc._errors import ModelFileError, reject
+from funkc import _io, _validate
+from funkc._errors import DivergedError, ModelFileError, reject
 from funkc._ids import Ids
-from funkc._train import SIDES
+from funkc._train import MOST_HALVINGS, SIDES, history_of, tensors_of
 from funkc._validate import Options, Start
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from funkc._schedule import Schedule
     from funkc._train import Training
+    from funkc._validate import History
 
 # Design
 # a. Training is a function of the cells, the options and the number of the epoch, so what it
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 KIND = "checkpoint"
 IDS = ("row_ids", "col_ids")
+BIASES = ("row_bias", "col_bias")
 
 
 @dataclass(frozen=True)
@@ -44,104 +44,100 @@ class Checkpoint:
     share: float | None  # of the cells, held out for validation
     ids: tuple[Ids | None, Ids | None]
 
-    def write(self, training: Training) -> None:
-        """Put the state of an epoch's end in the place of the one before."""
-        epochs = len(training.history["epoch"])
-        if epochs % self.every and epochs < training.settings.n_epochs:
-            return
-        tensors, numbers = training.state()
-        tensors |= {
-            f"history.{name}": np.array(column, np.float64)
-            for name, column in training.history.items()
-        }
-        for name, ids in zip(IDS, self.ids, strict=True):
-            tensors |= {} if ids is None else ids.tensors(name)
+    def writer(self, training: Training) -> Callable[[Training], object]:
+        """What puts the state of an epoch's end in the place of the one before."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
         options["offset"] = None if math.isnan(options["offset"]) else options["offset"]
         known = {
-            **numbers,
             "options": options,
             "every": self.every,
             "share": None if self.share is None else float(self.share),
             "shape": [training.schedule.n_rows, training.schedule.n_cols],
-            "cells": digest(training.schedule),
+            "cells": digest(training),
         }
-        metadata = {"kind": KIND, "state": json.dumps(known, allow_nan=False)}
-        _io.write(self.path, tensors, metadata)
+
+        def write(training: Training) -> None:
+            epochs = len(training.history["epoch"])
+            if epochs % self.every and epochs < training.settings.n_epochs:
+                return
+            try:
+                tensors, numbers = training.state()
+            except DivergedError:  # in its last steps: the next epoch, or the end, sees to it
+                return
+            tensors |= tensors_of(training.history)
+            for name, ids in zip(IDS, self.ids, strict=True):
+                tensors |= {} if ids is None else ids.tensors(name)
+            state = json.dumps({**numbers, **known}, allow_nan=False)
+            _io.write(self.path, tensors, {"kind": KIND, "state": state})
+
+        return write
 
 
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint says."""
+    """What a checkpoint says, checked."""
 
     path: str | os.PathLike[str]
     tensors: dict[str, NDArray[Any]]
     known: dict[str, Any]
+    options: Options
+    history: History
+    shape: tuple[int, int]
+    start: Start | None  # the factors that training began with, if they were given
+    checkpoint: Checkpoint  # how to go on writing
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> State:
-        """Of a file that `Checkpoint` wrote."""
+        """Of a file that a `Checkpoint` wrote."""
         tensors, metadata = _io.read(path)
         if metadata.get("kind") != KIND:
             raise ModelFileError(
                 f"{path}: it holds a model, not a checkpoint; open it with funkc.load"
             )
-        return cls(path, tensors, json.loads(metadata["state"]))
+        with _io.understanding(path, KIND):
+            return cls._of(path, tensors, json.loads(metadata["state"]))
 
-    @property
-    def options(self) -> Options:
-        """How it was trained."""
-        options = self.known["options"]
-        regularization = options["regularization"]
-        return Options(
-            **{
-                **options,
-                "dtype": np.dtype(options["dtype"]),
-                "offset": math.nan if options["offset"] is None else options["offset"],
-                "regularization": None if regularization is None else tuple(regularization),
-            }
+    @classmethod
+    def _of(
+        cls, path: str | os.PathLike[str], tensors: dict[str, NDArray[Any]], known: dict[str, Any]
+    ) -> State:
+        given = known["options"]
+        if given.keys() != {field.name for field in dataclasses.fields(Options)}:
+            raise ValueError("the options are not those of a training")
+        offset = math.nan if given["offset"] is None else given["offset"]
+        checked = {name: value for name, value in given.items() if name not in ("seed", "offset")}
+        options = dataclasses.replace(
+            _validate.options(**checked, random_state=given["seed"], offset=0.0), offset=offset
+        )
+        if given["offset"] is not None:
+            _validate.real("offset", offset, -math.inf)
+        n_rows, n_cols = (
+            _validate.integer("shape", size, 1, _validate.MOST_ROWS) for size in known["shape"]
+        )
+        history = history_of(tensors)
+        _require_numbers(known, len(history["epoch"]))
+        rows, cols = (Ids.of_tensors(path, name, tensors) for name in IDS)
+        for ids, size in ((rows, n_rows), (cols, n_cols)):
+            if ids is not None and ids.names.size != size:
+                raise ValueError(f"{ids.names.size} ids for {size} rows or columns")
+        _require_factors(tensors, options, (n_rows, n_cols), "best_rmse" in known)
+        x, y, *biases = (tensors.get(f"start.{name}") for name in (*SIDES, *BIASES))
+        return cls(
+            path=path,
+            tensors=tensors,
+            known=known,
+            options=options,
+            history=history,
+            shape=(n_rows, n_cols),
+            start=None if x is None or y is None else Start(x, y, biases[0], biases[1], None),
+            checkpoint=Checkpoint(path, known["every"], known["share"], (rows, cols)),
         )
 
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """How to go on writing."""
-        return Checkpoint(self.path, self.known["every"], self.known["share"], self.ids)
-
-    @property
-    def ids(self) -> tuple[Ids | None, Ids | None]:
-        """Of rows and columns, if it was trained on Ratings."""
-        rows, cols = (Ids.of_tensors(self.path, name, self.tensors) for name in IDS)
-        return rows, cols
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Of the matrix."""
-        rows, cols = self.known["shape"]
-        return rows, cols
-
-    @property
-    def start(self) -> Start | None:
-        """The factors that training began with, if they were given."""
-        parts = [self.tensors.get(f"start.{name}") for name in (*SIDES, "row_bias", "col_bias")]
-        if parts[0] is None or parts[1] is None:
-            return None
-        return Start(parts[0], parts[1], parts[2], parts[3], None)
-
-    @property
-    def history(self) -> dict[str, list[float]]:
-        """As far as it went."""
-        history = {
-            name.removeprefix("history."): column.tolist()
-            for name, column in self.tensors.items()
-            if name.startswith("history.")
-        }
-        history["epoch"] = [int(epoch) for epoch in history["epoch"]]
-        return history
-
-    def require_same_cells(self, schedule: Schedule) -> None:
+    def require_same_cells(self, training: Training) -> None:
         """Refuse to go on with other data."""
-        if digest(schedule) != self.known["cells"]:
+        same = self.history.keys() == training.history.keys()
+        if not same or digest(training) != self.known["cells"]:
             reject(
                 "values",
                 f"are not the cells that {self.path} was trained on",
@@ -150,9 +146,45 @@ class State:
             )
 
 
-def digest(schedule: Schedule) -> str:
+def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
+    """Refuse a state whose numbers none can be."""
+    _validate.integer("epochs", n_epochs, 1, 10**9)
+    _validate.integer("every", known["every"], 1, 10**9)
+    bytes.fromhex(known["cells"])
+    _validate.integer("seed", known["options"]["seed"], 0, 2**64 - 1)
+    _validate.integer("halvings", known["halvings"], 0, MOST_HALVINGS)
+    float.fromhex(known["limit"])
+    if known["share"] is not None:
+        _validate.real("share", known["share"], 0.0, above=True)
+    if "best_rmse" in known:
+        float.fromhex(known["best_rmse"])
+        _validate.integer("best_epoch", known["best_epoch"], 1, n_epochs)
+
+
+def _require_factors(
+    tensors: dict[str, NDArray[Any]], options: Options, shape: tuple[int, int], best: bool
+) -> None:
+    """Refuse factors that are not there, or not of the shape and dtype of what is trained."""
+    width = options.k + 2 * options.biases
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, bias, size in zip(SIDES, BIASES, shape, strict=True):
+        wanted[name] = (size, width)
+        if best:
+            wanted[f"best.{name}"] = (size, width)
+        if any(given.startswith("start.") for given in tensors):
+            wanted[f"start.{name}"] = (size, options.k)
+        if any(f"start.{given}" in tensors for given in BIASES):
+            wanted[f"start.{bias}"] = (size,)
+    for name, expected in wanted.items():
+        if tensors[name].shape != expected or tensors[name].dtype != options.dtype:
+            found = f"'{name}' has shape {tensors[name].shape} and dtype {tensors[name].dtype}"
+            raise ValueError(f"{found}, not {expected} and {options.dtype}")
+
+
+def digest(training: Training) -> str:
     """A hash of all cells in the order of training."""
+    schedule = training.schedule
     sha = hashlib.sha256(repr((schedule.offset, schedule.n_bands)).encode())
-    for part in _shards.contents(schedule.plan):
+    for part in training.contents():
         sha.update(part)
     return sha.hexdigest()

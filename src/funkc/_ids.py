@@ -254,12 +254,17 @@ class Ids:
         self.names = names.view()
         self.names.flags.writeable = False
         self._order = np.argsort(names, kind="stable")
+        in_order = bool((self._order[1:] > self._order[:-1]).all())
+        self._sorted = self.names if in_order else names[self._order]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ids, (self.names,)
 
     def find(
         self, ids: ArrayLike, name: str, unknown: Literal["error", -1] = "error"
     ) -> NDArray[np.int64]:
         """Positions of ids; an error for a stranger, or -1."""
-        found = encode(ids, self.names[self._order], name=name, unknown=unknown)
+        found = encode(ids, self._sorted, name=name, unknown=unknown)
         return np.where(found < 0, -1, self._order[found])
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:
@@ -273,9 +278,20 @@ class Ids:
         cls, path: str | os.PathLike[str], name: str, tensors: dict[str, NDArray[Any]]
     ) -> Ids | None:
         """From a file that holds them, or None."""
-        if f"{name}.text" in tensors:
-            return cls(_io.strings_from_tensors(path, name, tensors))
-        return cls(tensors[name]) if name in tensors else None
+        if f"{name}.text" in tensors or f"{name}.offsets" in tensors:
+            names = _io.strings_from_tensors(path, name, tensors)
+        elif name in tensors:
+            names = tensors[name]
+        else:
+            return None
+        if names.ndim != 1 or names.dtype.kind not in "iU":
+            raise ValueError(f"'{name}' has dtype {names.dtype} and {names.ndim} dimensions")
+        ids = cls(names)
+        again = ids._sorted[1:] == ids._sorted[:-1]
+        if again.any():
+            twice = shown(ids._sorted[int(np.argmax(again))].item())
+            raise ValueError(f"'{name}' holds {twice} more than once")
+        return ids
 
     def with_strangers(self, others: NDArray[Any]) -> Ids:
         """These, and then those of the others that are new."""

@@ -289,6 +289,25 @@ def _refuse(path: str | os.PathLike[str], found: str, remedy: str) -> NoReturn:
     reject(str(path), found, remedy, ModelFileError)
 
 
+@contextmanager
+def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Whatever goes wrong with the contents of a whole file is an error of the file."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        found = f"does not hold what a {kind} holds ({type(error).__name__}: {error})"
+        raise ModelFileError(f"{path}: {found}; {NOT_OURS}") from error
+
+
 def _read_header(path: Path, file: BufferedReader, size: int) -> bytes:
     """The header, once its SHA-256 was compared."""
     beginning = file.read(8 + len(PREFIX))

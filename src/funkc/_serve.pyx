@@ -47,8 +47,8 @@ cdef extern from "ridge.h" nogil:
                               Py_ssize_t stride)
     void funkc_ridge_solve(double *A, double *b, double *column, Py_ssize_t size,
                            Py_ssize_t stride)
-    void funkc_ridge_nonnegative(const double *A, const double *b, double *x, Py_ssize_t size,
-                                 Py_ssize_t stride, Py_ssize_t nonnegative)
+    void funkc_ridge_nonnegative(double *A, const double *b, double *x, double *room,
+                                 Py_ssize_t size, Py_ssize_t stride, Py_ssize_t nonnegative)
 
 
 cdef enum:
@@ -278,7 +278,7 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
             A[j * stride + j] += ridge
             b[j] += ridge * fold.usual[j]
             column[j] = fold.usual[j]
-        funkc_ridge_nonnegative(A, b, column, size, stride, fold.nonnegative)
+        funkc_ridge_nonnegative(A, b, column, f, size, stride, fold.nonnegative)
         for j in range(size):
             out[j] = <real_t>column[j]
         return

@@ -63,6 +63,31 @@ def settle(schedule: Schedule, options: Options) -> Settings:
     return Settings(rate, (row_regularization, col_regularization), n_epochs)
 
 
+def tensors_of(history: History) -> dict[str, NDArray[Any]]:
+    """A history as a file holds it."""
+    return {f"history.{name}": np.array(column, np.float64) for name, column in history.items()}
+
+
+def history_of(tensors: dict[str, NDArray[Any]]) -> History:
+    """What `tensors_of` took apart; ValueError if it can't be."""
+    columns = {
+        name.removeprefix("history."): column
+        for name, column in tensors.items()
+        if name.startswith("history.")
+    }
+    missing = {"epoch", "train_rmse", "learning_rate", "seconds"} - columns.keys()
+    if missing:
+        raise ValueError(f"the history lacks {', '.join(sorted(missing))}")
+    n_epochs = columns["epoch"].size
+    for name, column in columns.items():
+        if column.dtype != np.float64 or column.shape != (n_epochs,):
+            raise ValueError(f"'history.{name}' is not one number for each of {n_epochs} epochs")
+    if not np.array_equal(columns["epoch"], np.arange(1, n_epochs + 1)):
+        raise ValueError("'history.epoch' does not count from 1")
+    history = {name: column.tolist() for name, column in columns.items()}
+    return history | {"epoch": list(range(1, n_epochs + 1))}
+
+
 def is_true(answer: object) -> bool:
     """Python's True or NumPy's, and nothing that merely counts as true."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
@@ -92,6 +117,10 @@ class Validation:
         self._sums = np.empty(-(-n // engine.PART_CELLS))
         self._n_threads = n_threads
         self.forget()
+
+    def contents(self) -> list[NDArray[Any]]:
+        """The cells."""
+        return [self._rows, self._cols, self._targets]
 
     def forget(self) -> None:
         """As before the first epoch."""
@@ -196,6 +225,11 @@ class Training:
         if last:
             del self.y
         return row_factors, col_factors
+
+    def contents(self) -> list[Any]:
+        """The memory that says which cells are trained on and validated, and in which order."""
+        held_out = [] if self._validation is None else self._validation.contents()
+        return [*_shards.contents(self.schedule.plan), *held_out]
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All that changes while training, and the start if it can't be made again."""

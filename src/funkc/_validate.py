@@ -912,8 +912,8 @@ def cells_by_row(
     )
 
 
-def by_row(cells: Problem, *, by_col: bool) -> CellsByRow:
-    """The cells of each row (or column) together."""
+def by_row(cells: Problem, *, by_col: bool, first: int = 0) -> CellsByRow:
+    """The cells of each row (or column) together; `first` is what errors call the first one."""
     rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
@@ -921,13 +921,13 @@ def by_row(cells: Problem, *, by_col: bool) -> CellsByRow:
     again = keys[1:] == keys[:-1]
     if again.any():
         row, col = divmod(int(keys[int(np.argmax(again))]), n_cols)
-        raise_for_status(DUPLICATE_CELL, (col, row) if by_col else (row, col))
+        raise_for_status(DUPLICATE_CELL, (col, first + row) if by_col else (first + row, col))
     chosen = slice(None) if order is None else order
-    first = np.zeros(n_rows + 1, np.int64)
-    np.cumsum(np.bincount(rows, minlength=n_rows), out=first[1:])
+    begin = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=begin[1:])
     scale = _shards.weight_scale(cells.weights)
     return CellsByRow(
-        first,
+        begin,
         cols[chosen].astype(np.int64),
         cells.values[chosen].astype(np.float64),
         cells.weights[chosen] * scale if cells.weights.size else NO_WEIGHTS,
@@ -997,9 +997,10 @@ def observed_by_blocks(
     the other: first and last row, which cells, and values.  Listed cells, (rows, cols), are one
     block; dense forms are never listed, but have a mask and all values of the block.
     """
+    choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
     array = None if isinstance(mask, tuple) or _is_sparse(values) else as_array("values", values)
     marks = None if mask is None or array is None else as_array("mask", mask)
-    if array is None or array.ndim != 2 or duplicates != "error" or _is_sparse(mask):
+    if array is None or array.ndim != 2 or _is_sparse(mask):
         rows, cols, given, _ = observed(mask, values, shape=shape, duplicates=duplicates)
         keys, _ = _in_order(rows, cols, shape[1])
         again = keys[1:] == keys[:-1]
@@ -1078,13 +1079,14 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
         )
 
 
-def require_finite_factors(fitted: NDArray[Any]) -> None:
-    """Refuse rows that were fitted beyond what their dtype holds."""
+def require_finite_factors(fitted: NDArray[Any], what: str, first: int) -> None:
+    """Refuse rows (or columns) that were fitted beyond what their dtype holds."""
     finite = np.isfinite(fitted).all(axis=1)
     if not finite.all():
         reject(
             "values",
-            f"the factors of row {int(np.argmin(finite))} are beyond what {fitted.dtype} holds",
+            f"the factors of {what} {first + int(np.argmin(finite))} are beyond what "
+            f"{fitted.dtype} holds",
             "divide the values by a constant, or raise regularization",
         )
 

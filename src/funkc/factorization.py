@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NUMBERS_AT_ONCE = 1 << 20
 KIND = "model"
+_FACTORIZE = ("learning_rate", "regularization", "n_epochs", "decay", "group_size", "nonnegative")
 
 
 class Factorization:
@@ -99,6 +100,15 @@ class Factorization:
         self.history = history
         self.stopped_by = stopped_by
         self.n_threads = n_threads
+
+    @property
+    def n_threads(self) -> int:
+        """How many threads its methods use; may be set."""
+        return self._n_threads
+
+    @n_threads.setter
+    def n_threads(self, n_threads: int) -> None:
+        self._n_threads = _validate.threads(n_threads)
 
     @property
     def row_factors(self) -> NDArray[Any]:
@@ -300,9 +310,12 @@ class Factorization:
             *self._by_position(mask, values), shape=self.shape, duplicates=duplicates
         )
         made = np.empty((0, self.shape[1]), self.dtype)
+        if out is not None:
+            _validate.writable(out, self.shape, dtype, at_least=True)
+            dtype = out.dtype
+        if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
+            dtype = self.dtype  # for a prediction that float16, say, can't hold
         if out is None:
-            if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
-                dtype = self.dtype  # a prediction that float16, say, can't hold
             out = np.empty(self.shape, dtype)
         else:
             _validate.writable(out, self.shape, dtype, at_least=True)
@@ -471,8 +484,9 @@ class Factorization:
         looked_for: Side,
         ridge: float,
         ids: Ids | None = None,
+        first: int = 0,
     ) -> Side:
-        """Rows (or columns) fitted to the fixed side."""
+        """Rows (or columns) fitted to the fixed side; `first` is the number of the first."""
         biased = fixed.bias is not None
         size = self.k + biased
         _validate.require_memory(
@@ -492,7 +506,7 @@ class Factorization:
             self.n_threads,
         )  # fmt: skip
         raise_for_status(status)
-        _validate.require_finite_factors(out)
+        _validate.require_finite_factors(out, "row" if looked_for.first else "column", first)
         bias = out[:, self.k].copy() if biased else None
         return Side(np.ascontiguousarray(out[:, : self.k]), bias, ids, first=looked_for.first)
 
@@ -753,12 +767,18 @@ class Factorization:
             cells = cells.of_shape(
                 (max(cells.shape[0], self.shape[0]), max(cells.shape[1], self.shape[1]))
             )
-        for at, what in enumerate(("rows", "columns")):
+        for at, (what, known) in enumerate((("rows", row_ids), ("columns", col_ids))):
             if cells.shape[at] < self.shape[at]:
                 reject(
                     "values",
                     f"has {cells.shape[at]} {what} where {self.shape[at]} were trained",
                     f"pass all {what}, or a pair (rows, cols) of positions among them",
+                )
+            if known is not None and cells.shape[at] > known.names.size:
+                reject(
+                    "values",
+                    f"has {cells.shape[at]} {what} where {known.names.size} have ids",
+                    f"pass Ratings, which give ids to the new {what}",
                 )
         return self._grown(cells, row_ids, col_ids), cells
 
@@ -774,13 +794,15 @@ class Factorization:
         if cells.shape[0] > m:
             some = cells.part((cells.rows >= m) & (cells.cols < n))
             some = dataclasses.replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
-            new = self._fitted(_validate.by_row(some, by_col=False), cols, rows, ridges[0])
+            known = _validate.by_row(some, by_col=False, first=m)
+            new = self._fitted(known, cols, rows, ridges[0], first=m)
             rows = rows.followed_by(new)
         if cells.shape[1] > n:
             some = cells.part(cells.cols >= n)
             shape = (cells.shape[0], cells.shape[1] - n)
             some = dataclasses.replace(some, cols=some.cols - n, shape=shape)
-            new = self._fitted(_validate.by_row(some, by_col=True), rows, cols, ridges[1])
+            known = _validate.by_row(some, by_col=True, first=n)
+            new = self._fitted(known, rows, cols, ridges[1], first=n)
             cols = cols.followed_by(new)
         return Factorization(
             rows.factors,
@@ -882,15 +904,14 @@ class Factorization:
                 tensors[f"{name}_bias"] = side.bias
             if side.ids is not None:
                 tensors |= side.ids.tensors(f"{name}_ids")
-        for name, column in self.history.items():
-            tensors[f"history.{name}"] = np.array(column, np.float64)
+        tensors |= _train.tensors_of(self.history)
         metadata = {
             "kind": KIND,
             "offset": float(self.offset).hex(),
             "parameters": json.dumps(self.parameters, allow_nan=False),
             "stopped_by": self.stopped_by,
         }
-        _io.write(path, tensors, metadata)
+        _io.write(_validate.path("path", path), tensors, metadata)
 
     # ------------------------------------------------------------ how it went
 
@@ -973,18 +994,14 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     True
     """
     found, metadata = _io.read(
-        path, mmap=_validate.flag("mmap", mmap), verify=_validate.flag("verify", verify)
+        _validate.path("path", path),
+        mmap=_validate.flag("mmap", mmap),
+        verify=_validate.flag("verify", verify),
     )
     if metadata.get("kind") != KIND:
         raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
-    try:
+    with _io.understanding(path, KIND):
         return _of_tensors(path, found, metadata)
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(
-            f"{path}: it does not hold what a model holds ({error!r}); save it anew"
-        ) from error
 
 
 def _of_tensors(
@@ -994,30 +1011,34 @@ def _of_tensors(
     x, y = found["row_factors"], found["col_factors"]
     ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
     bias = [found.get(name) for name in ("row_bias", "col_bias")]
-    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] > 0 and x.dtype == y.dtype
-    fits = fits and x.dtype.kind == "f" and (bias[0] is None) == (bias[1] is None)
-    for at, side in enumerate((x, y)):
-        own_bias, own_ids = bias[at], ids[at]
-        fits = fits and (own_bias is None or own_bias.shape == side.shape[:1])
+    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and x.size and y.size
+    fits = fits and x.dtype == y.dtype and x.dtype.kind == "f"
+    fits = fits and (bias[0] is None) == (bias[1] is None)
+    for side, own_bias, own_ids in zip((x, y), bias, ids, strict=True):
+        if own_bias is not None:
+            fits = fits and own_bias.shape == side.shape[:1] and own_bias.dtype == side.dtype
         fits = fits and (own_ids is None or own_ids.names.size == len(side))
     if not fits:
-        raise ValueError("the shapes of its arrays don't fit each other")
-    history: History = {
-        name.removeprefix("history."): column.tolist()
-        for name, column in found.items()
-        if name.startswith("history.")
-    }
-    history["epoch"] = [int(epoch) for epoch in history["epoch"]]
+        raise ValueError("its arrays don't fit each other in shape or dtype")
     parameters = json.loads(metadata["parameters"])
+    # What factorize would refuse can't have made a model.
+    options = _validate.options(
+        x.shape[1],
+        random_state=_validate.integer("seed", parameters["seed"], 0, 2**64 - 1),
+        offset=float.fromhex(metadata["offset"]),
+        **{name: parameters[name] for name in _FACTORIZE},
+    )
+    if None in (options.learning_rate, options.n_epochs):
+        raise ValueError("its parameters are not settled")
     parameters["regularization"] = tuple(parameters["regularization"])
     return Factorization(
         x,
         y,
         row_bias=bias[0],
         col_bias=bias[1],
-        offset=float.fromhex(metadata["offset"]),
+        offset=options.offset,
         parameters=parameters,
-        history=history,
+        history=_train.history_of(found),
         stopped_by=metadata["stopped_by"],
         n_threads=_validate.threads(None),
         row_ids=ids[0],

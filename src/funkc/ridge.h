@@ -15,7 +15,7 @@
 #define FUNKC_RESTRICT __restrict__
 #endif
 
-enum { RIDGE_CELLS = 4, RIDGE_SWEEPS = 200 };
+enum { RIDGE_CELLS = 4, RIDGE_SWEEPS = 20 };
 
 /* A += sum of w f f', b += sum of w t f, over RIDGE_CELLS cells; f is cell by cell, in `stride`
    places each. */
@@ -78,26 +78,76 @@ static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b
         for (ptrdiff_t j = 0; j < i; j++) b[j] -= A[i * stride + j] * b[i];
 }
 
-/* x moves, entry after entry, to where x'Ax / 2 - b'x is least among those whose first
-   `nonnegative` entries are not below 0, as those of the x that it begins with. */
-static void funkc_ridge_nonnegative(const double *A, const double *b, double *x, ptrdiff_t size,
-                                    ptrdiff_t stride, ptrdiff_t nonnegative)
+/* x becomes that for which x'Ax / 2 - b'x is least among those whose first `nonnegative` entries
+   are not below 0, as those of the x that it begins with.  Steps along one entry after the other
+   tell soon which are 0, but may creep; so the others are then solved for, and entries change
+   sides one by one until that is right (an active set, as of Lawson and Hanson).  A is destroyed,
+   room holds 3 * stride numbers. */
+static void funkc_ridge_nonnegative(double *A, const double *b, double *x, double *room,
+                                    ptrdiff_t size, ptrdiff_t stride, ptrdiff_t nonnegative)
 {
-    for (int sweep = 0; sweep < RIDGE_SWEEPS; sweep++) {
-        double moved = 0, length = 0;
+    double *diagonal = room, *z = room + stride, *column = room + 2 * stride;
+    for (int sweep = 0; sweep < RIDGE_SWEEPS; sweep++)
         for (ptrdiff_t i = 0; i < size; i++) {
             const double pivot = A[i * stride + i];
             if (!(pivot > 0)) continue;
             double left = b[i];
             for (ptrdiff_t j = 0; j <= i; j++) left -= A[i * stride + j] * x[j];
             for (ptrdiff_t j = i + 1; j < size; j++) left -= A[j * stride + i] * x[j];
-            double to = x[i] + left / pivot;
-            if (i < nonnegative && to < 0) to = 0;
-            moved += (to - x[i]) * (to - x[i]);
-            length += to * to;
-            x[i] = to;
+            x[i] += left / pivot;
+            if (i < nonnegative && !(x[i] > 0)) x[i] = 0;
         }
-        if (moved <= length * 1e-20) return;
+    for (ptrdiff_t i = 0; i < size; i++) { /* the other half of A keeps it */
+        diagonal[i] = A[i * stride + i];
+        for (ptrdiff_t j = 0; j < i; j++) A[j * stride + i] = A[i * stride + j];
+    }
+    ptrdiff_t entering = -1;
+    for (ptrdiff_t round = 0; round < 3 * size + 10; round++) {
+        for (ptrdiff_t i = 0; i < size; i++) {
+            const int free_i = i >= nonnegative || x[i] > 0 || i == entering;
+            for (ptrdiff_t j = 0; j < i; j++) {
+                const int free_j = j >= nonnegative || x[j] > 0 || j == entering;
+                A[i * stride + j] = free_i && free_j ? A[j * stride + i] : 0;
+            }
+            A[i * stride + i] = free_i ? diagonal[i] : 0;
+            z[i] = free_i ? b[i] : 0;
+        }
+        funkc_ridge_solve(A, z, column, size, stride);
+        double step = 1;
+        ptrdiff_t leaving = -1;
+        for (ptrdiff_t i = 0; i < nonnegative; i++)
+            if (z[i] < 0 && x[i] < step * (x[i] - z[i])) {
+                step = x[i] / (x[i] - z[i]);
+                leaving = i;
+            }
+        if (!(step > 0)) return; /* what enters leaves at once: a matter of rounding */
+        for (ptrdiff_t i = 0; i < size; i++) {
+            x[i] = leaving < 0 ? z[i] : x[i] + step * (z[i] - x[i]);
+            if (i < nonnegative && !(x[i] > 0)) x[i] = 0;
+        }
+        if (leaving >= 0) {
+            x[leaving] = 0;
+            entering = -1;
+            continue;
+        }
+        if (entering >= 0 && !(x[entering] > 0)) return;
+        double best = 1e-12;
+        entering = -1;
+        for (ptrdiff_t i = 0; i < nonnegative; i++) {
+            if (x[i] > 0) continue;
+            double left = b[i], scale = b[i] < 0 ? -b[i] : b[i];
+            for (ptrdiff_t j = 0; j < size; j++) {
+                const double part = (j < i ? A[j * stride + i] : A[i * stride + j]) * x[j];
+                if (j == i) continue;
+                left -= part;
+                scale += part < 0 ? -part : part;
+            }
+            if (left > best * scale) {
+                best = left / scale;
+                entering = i;
+            }
+        }
+        if (entering < 0) return;
     }
 }
 

@@ -1,0 +1,784 @@
+"""What outlives its process: saved models, and checkpoints that training goes on from.
+
+``FUNKC_KILLS`` says how many trainings are killed.
+"""
+
+import io
+import json
+import logging
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import funkc
+from funkc import ModelFileError, _io
+
+KILLS = int(os.environ.get("FUNKC_KILLS", "8"))
+SOURCE = str(Path(funkc.__file__).parents[1])
+NAN = np.nan
+SHAPE = (60, 45)
+
+
+def observed(shape=SHAPE, density=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    full = rng.integers(1, 80, shape) / 4
+    return np.where(rng.random(shape) < density, full, NAN)
+
+
+def rated(seed=0, text=True, n=600):
+    rng = np.random.default_rng(seed)
+    places = rng.permutation(40 * 30)[:n]
+    names = np.array([f"rö{i}" for i in range(40)]) if text else np.arange(40) * 10 - 99
+    return funkc.Ratings.from_arrays(
+        names[places // 30], places % 30 * 7, rng.integers(1, 9, n) / 2
+    )
+
+
+def fitted(**options):
+    return funkc.factorize(None, observed(), 3, **({"n_epochs": 3, "n_threads": 1} | options))
+
+
+def content(fit):
+    """All that must come back, to the bit."""
+    parts = (fit.row_factors, fit.col_factors, fit.row_bias, fit.col_bias)
+    names = (fit.row_ids, fit.col_ids)
+    history = {name: column for name, column in fit.history.items() if name != "seconds"}
+    return (
+        [None if part is None else (part.dtype, part.shape, part.tobytes()) for part in parts],
+        [None if ids is None else (ids.dtype.kind, ids.tolist()) for ids in names],
+        (fit.offset, fit.parameters, history, fit.stopped_by),
+    )
+
+
+# ---------------------------------------------------------------- save and load
+
+MODELS = {
+    "float32": fitted,
+    "float64": lambda: fitted(dtype=np.float64),
+    "k 16": lambda: funkc.factorize(None, observed(), 16, n_epochs=2),
+    "biases": lambda: fitted(biases=True),
+    "nonnegative": lambda: fitted(nonnegative=True, regularization=(0.1, 0.2)),
+    "validation": lambda: fitted(validation=0.2),
+    "text ids": lambda: funkc.factorize(None, rated(), 3, n_epochs=2),
+    "integer ids": lambda: funkc.factorize(None, rated(text=False), 3, n_epochs=2, biases=True),
+    "unsorted ids": lambda: funkc.factorize(None, rated(), 3, n_epochs=2).partial_fit(
+        None, funkc.Ratings.from_arrays(["a", "z"], [-7, "x"], [1.0, 2.0])
+    ),
+    "fold-in": lambda: fitted(biases=True).fold_in_rows(None, observed((4, 45))),
+    "ids of columns": lambda: funkc.factorize(None, rated(), 3, n_epochs=2).fold_in_rows(
+        ([0], [1]), [2.0]
+    ),
+    "one cell": lambda: funkc.factorize(None, [[2.0]], 1, n_epochs=1),
+    "seed": lambda: fitted(random_state=2**64 - 1, decay="constant", group_size=1),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_was_saved_is_loaded(tmp_path, model):
+    fit = MODELS[model]()
+    path = tmp_path / "model.funkc"
+    fit.save(path)
+    fit.save(str(path))  # over itself
+    assert list(tmp_path.iterdir()) == [path]
+    whole = path.read_bytes()
+    for options in ({}, {"mmap": True}, {"verify": False}, {"mmap": True, "verify": False}):
+        loaded = funkc.load(str(path), **options)
+        assert content(loaded) == content(fit)
+        assert loaded.history == fit.history
+        assert type(loaded.parameters["regularization"]) is tuple
+        assert loaded.reconstruct().tobytes() == fit.reconstruct().tobytes()
+        assert loaded.top(0, 3)[1].tobytes() == fit.top(0, 3)[1].tobytes()
+        if fit.row_ids is not None and fit.col_ids is not None:
+            last = fit.row_ids[-1], fit.col_ids[-1]
+            assert loaded.predict(*last, ids=True) == fit.predict(
+                -1 % fit.shape[0], -1 % fit.shape[1]
+            )
+        loaded.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == whole
+        before = content(fit)
+        loaded.partial_fit(([0], [0]), [1.0])  # it can learn on
+        assert content(fit) == before
+    assert path.read_bytes() == whole
+
+
+def test_a_loaded_model_goes_on_like_its_original(tmp_path):
+    for model in ("biases", "nonnegative", "float64"):
+        fit = MODELS[model]()
+        fit.save(tmp_path / "m")
+        loaded = funkc.load(tmp_path / "m", mmap=True)
+        more = observed((70, 50), seed=3)
+        assert content(loaded.partial_fit(None, more)) == content(fit.partial_fit(None, more))
+        new = [each.fold_in_cols(None, observed((70, 4))) for each in (loaded, fit)]
+        assert content(new[0]) == content(new[1])
+
+
+def test_mapped_factors_stay_in_the_file(tmp_path):
+    fit = funkc.factorize(None, observed(), 16, n_epochs=1)
+    fit.save(tmp_path / "m")
+    mapped = funkc.load(tmp_path / "m", mmap=True)
+    assert not mapped.row_factors.flags.owndata
+    assert not mapped.row_factors.flags.writeable
+    assert mapped._rows.ready.base is not None  # no copy for predictions
+    fitted().save(tmp_path / "m")  # in the place of the file that is mapped
+    assert mapped.reconstruct().tobytes() == fit.reconstruct().tobytes()
+
+
+@pytest.mark.parametrize("mmap", [False, True])
+def test_every_damage_is_refused(tmp_path, mmap):
+    path = tmp_path / "m"
+    MODELS["unsorted ids"]().save(path)
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for _ in range(150):
+        data = bytearray(whole)
+        at = rng.choice([rng.randrange(len(data)), rng.randrange(3000)])
+        if rng.random() < 0.7:
+            data[at] ^= 1 << rng.randrange(8)
+        else:
+            del data[at:]
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=f"^{re.escape(str(path))}: .*; "):
+            funkc.load(path, mmap=mmap)
+        with pytest.raises(ModelFileError, match=f"^{re.escape(str(path))}: .*; "):
+            funkc.resume(path, None, observed())
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ModelFileError, match=r"array '.*' \(bytes \d+ to \d+\) does not match"):
+        funkc.load(path)
+
+
+def json_of(text, **changes):
+    return json.dumps(json.loads(text) | changes)
+
+
+def without(text, name):
+    return json.dumps({key: value for key, value in json.loads(text).items() if key != name})
+
+
+def parameters(**changes):
+    return lambda t, m: m.update(parameters=json_of(m["parameters"], **changes))
+
+
+def tensors(**changes):
+    return lambda t, m: t.update({name.replace("__", "."): part for name, part in changes.items()})
+
+
+def gone(*names):
+    return lambda t, m: [t.pop(name) for name in names]
+
+
+def text_ids(*names):
+    return _io.strings_to_tensors("row_ids", np.array(names))
+
+
+NO_MODEL = {
+    "nothing": lambda t, m: (t.clear(), m.pop("offset")),
+    **{f"no {name}": gone(name) for name in (
+        "row_factors", "col_factors", "row_bias", "col_bias", "history.epoch",
+        "history.train_rmse", "history.learning_rate", "history.seconds",
+    )},
+    **{f"no text {name}": lambda t, m, name=name: m.pop(name) for name in (
+        "offset", "parameters", "stopped_by",
+    )},
+    "flat": tensors(row_factors=np.zeros(180, np.float32)),
+    "three dimensions": tensors(row_factors=np.zeros((60, 3, 1), np.float32)),
+    "no dimension": tensors(col_factors=np.array(3.0)),
+    "another k": tensors(row_factors=np.zeros((60, 4), np.float32)),
+    "no k": tensors(row_factors=np.zeros((60, 0), np.float32),
+                    col_factors=np.zeros((45, 0), np.float32)),
+    "no rows": tensors(row_factors=np.zeros((0, 3), np.float32), row_bias=np.zeros(0, np.float32)),
+    "another dtype": tensors(row_factors=np.zeros((60, 3))),
+    "integers": tensors(row_factors=np.zeros((60, 3), np.int32),
+                        col_factors=np.zeros((45, 3), np.int32)),
+    "bytes": tensors(row_factors=np.zeros((60, 3), np.uint8)),
+    "a short bias": tensors(row_bias=np.zeros(59, np.float32)),
+    "a bias of two dimensions": tensors(row_bias=np.zeros((60, 1), np.float32)),
+    "a bias of another dtype": tensors(col_bias=np.zeros(45)),
+    "few ids": tensors(row_ids=np.arange(59)),
+    "many ids": tensors(col_ids=np.arange(46)),
+    "ids of two dimensions": tensors(row_ids=np.arange(60).reshape(60, 1)),
+    "real ids": tensors(row_ids=np.arange(60.0)),
+    "ids twice": tensors(row_ids=np.r_[np.arange(59), 3]),
+    "text ids twice": lambda t, m: t.update(text_ids(*map(str, range(59)), "a", "a")),
+    "few text ids": lambda t, m: t.update(text_ids("a", "b")),
+    "offsets alone": lambda t, m: t.update({"row_ids.offsets": np.zeros(61, np.int64)}),
+    "text alone": lambda t, m: t.update({"row_ids.text": np.zeros(0, np.uint8)}),
+    "a short history": tensors(history__train_rmse=np.zeros(2)),
+    "a long history": tensors(history__seconds=np.zeros(4)),
+    "a history of integers": tensors(history__epoch=np.arange(1, 4)),
+    "a history of two dimensions": tensors(history__train_rmse=np.zeros((3, 1))),
+    "no dimension of history": tensors(history__epoch=np.array(1.0)),
+    "epochs from 0": tensors(history__epoch=np.arange(3.0)),
+    "an epoch that is no number": tensors(history__epoch=np.array([1, NAN, 3])),
+    **{f"offset {text!r}": lambda t, m, text=text: m.update(offset=text)
+       for text in ("", "nan", "inf", "one", "0x1p99999", "[]")},
+    **{f"parameters {text!r}": lambda t, m, text=text: m.update(parameters=text)
+       for text in ("", "{", "[]", "3", "null", "{}", '"learning_rate"', "[" * 9000, "1" * 5000,
+                    '{"seed": NaN}', "\\ud800")},
+    **{f"no parameter {name}":
+       lambda t, m, name=name: m.update(parameters=without(m["parameters"], name))
+       for name in ("learning_rate", "regularization", "n_epochs", "decay", "group_size",
+                    "nonnegative", "seed")},
+    **{f"{name} = {value!r}": parameters(**{name: value}) for name, value in (
+        ("learning_rate", None), ("learning_rate", -1.0), ("learning_rate", "1"),
+        ("learning_rate", 0), ("learning_rate", 10**400), ("learning_rate", [1.0]),
+        ("regularization", None), ("regularization", 0.1), ("regularization", [0.1]),
+        ("regularization", [0.1, -1]), ("regularization", ["a", "b"]), ("regularization", {}),
+        ("regularization", [[1], [2, 3]]),
+        ("n_epochs", 0), ("n_epochs", None), ("n_epochs", 2.5), ("n_epochs", True),
+        ("decay", "fast"), ("decay", 1), ("group_size", 3), ("nonnegative", 1),
+        ("nonnegative", None), ("seed", -1), ("seed", 2**64), ("seed", "x"), ("seed", None),
+        ("seed", [1]), ("seed", 1.5),
+    )},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", NO_MODEL, ids=lambda name: name[:40])
+def test_a_whole_file_that_holds_no_model_is_refused(tmp_path, damage):
+    path = tmp_path / "m"
+    fitted(biases=True).save(path)
+    found, metadata = _io.read(path)
+    NO_MODEL[damage](found, metadata)
+    _io.write(path, found, metadata)
+    for mmap in (False, True):
+        with pytest.raises(ModelFileError, match=f"^{re.escape(str(path))}: .*; ") as caught:
+            funkc.load(path, mmap=mmap)
+        assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def test_files_are_told_apart(tmp_path):
+    model, training = tmp_path / "model", tmp_path / "training"
+    fitted(checkpoint=training).save(model)
+    with pytest.raises(ModelFileError, match=r"holds a checkpoint, not a model; .*funkc.resume$"):
+        funkc.load(training)
+    with pytest.raises(ModelFileError, match=r"holds a model, not a checkpoint; .*funkc.load$"):
+        funkc.resume(model, None, observed())
+    for call in (lambda path: funkc.load(path), lambda path: funkc.resume(path, None, observed())):
+        with pytest.raises(FileNotFoundError):
+            call(tmp_path / "nowhere")
+        for wrong in (3, None, io.BytesIO()):
+            with pytest.raises(TypeError, match=r"^path: got .*; pass the name of a file$"):
+                call(wrong)
+    with pytest.raises(TypeError, match=r"^path: got None; pass the name of a file$"):
+        fitted().save(None)
+    with pytest.raises(TypeError, match=r"^checkpoint: got 3; pass the name of a file$"):
+        fitted(checkpoint=3)
+    with pytest.raises(ValueError, match=r"^checkpoint_every: got 0; pass an integer from 1"):
+        fitted(checkpoint=training, checkpoint_every=0)
+    for name in ("mmap", "verify"):
+        with pytest.raises(TypeError, match=f"^{name}: got 1; pass True or False$"):
+            funkc.load(model, **{name: 1})
+    with pytest.raises(FileNotFoundError):
+        fitted().save(tmp_path / "nowhere" / "x")
+    with pytest.raises(FileNotFoundError):
+        fitted(checkpoint=tmp_path / "nowhere" / "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "training"]
+
+
+# ---------------------------------------------------------------- resume
+
+
+def held_pair():
+    other = observed(seed=8, density=0.1)
+    return np.nonzero(~np.isnan(other)), other[~np.isnan(other)]
+
+
+def started():
+    return funkc.factorize(None, observed((50, 45)), 3, n_epochs=2, n_threads=1)
+
+
+def grown():
+    return funkc.factorize(None, rated(), 3, n_epochs=2, biases=True).partial_fit(
+        None, funkc.Ratings.from_arrays(["a", "rö3"], [-7, 14], [1.0, 2.0])
+    )
+
+
+def weights():
+    return np.random.default_rng(1).integers(1, 9, SHAPE) / 4
+
+
+# What is trained on, how, and what resume has to be told again.
+TRAININGS = {
+    "plain": (lambda: (None, observed()), {}, {}),
+    "float64": (lambda: (None, observed()), {"dtype": np.float64}, {}),
+    "constant": (lambda: (None, observed()), {"decay": "constant", "group_size": 1}, {}),
+    "given": (
+        lambda: (None, observed()),
+        {"offset": 1 / 3, "regularization": (0.1, 1 / 7), "learning_rate": 1 / 300,
+         "random_state": 2**64 - 1}, {},
+    ),
+    "shape": (lambda: (([3, 4, 5], [1, 2, 3]), [1.0, 2.0, 4.0]), {"shape": (70, 50)}, {}),
+    "biases": (lambda: (None, observed()), {"biases": True}, {}),
+    "nonnegative": (lambda: (None, observed()), {"nonnegative": True, "biases": True}, {}),
+    "share": (lambda: (None, observed()), {"validation": 0.2}, {}),
+    "share of NumPy": (lambda: (None, observed()), {"validation": np.float32(0.2)}, {}),
+    "pair": (lambda: (None, observed()), {"validation": held_pair}, {"validation": held_pair}),
+    "patience": (
+        lambda: (None, observed()),
+        {"validation": 0.2, "patience": 2, "learning_rate": 0.02, "regularization": 0.0}, {},
+    ),
+    "weights": (lambda: (None, observed()), {"weights": weights, "validation": 0.1},
+                {"weights": weights}),
+    "init": (lambda: (None, observed((50, 45))), {"init": started}, {}),
+    "init that grows": (lambda: (None, observed()), {"init": started, "biases": True}, {}),
+    "init pair": (
+        lambda: (None, observed()),
+        {"init": lambda: (np.full((60, 3), 0.5), np.full((45, 3), 0.25)), "validation": 0.2}, {},
+    ),
+    "Ratings": (lambda: (None, rated()), {}, {}),
+    "integer ids": (lambda: (None, rated(text=False)), {"validation": 0.1}, {}),
+    "Ratings that grow": (lambda: (None, rated(3)), {"init": grown, "biases": True}, {}),
+    "halved": (lambda: (None, observed()), {"learning_rate": 0.5, "random_state": 4}, {}),
+    "halved with validation": (
+        lambda: (None, observed()), {"learning_rate": 0.5, "validation": 0.1, "patience": 9}, {},
+    ),
+}  # fmt: skip
+
+
+def called(options):
+    return {name: value() if callable(value) and name != "dtype" else value
+            for name, value in options.items()}  # fmt: skip
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_after(epochs):
+    """A callback that ends training the hard way when so many epochs have ended."""
+    seen = []
+
+    def kill(epoch, history):
+        seen.append(epoch)
+        if len(seen) == epochs:
+            raise Killed
+
+    return kill
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_resumed_training_has_the_bits_of_one_that_went_through(tmp_path, training, every):
+    cells, options, again = TRAININGS[training]
+    options, again = called(options) | {"n_epochs": 8}, called(again)
+    through = funkc.factorize(*cells(), 3, n_threads=1, **options)
+    if training.startswith("halved"):
+        assert through.history["learning_rate"][0] < 0.5
+    if training == "patience":
+        assert through.stopped_by == "patience"
+    if "validation" in options:
+        assert "validation_rmse" in through.history
+    path = tmp_path / "training"
+    seen = []
+    kept = funkc.factorize(
+        *cells(), 3, n_threads=2, checkpoint=path, checkpoint_every=every,
+        callback=lambda epoch, history: seen.append(epoch), **options,
+    )  # fmt: skip
+    assert content(kept) == content(through)  # that it is written leaves no trace
+    resumed = funkc.resume(path, *cells(), n_threads=3, **again)  # at its end
+    assert content(resumed) == content(through)
+    for number, at in enumerate(range(every, len(seen) + 1)):
+        path.unlink(missing_ok=True)
+        with pytest.raises(Killed):
+            funkc.factorize(
+                *cells(), 3, n_threads=(1, 2, 3, 8)[number % 4], checkpoint=path,
+                checkpoint_every=every, callback=killed_after(at), **options,
+            )  # fmt: skip
+        if not path.exists():  # it diverged before it was worth keeping
+            continue
+        before = path.read_bytes()
+        with suppress(Killed):  # a second time, if it was not at its end
+            funkc.resume(path, *cells(), callback=killed_after(every), **again)
+        assert (path.read_bytes() != before) == (at < len(seen) - len(seen) % every), at
+        resumed = funkc.resume(path, *cells(), n_threads=(8, 3, 2, 1)[number % 4], **again)
+        assert content(resumed) == content(through), at
+        assert (np.diff(resumed.history["seconds"]) >= 0).all()
+
+
+def test_the_data_may_come_in_another_form(tmp_path):
+    path = tmp_path / "training"
+    table = observed()
+    rows, cols = np.nonzero(~np.isnan(table))
+    through = fitted(n_epochs=4, checkpoint=path)
+    mixed = np.random.default_rng(0).permutation(rows.size)
+    for cells, values in (
+        ((rows[mixed], cols[mixed]), table[rows, cols][mixed]),
+        (~np.isnan(table), np.nan_to_num(table)),
+    ):
+        with pytest.raises(Killed):
+            fitted(n_epochs=4, checkpoint=path, callback=killed_after(2))
+        assert content(funkc.resume(path, cells, values)) == content(through)
+    ratings = rated()
+    with pytest.raises(Killed):
+        funkc.factorize(None, ratings, 3, n_epochs=4, checkpoint=path, callback=killed_after(2))
+    positions = (ratings.rows, ratings.cols), ratings.values
+    through = funkc.factorize(None, ratings, 3, n_epochs=4)
+    assert content(funkc.resume(path, *positions)) == content(through)
+    assert content(funkc.resume(path, None, ratings)) == content(through)
+
+
+OTHER = (
+    r"^values: are not the cells that .* was trained on; pass the same mask, values, weights and "
+    "validation as in the first call"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ({}, lambda: {"values": observed(seed=1)}),
+        ({}, lambda: {"values": np.where(np.arange(45) == 7, NAN, observed())}),
+        ({}, lambda: {"values": observed() + 1}),
+        ({}, lambda: {"weights": weights()}),
+        ({"weights": weights}, dict),
+        ({"weights": weights}, lambda: {"weights": weights() + np.eye(60, 45)}),
+        ({}, lambda: {"validation": held_pair()}),
+        ({}, lambda: {"validation": 0.2}),
+        ({"validation": 0.2}, lambda: {"validation": held_pair()}),
+        ({"validation": 0.2}, lambda: {"validation": 0.21}),
+        ({"validation": held_pair}, dict),
+        ({"validation": held_pair}, lambda: {"validation": (held_pair()[0], held_pair()[1] + 1)}),
+        ({"validation": held_pair}, lambda: {"validation": (([3], [4]), [9.0])}),
+    ],
+)
+def test_other_data_is_refused_and_the_checkpoint_left(tmp_path, options, changed):
+    path = tmp_path / "training"
+    fitted(checkpoint=path, **called(options))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=OTHER):
+        funkc.resume(path, None, **({"values": observed()} | changed()))
+    assert path.read_bytes() == before
+
+
+def test_data_of_another_shape_or_form_is_refused(tmp_path):
+    path = tmp_path / "training"
+    fitted(checkpoint=path)
+    with pytest.raises(ValueError, match=r"^values: has shape \(61, 45\) where \(60, 45\) is"):
+        funkc.resume(path, None, observed((61, 45)))
+    with pytest.raises(ValueError, match=r"^rows: rows\[0\] = 60 lies outside shape"):
+        funkc.resume(path, ([60], [0]), [1.0])
+    with pytest.raises(ValueError, match=r"^on_interrupt: got 'x'; pass one of"):
+        funkc.resume(path, None, observed(), on_interrupt="x")
+    with pytest.raises(ValueError, match=r"^n_threads: got 0; pass"):
+        funkc.resume(path, None, observed(), n_threads=0)
+    funkc.factorize(None, rated(), 3, n_epochs=2, checkpoint=path)
+    strangers = funkc.Ratings.from_arrays(["x"], [7], [1.0])
+    with pytest.raises(ValueError, match=r"^values.row_ids\[0\]: the id 'x' is not known"):
+        funkc.resume(path, None, strangers)
+
+
+def test_an_epoch_whose_last_steps_diverge_is_not_kept(tmp_path):
+    """Each cell alone in its row and column: the first epoch's errors tell nothing."""
+    path = tmp_path / "training"
+    cells, values = (range(9), range(9)), np.arange(9.0)
+    for rate in (1e20, 2e38):
+        options = {"learning_rate": rate, "n_epochs": 5, "offset": 0.0}
+        answers = []
+        for keep in ({}, {"checkpoint": path}):
+            with pytest.raises(funkc.DivergedError) as caught:
+                funkc.factorize(cells, values, 3, **options, **keep)
+            answers.append(str(caught.value))
+        assert len(set(answers)) == 1
+
+
+def states(**changes):
+    return lambda t, m: m.update(state=json_of(m["state"], **changes))
+
+
+def optioned(**changes):
+    def change(t, m):
+        state = json.loads(m["state"])
+        state["options"] |= changes
+        m["state"] = json.dumps(state)
+
+    return change
+
+
+def option_gone(name):
+    def change(t, m):
+        state = json.loads(m["state"])
+        del state["options"][name]
+        m["state"] = json.dumps(state)
+
+    return change
+
+
+F = np.float32
+NO_CHECKPOINT = {
+    **{f"no {name}": gone(name) for name in (
+        "row_factors", "col_factors", "best.row_factors", "best.col_factors", "start.row_factors",
+        "start.col_factors", "history.epoch", "history.train_rmse", "history.seconds",
+        "history.learning_rate",
+    )},
+    "nothing": lambda t, m: t.clear(),
+    "no state": lambda t, m: m.pop("state"),
+    **{f"state {text!r}": lambda t, m, text=text: m.update(state=text)
+       for text in ("", "{", "[]", "3", "null", "{}", '"options"', "[" * 9000, '{"options": []}')},
+    **{f"without {name}": lambda t, m, name=name: m.update(state=without(m["state"], name))
+       for name in ("options", "every", "share", "shape", "cells", "halvings", "limit",
+                    "best_epoch")},
+    **{f"{name} = {value!r}": states(**{name: value}) for name, value in (
+        ("every", 0), ("every", None), ("every", 1.5), ("every", "1"), ("share", -0.1),
+        ("share", "a"), ("share", [0.1]), ("shape", None), ("shape", [60]), ("shape", [60, 45, 1]),
+        ("shape", [60, "45"]), ("shape", [0, 45]), ("shape", [60, 2**40]), ("shape", [61, 45]),
+        ("shape", {"a": 1}), ("shape", [45, 60]), ("halvings", -1), ("halvings", 11),
+        ("halvings", None), ("halvings", 0.5), ("limit", 1.0), ("limit", "x"), ("limit", None),
+        ("best_rmse", 1.0), ("best_rmse", "x"), ("best_epoch", 0), ("best_epoch", 4),
+        ("best_epoch", "1"), ("cells", None), ("options", None), ("options", []),
+    )},
+    **{f"option {name} = {value!r}": optioned(**{name: value}) for name, value in (
+        ("k", 0), ("k", 4), ("k", "3"), ("k", None), ("dtype", "float64"), ("dtype", "x"),
+        ("dtype", 3), ("dtype", "int32"), ("biases", False), ("biases", 1), ("seed", -1),
+        ("seed", None), ("offset", "x"), ("offset", [1]), ("regularization", "x"),
+        ("regularization", [1]), ("learning_rate", -1), ("n_epochs", 0), ("decay", "x"),
+        ("group_size", 2), ("patience", 0), ("nonnegative", 3), ("n_threads", 0),
+        ("on_interrupt", "x"), ("more", 1),
+    )},
+    **{f"no option {name}": option_gone(name) for name in (
+        "k", "decay", "seed", "offset", "dtype", "biases", "patience", "learning_rate",
+    )},
+    "flat": tensors(row_factors=np.zeros(300, F)),
+    "fewer rows": tensors(row_factors=np.zeros((59, 5), F)),
+    "more rows": tensors(row_factors=np.zeros((60_000, 5), F)),
+    "more columns": tensors(col_factors=np.zeros((46, 5), F)),
+    "without biases": tensors(row_factors=np.zeros((60, 3), F)),
+    "another dtype": tensors(col_factors=np.zeros((45, 5))),
+    "fewer best rows": tensors(best__row_factors=np.zeros((59, 5), F)),
+    "another start": tensors(start__row_factors=np.zeros((60, 4), F)),
+    "a longer start": tensors(start__col_factors=np.zeros((450, 3), F)),
+    "a start of another dtype": tensors(start__col_factors=np.zeros((45, 3))),
+    "half a bias": tensors(start__row_bias=np.zeros(60, F)),
+    "a long bias": tensors(start__row_bias=np.zeros(61, F), start__col_bias=np.zeros(45, F)),
+    "few ids": tensors(row_ids=np.arange(59)),
+    "ids twice": tensors(row_ids=np.r_[np.arange(59), 3]),
+    "real ids": tensors(col_ids=np.arange(45.0)),
+    "no epochs": lambda t, m: t.update({name: np.zeros(0) for name in t if "history" in name}),
+    "a short history": tensors(history__train_rmse=np.zeros(2)),
+    "epochs from 0": tensors(history__epoch=np.arange(3.0)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    """A checkpoint that holds all there can be."""
+    path = tmp_path_factory.mktemp("rich") / "training"
+    start = np.full((60, 3), 0.5), np.full((45, 3), 0.25)
+    fitted(checkpoint=path, biases=True, validation=0.2, init=start)
+    assert funkc.resume(path, None, observed()).stopped_by == "epochs"
+    return _io.read(path)
+
+
+@pytest.mark.parametrize("damage", NO_CHECKPOINT, ids=lambda name: name[:40])
+def test_a_whole_file_that_holds_no_checkpoint_is_refused(tmp_path, rich, damage):
+    path = tmp_path / "training"
+    found, metadata = dict(rich[0]), dict(rich[1])
+    NO_CHECKPOINT[damage](found, metadata)
+    _io.write(path, found, metadata)
+    with pytest.raises(ModelFileError, match=f"^{re.escape(str(path))}: .*; ") as caught:
+        funkc.resume(path, None, observed())
+    assert len(str(caught.value)) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        gone("history.validation_rmse"),
+        states(cells="0"),
+        tensors(history__mine=np.zeros(3)),
+        states(share=0.5),
+        states(share=None),
+        optioned(seed=5),
+    ],
+)
+def test_a_checkpoint_of_other_cells_is_refused(tmp_path, rich, damage):
+    found, metadata = dict(rich[0]), dict(rich[1])
+    damage(found, metadata)
+    _io.write(tmp_path / "training", found, metadata)
+    with pytest.raises(ValueError, match=OTHER):
+        funkc.resume(tmp_path / "training", None, observed())
+
+
+# ---------------------------------------------------------------- killed
+
+TRAINER = """
+import sys
+import numpy as np
+import funkc
+path, how = sys.argv[1:]
+rng = np.random.default_rng(0)
+places = np.sort(rng.permutation(300 * 200)[:20_000])
+cells, values = (places // 200, places % 200), rng.integers(1, 6, 20_000)
+
+def tell(epoch, history):
+    print(epoch, flush=True)
+
+options = dict(n_threads=2, callback=tell)
+if how == "begin":
+    funkc.factorize(cells, values, 8, n_epochs=40, validation=0.1, patience=50, biases=True,
+                    checkpoint=path, **options)
+else:
+    funkc.resume(path, cells, values, **options)
+"""
+
+
+def training(path, how):
+    return subprocess.Popen(
+        [sys.executable, "-c", TRAINER, str(path), how], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
+
+
+def test_killed_trainings_leave_whole_files_and_end_with_equal_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    places = np.sort(rng.permutation(300 * 200)[:20_000])
+    cells, values = (places // 200, places % 200), rng.integers(1, 6, 20_000)
+    through = funkc.factorize(
+        cells, values, 8, n_epochs=40, validation=0.1, patience=50, biases=True, n_threads=1
+    )
+    path, waits = tmp_path / "training", random.Random(0)
+    kills = amid = ends = 0
+    while kills < KILLS:
+        process = training(path, "resume" if path.exists() else "begin")
+        first = process.stdout.readline()
+        if first:
+            time.sleep(waits.random() * 0.06)
+        process.kill()
+        epochs = [int(line) for line in (first + process.stdout.read()).split()]
+        process.stdout.close()
+        process.wait()
+        kills += 1
+        whole, _ = _io.read(path)  # every byte is held against its checksum
+        reached = whole["history.epoch"].size
+        assert not epochs or epochs[-1] <= reached <= epochs[-1] + 1
+        for name in os.listdir(tmp_path):
+            if name != "training":
+                amid += 1
+                (tmp_path / name).unlink()
+        if kills % 4 == 0 or reached == 40:
+            resumed = funkc.resume(path, cells, values, n_threads=3)
+            assert content(resumed) == content(through)
+            path.unlink()
+            ends += 1
+    assert ends
+    print(f"{kills} kills, {amid} of them amid a write; {ends} trainings ended")
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def test_nothing_is_printed_unless_asked_for(tmp_path, capfd, caplog):
+    path = tmp_path / "x"
+    with caplog.at_level(logging.INFO, "funkc"):
+        fit = fitted(checkpoint=path, validation=0.2)
+        fit.save(tmp_path / "y")
+        funkc.load(tmp_path / "y").partial_fit(None, observed()).top(0)
+        funkc.resume(path, None, observed())
+    assert tuple(capfd.readouterr()) == ("", "")
+    assert not caplog.records
+
+
+def test_a_bar_is_shown_on_stderr(tmp_path, capfd):
+    pytest.importorskip("tqdm")
+    path = tmp_path / "x"
+    for call in (
+        lambda: fitted(verbose=True, checkpoint=path, validation=0.2),
+        lambda: fitted().partial_fit(None, observed(), verbose=True),
+        lambda: fitted(learning_rate=0.5, n_epochs=4, verbose=True),  # it begins again
+    ):
+        call()
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert "training: 100%" in err
+        assert "RMSE" in err
+    with pytest.raises(Killed):
+        fitted(checkpoint=path, callback=killed_after(2))
+    seen = []
+    funkc.resume(path, None, observed(), verbose=True, callback=lambda e, h: seen.append(e))
+    assert "3/3" in capfd.readouterr().err
+    assert seen == [3]
+
+
+def test_without_tqdm_every_epoch_is_logged(capfd, caplog, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with caplog.at_level(logging.INFO, "funkc"):
+        fit = fitted(verbose=True, validation=0.2)
+    assert [record.name for record in caplog.records] == ["funkc"] * 3
+    error, held = fit.history["train_rmse"][1], fit.history["validation_rmse"][1]
+    assert caplog.messages[1] == f"epoch 2 of 3: RMSE {error:.4g}, held out {held:.4g}"
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_the_history_is_drawn():
+    pytest.importorskip("matplotlib")
+    for fit, lines in ((fitted(validation=0.2), 2), (fitted(n_epochs=60), 1)):
+        axes = fit.plot_history().axes[0]
+        assert len(axes.lines) == lines
+        assert axes.lines[0].get_ydata().tolist() == fit.history["train_rmse"]
+        assert axes.get_xlabel() == "epoch"
+        figure = io.BytesIO()
+        axes.figure.savefig(figure)
+        assert figure.tell()
+    assert len(fit.fold_in_rows(None, observed((2, 45))).plot_history().axes[0].lines) == 1
+
+
+def test_without_matplotlib_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(
+        ImportError, match=r'a figure needs matplotlib.*pip install "funkc\[plot\]"'
+    ):
+        fitted().plot_history()
+
+
+# ---------------------------------------------------------------- memory
+
+MEMORY = """
+import os, sys
+import numpy as np
+import funkc
+rng = np.random.default_rng(0)
+table = np.where(rng.random((100, 120)) < 0.3, rng.random((100, 120)), np.nan)
+path = sys.argv[1]
+
+def once(number):
+    kept = {} if number % 5 else {"checkpoint": path}
+    fit = funkc.factorize(None, table, 32, n_epochs=2, n_threads=2, validation=0.1, biases=True,
+                          **kept)
+    fit.partial_fit(None, table, n_epochs=1)
+    fit.top(slice(None))
+    fit.fold_in_rows(None, table)
+    fit.similar_rows(slice(None))
+    if kept:
+        funkc.resume(path, None, table)
+        fit.save(path)
+        funkc.load(path).impute(None, table)
+        funkc.load(path, mmap=True).predict(slice(None))
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+for number in range(40):
+    once(number)
+before = resident()
+for number in range(200):
+    once(number)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_two_hundred_rounds_leave_memory_as_it_was(tmp_path):
+    """A round that kept its cells or its factors would add 6 MB or more."""
+    out = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "x")], capture_output=True, text=True,
+        check=False, env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
+    assert out.returncode == 0, out.stderr
+    assert int(out.stdout) < 3 << 20
