@@ -7,6 +7,7 @@ the types are those that the annotations name; test_types.py runs it.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,71 @@ def factorizations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
     assert_type(funkc.openmp_enabled(), bool)
 
 
+def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+    path = folder / "training.funkc"
+    held_out = (mask, table)
+    fit = funkc.factorize(
+        None,
+        table,
+        2,
+        validation=held_out,
+        checkpoint=path,
+        checkpoint_every=2,
+        verbose=False,
+    )
+    assert_type(funkc.resume(str(path), None, table, validation=held_out), funkc.Factorization)
+    funkc.resume(
+        path,
+        None,
+        table,
+        validation=held_out,
+        n_threads=1,
+        duplicates="last",
+        on_interrupt="return",
+        callback=lambda epoch, history: history["validation_rmse"][-1] < 0.1,
+        verbose=False,
+    )
+    try:
+        funkc.load(path)
+    except funkc.ModelFileError as error:
+        print(error)
+    fit.save(folder / "model.funkc")
+    result = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)
+    assert_type(result, funkc.Factorization)
+    cols, scores = result.top([0, 1], 3, exclude=mask)
+    best: tuple[NDArray[Any], NDArray[Any]] = (cols, scores)
+    alike: tuple[NDArray[Any], NDArray[Any]] = result.similar_rows(slice(2), n=2)
+    assert best[0].shape == (2, 3)
+    assert alike[0].shape == result.similar_cols([0, 1], 2)[0].shape
+    result.top(0, exclude=[[1, 2]])
+    block: NDArray[Any] = result.predict(slice(3), slice(None, None, 2))
+    some: NDArray[Any] = result.reconstruct([0, 1], out=np.empty((2, 9), result.dtype))
+    assert (some[0, 0], some.shape) == (block[0, 0], (2, 9))
+    filled: NDArray[Any] = result.impute(None, table, out=np.empty_like(table))
+    assert filled.shape == result.shape
+    new = result.fold_in_rows(([0, 0], [1, 2]), [3.0, 4.0], regularization=0.1, weights=[1, 2])
+    assert_type(new, funkc.Factorization)
+    assert result.fold_in_cols(([0], [0]), [3.0], shape=(None, 2)).shape == (12, 2)
+    result.partial_fit(
+        ([12], [0]),
+        [3.0],
+        n_epochs=1,
+        learning_rate=0.01,
+        regularization=(0.1, 0.2),
+        weights=[1.0],
+        callback=lambda epoch, history: None,
+        verbose=False,
+    )
+    assert result.shape == (13, 9)
+    figure: Figure = fit.plot_history()
+    figure.clear()
+
+
+def completed(table: NDArray[np.float64]) -> None:
+    imputer = funkc.FunkImputer(n_components=2)  # loaded when asked for
+    print(imputer.fit_transform(np.where(table > 3.9, np.nan, table)))
+
+
 def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
     result = funkc.cross_validate(
         mask,
@@ -133,6 +199,15 @@ def tables(folder: Path) -> None:
     assert_type(funkc.Ratings.from_dataframe({"a": [1], "b": [2], "c": [3.0]}, row="a", col="b",
                                              value="c"), ratings.Ratings)  # fmt: skip
     assert_type(made.shape, tuple[int, int])
+    frame = {"who": ["ann", "bob"], "what": [20, 100], "stars": [5, 3]}
+    same = funkc.Ratings.from_dataframe(frame, row="who", col="what", value="stars")
+    assert_type(same, funkc.Ratings)
+    known = funkc.factorize(None, made, 1)
+    names: tuple[NDArray[Any] | None, NDArray[Any] | None] = (known.row_ids, known.col_ids)
+    assert names[0] is not None
+    print(known.predict("ann", [20, 7], ids=True, unknown="mean"))
+    print(known.top(["ann"], 1, exclude=made, ids=True), known.similar_rows("ann", 1, ids=True))
+    assert known.partial_fit(None, same).fold_in_rows(None, same).shape == (2, 2)
     path = folder / "ratings.csv"
     path.write_text("who,what,stars\nann,20,5\nbob,100,3\nann,100,4\n", encoding="utf-8")
     read = ratings.read(path, columns=["who", "what", "stars"], duplicates="mean")
@@ -174,6 +249,9 @@ def main(folder: Path) -> None:
     table = 3 + rng.random((12, 9))
     mask = rng.random(table.shape) < 0.8
     factorizations(table, mask)
+    served(folder, table, mask)
+    if find_spec("sklearn"):
+        completed(table)
     selections(table, mask)
     pictures(folder)
     tables(folder)

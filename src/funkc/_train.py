@@ -84,8 +84,9 @@ def history_of(tensors: dict[str, NDArray[Any]]) -> History:
             raise ValueError(f"'history.{name}' is not one number for each of {n_epochs} epochs")
     if not np.array_equal(columns["epoch"], np.arange(1, n_epochs + 1)):
         raise ValueError("'history.epoch' does not count from 1")
-    history = {name: column.tolist() for name, column in columns.items()}
-    return history | {"epoch": list(range(1, n_epochs + 1))}
+    history: History = {name: column.tolist() for name, column in columns.items()}
+    history["epoch"] = [int(epoch) for epoch in history["epoch"]]
+    return history
 
 
 def is_true(answer: object) -> bool:
