@@ -199,6 +199,7 @@ def problems(draw):
         "seed": draw(st.integers(0, 2**32)),
         "steps": draw(st.sampled_from([1, 3, 1000])),  # few: many ties
         "density": draw(st.sampled_from([0.0, 0.3, 1.0])),
+        "listed": draw(st.booleans()),
         "n_threads": draw(st.sampled_from(THREADS)),
     }
 
@@ -216,7 +217,10 @@ def test_top_is_a_stable_sort_of_the_predictions(problem):
     fit.n_threads = problem["n_threads"]
     hidden = rng.random((m, n_cols)) < problem["density"]
     rows = rng.integers(0, m, rng.integers(0, 50))
-    cols, scores = fit.top(rows, problem["n"], exclude=hidden)
+    exclude = hidden
+    if problem["listed"]:
+        exclude = [np.flatnonzero(hidden[row])[::-1] for row in rows]
+    cols, scores = fit.top(rows, problem["n"], exclude=exclude)
     expected = reference.top(fit.reconstruct(rows), problem["n"], hidden[rows])
     assert np.array_equal(cols, expected[0])
     assert scores.dtype == problem["dtype"]
