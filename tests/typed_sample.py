@@ -140,6 +140,7 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
         verbose=False,
     )
     assert result.shape == (13, 9)
+    assert_type(funkc.get_include(), str)
     figure: Figure = fit.plot_history()
     figure.clear()
 
@@ -196,8 +197,6 @@ def pictures(folder: Path) -> None:
 def tables(folder: Path) -> None:
     made = funkc.Ratings.from_arrays(["ann", "bob", "ann"], [20, 100, 100], [5.0, 3.0, 4.0])
     assert_type(made, ratings.Ratings)
-    assert_type(funkc.Ratings.from_dataframe({"a": [1], "b": [2], "c": [3.0]}, row="a", col="b",
-                                             value="c"), ratings.Ratings)  # fmt: skip
     assert_type(made.shape, tuple[int, int])
     frame = {"who": ["ann", "bob"], "what": [20, 100], "stars": [5, 3]}
     same = funkc.Ratings.from_dataframe(frame, row="who", col="what", value="stars")
@@ -221,29 +220,6 @@ def tables(folder: Path) -> None:
     print(fit.predict(rows, cols))
 
 
-def files(folder: Path, table: NDArray[np.float64]) -> None:
-    path = folder / "training.funkc"
-    funkc.factorize(None, table, 2, checkpoint=path, callback=lambda epoch, history: epoch == 3)
-    fit = funkc.resume(path, None, table)
-    assert_type(fit, funkc.Factorization)
-    fit.save(folder / "model.funkc")
-    fit = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)
-    assert_type(fit, funkc.Factorization)
-    assert_type(fit.fold_in_rows(([0, 0], [1, 2]), [3.5, 4.0]), funkc.Factorization)
-    best, scores = fit.top(0, 3, exclude=[[1, 2]])
-    assert best.shape == scores.shape
-    assert_type(fit.fold_in_cols(([0, 1], [0, 0]), [3.5, 4.0]), funkc.Factorization)
-    assert fit.similar_rows(0, 2)[0].shape == fit.similar_cols([0], 2)[0].shape[1:]
-    assert_type(fit.partial_fit(([12], [0]), [4.0]), funkc.Factorization)
-    figure: Figure = fit.plot_history()
-    figure.clear()
-    try:
-        funkc.load(path)
-    except funkc.ModelFileError as error:
-        print(error)
-    assert_type(funkc.get_include(), str)
-
-
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     table = 3 + rng.random((12, 9))
@@ -255,7 +231,6 @@ def main(folder: Path) -> None:
     selections(table, mask)
     pictures(folder)
     tables(folder)
-    files(folder, table)
 
 
 if __name__ == "__main__":
