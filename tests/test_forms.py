@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
+from funkc import _validate
 
 QUICK = settings(deadline=None, database=None, max_examples=12)
 
@@ -236,6 +237,15 @@ def inside_a_record(array):
     return out["it"]
 
 
+def off_by_a_byte(array):
+    """Contiguous, but at an address that no number lies at."""
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
+    view = np.ndarray(array.shape, array.dtype, raw)
+    view[...] = array
+    assert array.itemsize == 1 or not view.flags.aligned
+    return view
+
+
 def read_only(array):
     array = array.copy()
     array.flags.writeable = False
@@ -247,6 +257,7 @@ LAYOUTS = {
     "Fortran": np.asfortranarray,
     "spread": spread,
     "unaligned": inside_a_record,
+    "off by a byte": off_by_a_byte,
     "read-only": read_only,
     "byte-swapped": lambda array: array.astype(array.dtype.newbyteorder()),
     "np.matrix": lambda array: array.view(np.matrix) if array.ndim == 2 else array,
@@ -267,6 +278,37 @@ def test_how_an_array_lies_in_memory_leaves_no_trace(layout, problem):
     assert_form_gives_the_bits(problem, (rows, cols), full)
     assert_form_gives_the_bits(problem, None, lay(problem.holes))
     assert_form_gives_the_bits(problem, None, np.ma.array(full, mask=lay(~problem.mask)))
+
+
+def test_the_core_gets_aligned_arrays():
+    """Where a processor or a compiler counts on it, anything else may crash."""
+    index, numbers = off_by_a_byte(np.arange(4)), off_by_a_byte(np.arange(4.0) + 1)
+    problem = _validate.problem((index, index), numbers, weights=numbers)
+    for array in (problem.rows, problem.cols, problem.values, problem.weights):
+        assert array.flags.aligned
+    problem = _validate.problem(None, off_by_a_byte(np.ones((3, 4))))
+    assert problem.values.flags.aligned
+
+
+def test_results_go_into_an_array_however_it_lies():
+    fit = funkc.factorize(None, np.arange(12.0).reshape(3, 4), 2, n_epochs=1, dtype=np.float64)
+    expected = fit.reconstruct()
+    for lay in (off_by_a_byte, inside_a_record, spread, np.asfortranarray):
+        out = lay(np.empty((3, 4)))
+        assert fit.impute(([0], [0]), expected[:1, 0], out=out) is out
+        np.testing.assert_array_equal(out, expected)
+        with pytest.raises(TypeError, match=r"^out: holds float64 and is not .*; pass an array of"):
+            fit.reconstruct(out=out)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_how_the_start_lies_in_memory_leaves_no_trace(layout):
+    rng = np.random.default_rng(0)
+    cells, x, y = rng.random((5, 7)), rng.random((5, 3)), rng.random((7, 3))
+    assert_same_bits(
+        funkc.factorize(None, cells, 3, init=(LAYOUTS[layout](x), LAYOUTS[layout](y))),
+        funkc.factorize(None, cells, 3, init=(x, y)),
+    )
 
 
 def test_a_broadcast_view_is_taken():

@@ -131,7 +131,7 @@ def test_a_tile_without_an_observed_pixel_gets_what_is_usual():
     assert np.abs(inside - image[~missing].mean()).max() < 2 * image.std()
 
 
-@pytest.mark.parametrize("order", ["C", "F", "reversed", "big-endian", "read-only"])
+@pytest.mark.parametrize("order", ["C", "F", "reversed", "big-endian", "read-only", "unaligned"])
 def test_any_memory_layout(order):
     image, missing = picture(np.float32)
     expected = funkc.inpaint(image, missing)
@@ -141,6 +141,10 @@ def test_any_memory_layout(order):
         image, missing = image[::-1][::-1], missing[:, ::-1][:, ::-1]
     elif order == "big-endian":
         image = image.astype(">f4")
+    elif order == "unaligned":
+        unaligned = np.ndarray(image.shape, image.dtype, np.empty(image.nbytes + 1, np.uint8)[1:])
+        unaligned[...] = image
+        image = unaligned
     elif order == "read-only":
         image.flags.writeable = missing.flags.writeable = False
     np.testing.assert_array_equal(funkc.inpaint(image, missing), expected)

@@ -347,13 +347,20 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
+def _for_core(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """C-contiguous and aligned, as the core's pointers must be: what was read from the middle
+    of a file may not be.
+    """
+    return np.require(array, dtype, ["C", "ALIGNED", "ENSUREARRAY"])
+
+
 def _as_values(array: NDArray[Any]) -> NDArray[Any]:
-    """Contiguous float32 or float64, whichever holds the numbers."""
+    """Float32 or float64, whichever holds the numbers, for the core."""
     dtype = np.result_type(array.dtype, np.float32)  # small integers fit float32
     if dtype not in (np.float32, np.float64):
         dtype = np.dtype(np.float64)
     with np.errstate(over="ignore"):  # a long double beyond float64 is refused below, as inf
-        return np.ascontiguousarray(array, dtype)
+        return _for_core(array, dtype)
 
 
 def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
@@ -390,7 +397,7 @@ def _as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
             "number the ids from 0 with np.unique(ids, return_inverse=True)",
         )
     if index.dtype in (np.int32, np.int64):
-        return np.ascontiguousarray(index, index.dtype.newbyteorder("="))
+        return _for_core(index, index.dtype.newbyteorder("="))
     return index.astype(np.int32 if highest < 2**31 else np.int64)
 
 
@@ -660,8 +667,8 @@ def problem(
     _require_finite(rows, cols, converted)  # a long double may be too large for float64
     wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
     return Problem(
-        np.ascontiguousarray(rows, wide),
-        np.ascontiguousarray(cols, wide),
+        _for_core(rows, wide),
+        _for_core(cols, wide),
         converted,
         size,
         weighing,
@@ -691,7 +698,7 @@ def _weights(
             f"has shape {array.shape} where there are {values.size} observed cells in {shape}",
             "pass one weight for every observed cell, or the (m, n) array",
         )
-    out = np.ascontiguousarray(array, np.float64)
+    out = _for_core(array, np.float64)
     bad = ~(np.isfinite(out) & (out >= 0))
     if bad.any():
         at = int(np.argmax(bad))
@@ -784,7 +791,7 @@ def start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
         if array.shape != wanted:
             reject(f"init {name}", f"has shape {array.shape}", f"pass shape {wanted}")
         with np.errstate(over="ignore"):
-            array = np.array(array, options.dtype)
+            array = np.array(array, options.dtype, order="C")
         if not np.isfinite(array).all():
             reject(f"init {name}", "holds NaN or infinity", "pass finite numbers")
         if options.nonnegative and name.endswith("factors") and (array < 0).any():
@@ -1054,12 +1061,14 @@ def writable(
     if at_least:
         fits = out.dtype.kind == "f" and np.result_type(out.dtype, dtype) == out.dtype
     else:
-        fits = out.dtype == dtype and out.flags.c_contiguous
+        fits = out.dtype == dtype and out.flags.c_contiguous and out.flags.aligned
     if not fits:
+        layout = "" if out.flags.c_contiguous else " and is not C-contiguous"
+        layout += "" if out.flags.aligned else " and is not aligned"
         reject(
             "out",
-            f"is a {'' if out.flags.c_contiguous else 'not contiguous '}array of {out.dtype}",
-            f"pass an array of {dtype}" + ("" if at_least else " that is C-contiguous"),
+            f"holds {out.dtype}{layout}",
+            f"pass an array of {dtype}" + ("" if at_least else ", C-contiguous and aligned"),
             TypeError,
         )
     if not out.flags.writeable:

@@ -250,7 +250,7 @@ class Factorization:
         rows : array of int or slice, optional
             Which rows; by default all.
         out : (r, n) array, optional
-            Where to put them: C-contiguous, of the factors' dtype.
+            Where to put them: C-contiguous, aligned, of the factors' dtype.
 
         Returns
         -------
@@ -324,7 +324,7 @@ class Factorization:
                 given = given.copy()
             for top in range(first, last, _rows_at_once(self.shape[1])):
                 bottom = min(last, top + _rows_at_once(self.shape[1]))
-                if out.dtype == self.dtype and out.flags.c_contiguous:
+                if out.dtype == self.dtype and out.flags.carray:
                     self._product(self._rows.ready[top:bottom], self._cols.ready, out[top:bottom])
                 else:
                     if len(made) != bottom - top:
