@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# The tree, compiled so that memory errors, undefined behaviour, races or leaks of the core are
+# reported.  Ends with a failure, and prints the reports, if there is one.
+#
+#     bash tools/sanitize.sh memory    # AddressSanitizer and UndefinedBehaviorSanitizer
+#     bash tools/sanitize.sh threads   # ThreadSanitizer, with Archer, which knows OpenMP
+#     bash tools/sanitize.sh leaks     # LeakSanitizer, and bytes held after a thousand calls
+#
+# What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow.
+# Builds in build/sanitized, and anew only what has changed.  Needs clang ($CC is another one),
+# and in $PYTHON (or python3) Cython, setuptools and what the tests need.  The ThreadSanitizer
+# of clang 14 crashes before anything runs; that of 19 is fine.  Debian and Ubuntu:
+#
+#     apt-get install clang-19 libclang-rt-19-dev libomp-19-dev llvm-19
+#     CC=clang-19 bash tools/sanitize.sh memory
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:-}
+case $mode in
+memory | leaks) runtime=asan flags='-fsanitize=address,undefined -fno-sanitize-recover=all' ;;
+threads) runtime=tsan flags=-fsanitize=thread ;;
+*)
+    echo 'usage: bash tools/sanitize.sh memory|threads|leaks [PYTEST ARGUMENTS]' >&2
+    exit 2
+    ;;
+esac
+shift
+python=$(command -v "${PYTHON:-python3}")
+clang=$(command -v "${CC:-clang}")
+
+# there FILE...: the first of them that exists.
+there() {
+    local file
+    for file in "$@"; do
+        if [ -e "$file" ]; then
+            echo "$file"
+            return
+        fi
+    done
+    echo "$clang lacks ${1##*/}; the head of tools/sanitize.sh names the packages" >&2
+    exit 2
+}
+resources=$("$clang" -print-resource-dir)
+preload=$(there "$resources/lib/linux/libclang_rt.$runtime-$(uname -m).so" \
+    "$resources/lib/$(uname -m)-unknown-linux-gnu/libclang_rt.$runtime.so")
+if [ "$runtime" = tsan ]; then
+    OMP_TOOL_LIBRARIES=$(there ${OMP_TOOL_LIBRARIES:+"$OMP_TOOL_LIBRARIES"} \
+        "$resources/../../libarcher.so")
+    export OMP_TOOL_LIBRARIES
+fi
+
+# ---------------------------------------------------------------- the build
+
+tree=$PWD/build/sanitized/$runtime
+reports=$tree/reports
+mkdir -p "$tree"
+rm -rf "$reports"
+mkdir "$reports"
+git ls-files -z --cached --others --exclude-standard \
+    | tar --null --files-from=- --ignore-failed-read -cf - | tar -xf - -C "$tree"
+# Behind the flags of setup.py, where they count.  Tests that compile use it as well.
+cat >"$tree/cc" <<EOF
+#!/bin/sh
+unset LD_PRELOAD
+exec "$clang" "\$@" -O1 -g -fno-omit-frame-pointer -shared-libsan $flags
+EOF
+chmod +x "$tree/cc"
+export CC=$tree/cc
+cd "$tree"
+began=$SECONDS
+FUNKC_OPENMP=on "$python" setup.py -q build_ext --inplace >log 2>&1 || {
+    tail -n 30 log >&2
+    exit 1
+}
+# A module without them would pass whatever it did.
+unwatched=$(grep -L "__${runtime}_init" src/funkc/*.so || true)
+if [ -n "$unwatched" ]; then
+    echo "built without -fsanitize: $unwatched" >&2
+    exit 1
+fi
+echo "built with $clang in $((SECONDS - began)) s"
+
+# ---------------------------------------------------------------- the run
+
+# Python's own allocator hides what lies beside its blocks.
+export PYTHONPATH=$tree/src PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
+log=log_path=$reports/report:exitcode=66
+export UBSAN_OPTIONS=$log:print_stacktrace=1
+asan=$log:allocator_may_return_null=1:detect_stack_use_after_return=1
+export TSAN_OPTIONS=$log:ignore_noninstrumented_modules=1:halt_on_error=1:history_size=4
+
+# What measures the memory of the process would measure that of the sanitizer.
+program=(-m pytest -q -p no:cacheprovider --deselect tests/test_images.py::test_memory_is_bounded)
+if [ $# != 0 ]; then
+    program+=("$@")
+elif [ "$mode" = memory ]; then
+    program+=(tests/test_{input,schedule,training,factorization,forms,images,selection}.py)
+    program+=(tests/test_{options,estimator,progress,io,bits}.py)
+elif [ "$mode" = threads ]; then
+    program=(tools/exercise.py)
+else
+    program=(tools/leaks.py)
+fi
+
+# watched LEAKS PROGRAM...: without randomised addresses, which older sanitizers can't bear.
+watched() {
+    setarch -R env ASAN_OPTIONS="$asan:$1" LD_PRELOAD="$preload" "$python" "${@:2}"
+}
+began=$SECONDS
+status=0
+if [ "$mode" = leaks ]; then
+    # Python frees not all it has when it ends, so exit codes and leaks of others don't count.
+    watched detect_leaks=1:fast_unwind_on_malloc=0:exitcode=0 "${program[@]}" || status=$?
+    cat "$reports"/* 2>/dev/null | awk -v RS= '/(^|\n)(Direct|Indirect) leak/ && /funkc/' \
+        >"$tree/leaks"
+    rm -f "$reports"/*
+    if [ -s "$tree/leaks" ]; then cp "$tree/leaks" "$reports"; fi
+else
+    watched detect_leaks=0 "${program[@]}" || status=$?
+fi
+if [ -n "$(ls "$reports")" ]; then
+    head -n 100 "$reports"/* >&2
+    echo "$mode: $(find "$reports" -type f | wc -l) reports in $reports" >&2
+    exit 1
+fi
+if [ "$status" != 0 ]; then
+    echo "$mode: no report, but the run failed" >&2
+    exit "$status"
+fi
+echo "$mode: no report in $((SECONDS - began)) s"
