@@ -37,6 +37,7 @@ cdef enum:
 cdef:
     int64_t MOST_ROWS = 0xffffffff
     int64_t MOST_CELLS = <int64_t>1 << 48
+    int64_t MOST_EPOCHS = <int64_t>1 << 40      # whose blocks are counted in 64 bits
     const ShardsTable *shards = <const ShardsTable *>PyCapsule_GetPointer(
         _shards.shards_table, "funkc.shards")
     const EngineTable *engine = <const EngineTable *>PyCapsule_GetPointer(
@@ -270,7 +271,8 @@ cdef int plan_defaults(const funkc_plan *plan, funkc_params *params) noexcept no
     if (params.size < sizeof(funkc_params) or not isfinite(params.learning_rate)
             or not isfinite(params.row_regularization)
             or not isfinite(params.col_regularization) or params.learning_rate < 0
-            or params.n_epochs < 0 or params.first_epoch < 0):
+            or not 0 <= params.n_epochs <= MOST_EPOCHS
+            or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
     shards.settle((<const Held *>plan).plan, params)
     return OK
@@ -397,8 +399,7 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
     status = plan_defaults(plan, &params)
     if status != OK:
         return status
-    if (n_epochs < 0 or n_threads < 1 or n_epochs > MOST_CELLS or params.first_epoch > MOST_CELLS
-            or params.n_epochs > MOST_CELLS
+    if (not 0 <= n_epochs <= MOST_EPOCHS or n_threads < 1
             or (not params.constant_rate and params.first_epoch + n_epochs > params.n_epochs)):
         return BAD_OPTION
     n_threads = min(n_threads, MOST_THREADS)
@@ -481,7 +482,7 @@ cdef int top(const funkc_model *model, const int64_t *rows, int64_t n_rows, int6
     cdef int status = look_at_model(model, n_threads)
     if status != OK:
         return status
-    if not 0 <= n_rows <= MOST_CELLS or not 1 <= n <= MOST_ROWS:
+    if not 1 <= n <= MOST_ROWS or not 0 <= n_rows <= MOST_CELLS // n:
         return BAD_SHAPE
     if n_rows == 0:
         return OK

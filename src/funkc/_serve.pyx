@@ -504,8 +504,10 @@ cdef int predict_cells(const funkc_model *model, const int64_t *rows, const int6
 
 cdef int rmse_of_cells(const funkc_model *model, const funkc_cells *cells, int n_threads,
                        double *rmse) noexcept nogil:
-    cdef double squares = 0
-    cdef int status
+    cdef:
+        double squares = 0
+        int status
+        unsigned long long state = funkc_float_begin()
     if model.real_bytes == 4:
         status = over_cells[float](model, <const float *>model.row_factors, NULL, NULL, cells,
                                    cells.n_cells, n_threads, NULL, &squares)
@@ -514,6 +516,7 @@ cdef int rmse_of_cells(const funkc_model *model, const funkc_cells *cells, int n
                                     cells.n_cells, n_threads, NULL, &squares)
     if status == OK:
         rmse[0] = sqrt(squares / <double>cells.n_cells)
+    funkc_float_end(state)
     return status
 
 
@@ -525,8 +528,8 @@ cdef int top_of_rows(
     cdef:
         Py_ssize_t length = length_of(model), width = padded(length)
         const funkc_memory *memory = model.memory
-        real_t *some = <real_t *>obtain(memory, n_rows * width, sizeof(real_t))
-        real_t *all_cols = <real_t *>obtain(memory, model.n_cols * width, sizeof(real_t))
+        real_t *some = <real_t *>obtain(memory, n_rows, width * sizeof(real_t))
+        real_t *all_cols = <real_t *>obtain(memory, model.n_cols, width * sizeof(real_t))
         int64_t *nothing = NULL
         int status = OK
     if hidden_from == NULL:
@@ -677,11 +680,16 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
 
 cdef int fold_in_cells(const funkc_model *model, const funkc_cells *cells, double ridge,
                        double scale, void *out, int n_threads) noexcept nogil:
+    cdef int status
+    cdef unsigned long long state = funkc_float_begin()
     if model.real_bytes == 4:
-        return fold_cells[float](model, <const float *>model.row_factors, cells, ridge, scale,
-                                 <float *>out, n_threads)
-    return fold_cells[double](model, <const double *>model.row_factors, cells, ridge, scale,
-                              <double *>out, n_threads)
+        status = fold_cells[float](model, <const float *>model.row_factors, cells, ridge, scale,
+                                   <float *>out, n_threads)
+    else:
+        status = fold_cells[double](model, <const double *>model.row_factors, cells, ridge, scale,
+                                    <double *>out, n_threads)
+    funkc_float_end(state)
+    return status
 
 
 cdef ServeTable table

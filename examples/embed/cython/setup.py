@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import funkc
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Where `cimport funkc.capi` finds its .pxd, also if funkc was installed to be edited.
+PACKAGES = str(Path(funkc.__file__).parents[1])
+
+stage = Extension("stage", ["stage.pyx"], include_dirs=[funkc.get_include()])
+setup(name="stage", ext_modules=cythonize([stage], include_path=[PACKAGES]))
