@@ -5,7 +5,9 @@ import concurrent.futures
 import contextlib
 import ctypes as c
 import math
+import platform
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,8 @@ STATUS = {
     )
 }
 NAN = math.nan
-P, I, I64 = c.c_void_p, c.c_int, c.c_int64
-PROGRESS = c.CFUNCTYPE(I, I64, c.c_double, c.c_double, P)
+P, INT, I64 = c.c_void_p, c.c_int, c.c_int64
+PROGRESS = c.CFUNCTYPE(INT, I64, c.c_double, c.c_double, P)
 ALLOCATE, RELEASE = c.CFUNCTYPE(P, c.c_size_t, P), c.CFUNCTYPE(None, P, P)
 
 
@@ -83,17 +85,17 @@ TYPES = {
     "plan_info": (P, P),
     "plan_defaults": (P, P),
     "start": (P, P, P),
-    "run": (P, P, P, P, I64, I, P, P, P),
-    "rmse": (P, P, I, P),
-    "predict": (P, P, P, I64, P, I),
-    "fold_in_rows": (P, P, c.c_double, P, I),
-    "top": (P, P, I64, I64, P, P, P, P, I),
-    "inpaint_f32": (P, P, I64, I64, I64, I64, I, I, c.c_uint64, I, P, P),
+    "run": (P, P, P, P, I64, INT, P, P, P),
+    "rmse": (P, P, INT, P),
+    "predict": (P, P, P, I64, P, INT),
+    "fold_in_rows": (P, P, c.c_double, P, INT),
+    "top": (P, P, I64, I64, P, P, P, P, INT),
+    "inpaint_f32": (P, P, I64, I64, I64, I64, INT, INT, c.c_uint64, INT, P, P),
 }
 ADDRESSES = funkc.capi.addresses()
-FUNCTIONS = {name: c.CFUNCTYPE(I, *types)(ADDRESSES[name]) for name, types in TYPES.items()}
+FUNCTIONS = {name: c.CFUNCTYPE(INT, *types)(ADDRESSES[name]) for name, types in TYPES.items()}
 destroy = c.CFUNCTYPE(None, P)(ADDRESSES["plan_destroy"])
-message = c.CFUNCTYPE(c.c_char_p, I)(ADDRESSES["status_message"])
+message = c.CFUNCTYPE(c.c_char_p, INT)(ADDRESSES["status_message"])
 
 
 def call(name, *arguments):
@@ -385,6 +387,47 @@ def test_plans_and_a_plan_are_used_by_several_threads_at_once():
                 assert_same(fits[1], *made)
 
 
+UPWARD = {"x86_64": 0x800, "aarch64": 0x400000}.get(platform.machine())  # FE_UPWARD
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not UPWARD, reason="needs glibc's fesetround")
+def test_how_the_calling_thread_rounds_leaves_no_trace(fitted):
+    fit, model, cells, dtype = fitted
+    rows, cols, values, _ = cells.keep
+    set_rounding = c.CDLL(None).fesetround
+
+    def upward(name, *arguments):
+        assert set_rounding(UPWARD) == 0
+        try:
+            status = call(name, *arguments)
+        finally:
+            set_rounding(0)
+        assert status == 0
+
+    x, y = room(cells, 6, dtype, model.biases)
+    plan, params = P(), params_of()
+    upward("plan_create", cells, options_of(6, dtype, biases=model.biases), c.byref(plan))
+    upward("plan_defaults", plan, params)
+    upward("start", plan, x, y)
+    upward("run", plan, x, y, params, params.n_epochs, 2, None, None, None)
+    destroy(plan)
+    assert_same(fit, x, y, model.biases)
+
+    errors = c.c_double(), c.c_double()
+    ask("rmse", model, cells, 1, errors[0])
+    upward("rmse", model, cells, 2, errors[1])
+    assert errors[0].value == errors[1].value
+    weighted = cells_of(rows, cols, values, (120, 90), np.random.default_rng(3).random(rows.size))
+    for name, arguments, out in (
+        ("predict", (np.arange(90), np.arange(90), 90), np.empty(90, dtype)),
+        ("fold_in_rows", (weighted, 0.05), np.empty_like(x)),
+    ):
+        ask(name, model, *arguments, out, 1)
+        expected = out.copy()
+        upward(name, model, *arguments, out, 2)
+        assert np.array_equal(out, expected)
+
+
 # ---------------------------------------------------------------- memory, and the end of a run
 
 
@@ -434,7 +477,9 @@ def test_memory_of_plans_and_runs_comes_back(weighted, levels):
 
     def work(memory):
         plan = P()
-        status = call("plan_create", cells, options_of(5, memory=memory, n_threads=3), c.byref(plan))
+        status = call(
+            "plan_create", cells, options_of(5, memory=memory, n_threads=3), c.byref(plan)
+        )
         assert (plan.value is None) == (status != 0)
         if status:
             return status
@@ -486,9 +531,7 @@ def test_memory_of_a_picture_comes_back(method):
 
     def work(memory):
         own = image.copy()
-        status = call(
-            "inpaint_f32", own, missing, 2, 2, 20, 20, method, 0, 0, 2, None, memory
-        )
+        status = call("inpaint_f32", own, missing, 2, 2, 20, 20, method, 0, 0, 2, None, memory)
         assert np.array_equal(own, image) == (status != 0)
         return status
 
@@ -608,9 +651,13 @@ def changed(struct, **fields):
 
 
 BAD_CELLS = [
-    *((dict([(name, None)]), "NULL_POINTER") for name in ("rows", "cols", "values")),
+    *(({name: None}, "NULL_POINTER") for name in ("rows", "cols", "values")),
     *(({"size": size}, "BAD_OPTION") for size in (0, 8, c.sizeof(Cells) - 1)),
-    *(({name: width}, "BAD_OPTION") for name in ("index_bytes", "value_bytes") for width in (0, 2, -4)),
+    *(
+        ({name: width}, "BAD_OPTION")
+        for name in ("index_bytes", "value_bytes")
+        for width in (0, 2, -4)
+    ),
     *(
         ({name: n}, "BAD_SHAPE")
         for name, most in (("n_cells", 2**62), ("n_rows", 2**32), ("n_cols", 2**32))
@@ -678,7 +725,15 @@ def test_cells_that_a_plan_refuses():
     for bad in (NAN, math.inf):
         strange = problem()[2]
         strange[::7] = bad
-        if call("plan_create", cells_of(*problem()[:2], strange, shape), options_of(5), c.byref(plan)) == 0:
+        if (
+            call(
+                "plan_create",
+                cells_of(*problem()[:2], strange, shape),
+                options_of(5),
+                c.byref(plan),
+            )
+            == 0
+        ):
             destroy(plan)
 
 

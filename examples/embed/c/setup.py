@@ -1,5 +1,6 @@
-import funkc
 from setuptools import Extension, setup
+
+import funkc
 
 setup(
     name="embedded",

@@ -14,8 +14,10 @@ x, y = np.frombuffer(x).reshape(300, 9), np.frombuffer(y).reshape(200, 9)
 fit = funkc.factorize(
     (rows, cols), values, 7, shape=(300, 200), biases=True, dtype=np.float64, random_state=0
 )
-assert np.array_equal(x[:, :7], fit.row_factors) and np.array_equal(x[:, 7], fit.row_bias)
-assert np.array_equal(y[:, :7], fit.col_factors) and np.array_equal(y[:, 8], fit.col_bias)
+assert np.array_equal(x[:, :7], fit.row_factors)
+assert np.array_equal(x[:, 7], fit.row_bias)
+assert np.array_equal(y[:, :7], fit.col_factors)
+assert np.array_equal(y[:, 8], fit.col_bias)
 assert np.array_equal(np.frombuffer(errors), fit.history["train_rmse"])
 try:
     embedded.train(rows[[0, 0]], cols[[0, 0]], values[:2], 300, 200, 7)

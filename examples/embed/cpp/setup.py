@@ -1,7 +1,8 @@
 import os
 
-import funkc
 from setuptools import Extension, setup
+
+import funkc
 
 setup(
     name="embedded",

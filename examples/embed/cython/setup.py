@@ -1,8 +1,9 @@
 from pathlib import Path
 
-import funkc
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+import funkc
 
 # Where `cimport funkc.capi` finds its .pxd, also if funkc was installed to be edited.
 PACKAGES = str(Path(funkc.__file__).parents[1])

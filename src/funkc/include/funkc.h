@@ -59,7 +59,8 @@ enum funkc_status {
 
 enum funkc_method { FUNKC_PATCHES = 0, FUNKC_TILES = 1 };
 
-/* Where memory comes from.  Called by the calling thread only. */
+/* Where memory comes from.  Called by the calling thread only: by several at once, if several
+   call funkc at once. */
 typedef struct funkc_memory {
     size_t size; /* of this struct */
     void *(*allocate)(size_t bytes, void *user); /* aligned as malloc's, or NULL */
@@ -102,7 +103,7 @@ typedef struct funkc_params {
     double learning_rate;      /* 0: chosen from the cells */
     double row_regularization; /* below 0: chosen */
     double col_regularization;
-    int64_t n_epochs;          /* in which the rate falls to 0; 0: chosen */
+    int64_t n_epochs;          /* in which the rate falls to 0; 0: chosen; at most 2**40 */
     int64_t first_epoch;       /* counted from 0: where this run begins */
     int32_t constant_rate;     /* not 0: the rate does not fall */
 } funkc_params;
@@ -210,7 +211,7 @@ static inline const char *funkc_status_message(const funkc_api *api, int status)
 }
 
 /* Whether the cells are as promised: FUNKC_OK, or what is wrong with which one, the first by
-   index (-1: none of them in particular).  Takes some 16 bytes a cell. */
+   index (-1: none of them in particular).  Takes 16 to 32 bytes a cell, from malloc. */
 static inline int funkc_cells_check(const funkc_api *api, const funkc_cells *cells,
                                     int64_t *offender)
 {
@@ -286,7 +287,7 @@ static inline int funkc_fold_in_rows(const funkc_api *api, const funkc_model *mo
 }
 
 /* The n columns with the highest predictions of each of some rows: cols and scores (n_rows, n),
-   best first, of equal ones the first; filled up with -1 and -INFINITY.  Row i leaves out the
+   best first, of equal ones the first; filled up with -1 and -INFINITY where n is too many.  Row i leaves out the
    columns hidden[hidden_from[i]] ... hidden[hidden_from[i + 1] - 1], which ascend; both may be
    NULL. */
 static inline int funkc_top(const funkc_api *api, const funkc_model *model, const int64_t *rows,
