@@ -253,7 +253,6 @@ def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None,
     rows, cols = (np.asarray(side) for side in (cells[::-1] if by_col else cells))
     values = np.asarray(values, float)
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, float)
-    weights = weights / (weights.mean() if len(weights) else 1.0)
     fixed, own = (fit.row_factors, fit.col_factors), (fit.col_factors, fit.row_factors)
     biases = (fit.row_bias, fit.col_bias)
     fixed, own = fixed[not by_col].astype(float), own[not by_col].astype(float)
@@ -271,7 +270,8 @@ def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None,
             yield None, None, centre
             continue
         targets = values[at] - base[cols[at]]
-        yield *ridge(fixed[cols[at]], targets, weights[at], centre, regularization), centre
+        own_weights = weights[at] / weights[at].mean()
+        yield *ridge(fixed[cols[at]], targets, own_weights, centre, regularization), centre
 
 
 def fold_in(*args, **options):

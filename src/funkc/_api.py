@@ -227,8 +227,10 @@ def factorize(
     keep = None
     if checkpoint is not None:
         every = _validate.integer("checkpoint_every", checkpoint_every, 1, 10**9)
-        share = None if validation is None or isinstance(validation, (tuple, list)) else validation
-        keep = Checkpoint(_validate.path("checkpoint", checkpoint), every, share, ids)
+        share = None
+        if validation is not None and not isinstance(validation, (tuple, list)):
+            share = _validate.real("validation", validation, 0.0)
+        keep = Checkpoint(_validate.new_file("checkpoint", checkpoint), every, share, ids)
     listen = _validate.callback(callback, "(epoch, history)")
     training = _train.begin(problem, options, start, held_out)
     return _finished(training, ids, keep, listen, verbose)

@@ -454,7 +454,6 @@ cdef int predict(const funkc_model *model, const int64_t *rows, const int64_t *c
 cdef int fold_in_rows(const funkc_model *model, const funkc_cells *cells, double regularization,
                       void *out, int n_threads) noexcept nogil:
     cdef:
-        double scale = 1
         int64_t c
         int status = look_at_model(model, n_threads)
     if status == OK:
@@ -471,9 +470,7 @@ cdef int fold_in_rows(const funkc_model *model, const funkc_cells *cells, double
         status = check_one(cells, c)
         if status != OK:
             return status
-    if cells.weights != NULL:
-        scale = shards.weight_scale(cells.weights, cells.n_cells)
-    return serve.fold_in(model, cells, regularization, scale, out, min(n_threads, MOST_THREADS))
+    return serve.fold_in(model, cells, regularization, out, min(n_threads, MOST_THREADS))
 
 
 cdef int top(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,

@@ -256,16 +256,21 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
         Py_ssize_t j
         int g
         double ridge = fold.ridge * <double>(last - first)
+        double scale = 0, largest = 0
     if first == last:
         for j in range(size):
             out[j] = <real_t>fold.usual[j]
         return
     memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
+    if fold.weights != NULL:                # 1 on average, whatever other rows have
+        for c in range(first, last):
+            scale = scale + fold.weights[c]
+        scale = <double>(last - first) / scale
     c = first
     while c < last:
         for g in range(RIDGE_CELLS):
             if c + g < last:
-                w[g] = fold.weights[c + g] if fold.weights != NULL else 1.0
+                w[g] = fold.weights[c + g] * scale if fold.weights != NULL else 1.0
                 t[g] = fold.values[c + g] - fold.base[fold.cols[c + g]]
                 for j in range(size):
                     f[g * stride + j] = y[fold.cols[c + g] * width + j]
@@ -273,6 +278,9 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
                 w[g] = t[g] = 0.0
         funkc_ridge_add(A, b, f, w, t, size, stride)
         c += RIDGE_CELLS
+    for j in range(size):
+        largest = max(largest, A[j * stride + j])
+    ridge = max(ridge, largest * 1e-10)     # or fewer cells than numbers say nothing for sure
     if fold.nonnegative:
         for j in range(size):
             A[j * stride + j] += ridge
@@ -593,7 +601,7 @@ cdef void sort_by_column(int64_t *order, int64_t n, const funkc_cells *cells) no
 
 
 cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, int64_t *cols,
-                      double *values, double *weights, double scale) noexcept nogil:
+                      double *values, double *weights) noexcept nogil:
     """The cells of each row together, in order of their columns."""
     cdef:
         int64_t c, i, at, n = cells.n_cells
@@ -617,7 +625,7 @@ cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, 
                 return DUPLICATE_CELL
             values[at] = value_of(cells, order[at])
             if weights != NULL:
-                weights[at] = cells.weights[order[at]] * scale
+                weights[at] = cells.weights[order[at]]
     return OK
 
 
@@ -629,7 +637,7 @@ cdef void put_ones(const Fold *fold, real_t *out) noexcept nogil:
 
 
 cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells *cells,
-                    double ridge, double scale, real_t *out, int n_threads) noexcept nogil:
+                    double ridge, real_t *out, int n_threads) noexcept nogil:
     cdef:
         Fold fold
         Py_ssize_t length = length_of(model), j
@@ -647,7 +655,7 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
         weights = <double *>obtain(memory, cells.n_cells, sizeof(double))
     if (first != NULL and order != NULL and cols != NULL and values != NULL and base != NULL
             and usual != NULL and (weights != NULL or cells.weights == NULL)):
-        status = group_by_row(cells, first, order, cols, values, weights, scale)
+        status = group_by_row(cells, first, order, cols, values, weights)
     if status == OK:
         fold.first = first
         fold.cols = cols
@@ -679,14 +687,14 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
 
 
 cdef int fold_in_cells(const funkc_model *model, const funkc_cells *cells, double ridge,
-                       double scale, void *out, int n_threads) noexcept nogil:
+                       void *out, int n_threads) noexcept nogil:
     cdef int status
     cdef unsigned long long state = funkc_float_begin()
     if model.real_bytes == 4:
-        status = fold_cells[float](model, <const float *>model.row_factors, cells, ridge, scale,
+        status = fold_cells[float](model, <const float *>model.row_factors, cells, ridge,
                                    <float *>out, n_threads)
     else:
-        status = fold_cells[double](model, <const double *>model.row_factors, cells, ridge, scale,
+        status = fold_cells[double](model, <const double *>model.row_factors, cells, ridge,
                                     <double *>out, n_threads)
     funkc_float_end(state)
     return status

@@ -1111,7 +1111,6 @@ cdef ShardsTable table
 table.make = make_plan
 table.destroy = plan_free
 table.settle = settle_params
-table.weight_scale = scale_of_weights
 table.start = start_all
 table.put_in = put_all_in
 table.take_out = take_all_out

@@ -33,6 +33,7 @@ class Side:
         self.factors, self.ids, self.first = _read_only(factors), ids, first
         self.bias = None if bias is None else _read_only(bias)
         self._ready: NDArray[Any] | None = None
+        self._directions: NDArray[Any] | None = None
         self._mean: NDArray[np.float64] | None = None
 
     def __getstate__(self) -> tuple[Any, ...]:
@@ -45,13 +46,14 @@ class Side:
         """Of ids; slices stay as they are."""
         if isinstance(ids, slice):
             return ids
-        if self.ids is None:
-            reject("ids", "got True, but there are no ids", "train on Ratings, or pass positions")
+        if self.ids is None:  # of rows that were folded in, say
+            return ids
         return self.ids.find(ids, name, -1 if mean else "error")
 
     def named(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """The ids at positions; -1, or an empty text, for -1."""
-        assert self.ids is not None
+        if self.ids is None:
+            reject("ids", "got True, but there are no ids to give", "train on Ratings")
         names = self.ids.names
         out: NDArray[Any] = names[positions]
         out[positions < 0] = -1 if names.dtype.kind == "i" else ""
@@ -94,9 +96,11 @@ class Side:
     @property
     def directions(self) -> NDArray[Any]:
         """The factors less their mean, each of length 1 (or 0), padded to whole lanes."""
-        out = np.empty_like(self.factors)
-        serve.directions(np.ascontiguousarray(self.factors), self.mean, out)
-        return self._with_lanes(out, None)
+        if self._directions is None:
+            out = np.empty(self.factors.shape, self.factors.dtype)
+            serve.directions(np.ascontiguousarray(self.factors), self.mean, out)
+            self._directions = self._with_lanes(out, None)
+        return self._directions
 
     def _with_lanes(self, factors: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
         if bias is not None:

@@ -63,6 +63,13 @@ def settle(schedule: Schedule, options: Options) -> Settings:
     return Settings(rate, (row_regularization, col_regularization), n_epochs)
 
 
+def highest_rate(values: NDArray[Any], offset: float) -> float:
+    """What values so far from the offset bear, as for the defaults of the core."""
+    above = values.astype(np.float64) - offset
+    level = max(2 * float(above.std()), abs(float(above.mean())))
+    return 0.12 / level if level > 0 else math.inf
+
+
 def tensors_of(history: History) -> dict[str, NDArray[Any]]:
     """A history as a file holds it."""
     return {f"history.{name}": np.array(column, np.float64) for name, column in history.items()}

@@ -117,7 +117,6 @@ cdef struct ShardsTable:
                 Plan **plan) noexcept nogil
     void (*destroy)(Plan *plan) noexcept nogil
     void (*settle)(const Plan *plan, funkc_params *params) noexcept nogil
-    double (*weight_scale)(const double *weights, int64_t n) noexcept nogil
     void (*start)(const Plan *plan, void *x, void *y, Py_ssize_t k, Py_ssize_t width,
                   uint64_t seed, bint nonnegative, bint biases, int n_threads) noexcept nogil
     void (*put_in)(const Plan *plan, bint columns, const void *factors, Py_ssize_t length,
@@ -137,8 +136,8 @@ cdef struct ServeTable:
                    int64_t n, void *out, int n_threads) noexcept nogil
     int (*rmse)(const funkc_model *model, const funkc_cells *cells, int n_threads,
                 double *rmse) noexcept nogil
-    int (*fold_in)(const funkc_model *model, const funkc_cells *cells, double ridge,
-                   double weight_scale, void *out, int n_threads) noexcept nogil
+    int (*fold_in)(const funkc_model *model, const funkc_cells *cells, double ridge, void *out,
+                   int n_threads) noexcept nogil
     int (*top)(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,
                const int64_t *hidden_from, const int64_t *hidden, int64_t *cols, void *scores,
                int n_threads) noexcept nogil

@@ -216,6 +216,19 @@ def threads(n_threads: object) -> int:
 def path(name: str, value: Any) -> Any:
     if not isinstance(value, (str, os.PathLike)):
         reject(name, f"got {shown(value)}", "pass the name of a file", TypeError)
+    text = os.fspath(value)
+    if not text or "\0" in str(text):
+        reject(name, f"got {shown(value)}", "pass the name of a file")
+    return value
+
+
+def new_file(name: str, value: Any) -> Any:
+    """A file that will be written, much later: what is wrong with it is told now."""
+    folder = os.path.dirname(os.path.abspath(path(name, value)))
+    if not os.path.isdir(folder):
+        reject(name, f"got {shown(value)}", f"there is no folder {folder}: make it first")
+    if os.path.isdir(value):
+        reject(name, f"got {shown(value)}, a folder", "pass the name of a file in it")
     return value
 
 
@@ -654,6 +667,12 @@ def problem(
     nothing: bool = False,
 ) -> Problem:
     """The observed cells as the core takes them."""
+    if weights is not None and are_ratings(values):
+        reject(
+            "weights",
+            "are given beside Ratings, which are in an order of their own",
+            "pass (ratings.rows, ratings.cols) and ratings.values, and weights in that order",
+        )
     rows, cols, given, size = observed(
         mask, values, shape=shape, duplicates=duplicates, nothing=nothing
     )
@@ -712,6 +731,27 @@ def _weights(
     return out
 
 
+def _require_apart(cells: Problem, held_out: Problem) -> None:
+    """Refuse to validate on what is trained on."""
+    keys, _ = _in_order(held_out.rows, held_out.cols, cells.shape[1])
+    again = keys[1:] == keys[:-1]
+    if not again.any():
+        trained, _ = _in_order(cells.rows, cells.cols, cells.shape[1])
+        at = np.minimum(np.searchsorted(trained, keys), trained.size - 1)
+        both = trained[at] == keys
+        if not both.any():
+            return
+        found = "trained on, too"
+    else:
+        both, found = np.append(again, False), "listed more than once"
+    row, col = divmod(int(keys[int(np.argmax(both))]), cells.shape[1])
+    reject(
+        "validation",
+        f"row {row}, column {col} is {found}",
+        "pass cells, once each, that mask leaves out",
+    )
+
+
 def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem, Problem | None]:
     """What to train on and what to validate on."""
     if validation is None:
@@ -731,7 +771,9 @@ def held_out(validation: Any, cells: Problem, options: Options) -> tuple[Problem
                 "ids that are trained on, or a share",
                 TypeError,
             )
-        return cells, problem(validation[0], validation[1], shape=cells.shape)
+        held_out = problem(validation[0], validation[1], shape=cells.shape)
+        _require_apart(cells, held_out)
+        return cells, held_out
     share = real("validation", validation, 0.0, above=True)
     if share >= 1:
         reject("validation", f"got {share!r}", "pass a share between 0 and 1")
@@ -837,7 +879,8 @@ def positions(
     outside = (index < 0) | (index >= size)
     if outside.any():
         if mean:
-            return np.where(outside, -1, index).astype(np.int64)
+            found = index.astype(np.int64)
+            return np.where(outside, -1, found)
         at = tuple(int(i) for i in np.argwhere(outside)[0])
         place = f"[{', '.join(map(str, at))}]" if at else ""
         reject(
@@ -878,7 +921,7 @@ class CellsByRow:
     first: NDArray[np.int64]  # (rows + 1) where the cells of each row begin
     cols: NDArray[np.int64]
     values: NDArray[np.float64]
-    weights: NDArray[np.float64]  # 1 on average, or none
+    weights: NDArray[np.float64]  # or none
 
 
 def _in_order(
@@ -932,12 +975,11 @@ def by_row(cells: Problem, *, by_col: bool, first: int = 0) -> CellsByRow:
     chosen = slice(None) if order is None else order
     begin = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=begin[1:])
-    scale = _shards.weight_scale(cells.weights)
     return CellsByRow(
         begin,
         cols[chosen].astype(np.int64),
         cells.values[chosen].astype(np.float64),
-        cells.weights[chosen] * scale if cells.weights.size else NO_WEIGHTS,
+        cells.weights[chosen] if cells.weights.size else NO_WEIGHTS,
     )
 
 
@@ -987,6 +1029,9 @@ def excluded(
         found = [np.flatnonzero(marks[row]) for row in rows.tolist()]
         np.cumsum([part.size for part in found], out=first[1:])
         return first, np.concatenate([*found, first[:0]])
+    if rows.size < 64 < of.size:
+        asked = np.isin(of, rows)
+        of, cols = of[asked], cols[asked]
     keys, order = _in_order(of, cols, shape[1])
     if order is not None:
         cols = cols[order]
@@ -1073,6 +1118,16 @@ def writable(
         )
     if not out.flags.writeable:
         reject("out", "can't be written to", "pass a copy")
+
+
+def require_apart(out: NDArray[Any], *given: Any) -> None:
+    """Refuse to write over what is still to be read; the very same cells are read in time."""
+    for array in given:
+        if not isinstance(array, np.ndarray) or not np.may_share_memory(out, array):
+            continue
+        same = np.asarray(array).__array_interface__["data"] == out.__array_interface__["data"]
+        if not same or array.strides != out.strides or array.dtype != out.dtype:
+            reject("out", "overlaps values or mask", "pass an array of its own, or values itself")
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:

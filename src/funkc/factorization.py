@@ -266,7 +266,7 @@ class Factorization:
         >>> fit.reconstruct().shape, fit.reconstruct([0, 2]).shape
         ((3, 2), (2, 2))
         """
-        i = _validate.positions("rows", rows, self.shape[0], False)
+        i = _validate.positions("rows", rows, self.shape[0], False, 1)
         if out is not None:
             _validate.writable(out, (i.size, self.shape[1]), self.dtype)
         everything = isinstance(rows, slice) and i.size == self.shape[0] and rows.step in (None, 1)
@@ -296,7 +296,7 @@ class Factorization:
         (m, n) array
             Of the dtype of `values` if that is a floating one (and holds the predictions),
             otherwise float64; float64 also where duplicates were added up. Beside it and the
-            input, some megabytes are used.
+            input, some ten megabytes are used, and 16 bytes for each cell of a list of cells.
 
         Examples
         --------
@@ -319,6 +319,10 @@ class Factorization:
             out = np.empty(self.shape, dtype)
         else:
             _validate.writable(out, self.shape, dtype, at_least=True)
+            _validate.require_apart(out, values, mask)
+            if np.finfo(out.dtype).max < np.finfo(self.dtype).max and self._exceeds(out.dtype):
+                what = f"is of {out.dtype}, which does not hold the predictions"
+                reject("out", what, f"pass an array of {self.dtype}")
         for first, last, seen, given in blocks:
             if np.may_share_memory(out, given):
                 given = given.copy()
@@ -362,9 +366,9 @@ class Factorization:
         Every row x is the exact ridge regression of its observed cells on the column factors,
         drawn towards the mean row x̄ of the training:
         Σ_j w_j (r_j - offset - x · y_j)² + λ c |x - x̄|² is least, with c the number of the
-        row's cells (and w_j 1 unless weights are given). A row without any observation
-        becomes the mean row. With biases, the row's is fitted too; with nonnegative factors,
-        they are not below 0.
+        row's cells, and w_j 1 unless weights are given, which are scaled to be 1 on average in
+        each row. A row without any observation becomes the mean row. With biases, the row's is
+        fitted too; with nonnegative factors, they are not below 0.
 
         Parameters
         ----------
@@ -489,6 +493,12 @@ class Factorization:
         """Rows (or columns) fitted to the fixed side; `first` is the number of the first."""
         biased = fixed.bias is not None
         size = self.k + biased
+        n = cells.first.size - 1
+        _validate.require_memory(
+            n * (size * self.dtype.itemsize + 16),
+            f"the factors of {n:,} rows or columns",
+            "number only those that occur",
+        )
         _validate.require_memory(
             8 * self.n_threads * (padded(size) + 6) ** 2,
             f"systems of {size} equations on {self.n_threads} threads",
@@ -536,7 +546,8 @@ class Factorization:
             The best first; of equal ones the first. For a single row, (n,).
         scores : (r, n) array
             Their predictions, the same bits as `predict` gives. Where fewer than n columns
-            are left, -infinity, and -1 (an empty text among ids) for a column.
+            are left, -infinity, and for a column -1 (of ids: -1 or an empty text, which only
+            the score tells from an id).
 
         Raises
         ------
@@ -657,6 +668,11 @@ class Factorization:
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         wanted = _validate.integer("n", n, 1, 2**31 - 1)
         some = min(wanted, len(y))
+        _validate.require_memory(
+            len(x) * wanted * (8 + self.dtype.itemsize),
+            f"the best {wanted:,} of {len(x):,}",
+            "ask for fewer, or for some rows after the others",
+        )
         cols, scores = np.empty((len(x), some), np.int64), np.empty((len(x), some), self.dtype)
         if len(x):
             serve.best(x, y, offset, hidden_from, hidden, cols, scores, self.n_threads)
@@ -723,6 +739,7 @@ class Factorization:
         (4, 2)
         """
         epochs = _validate.integer("n_epochs", n_epochs, 1, 10**9)
+        inherited = learning_rate is None
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
             learning_rate = self.parameters["learning_rate"] * share / 3
@@ -744,6 +761,9 @@ class Factorization:
         listen = _validate.callback(callback, "(epoch, history)")
         grown, cells = self._with_cells(mask, values, shape, weights, duplicates)
         start = _validate.start(grown, cells.shape, options)
+        if inherited:
+            highest = _train.highest_rate(cells.values, self.offset)
+            options = dataclasses.replace(options, learning_rate=min(learning_rate, highest))
         with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
             training, stopped_by = _train.train(cells, options, after_epoch, start)
         trained = Factorization._of(training, stopped_by, grown._rows.ids, grown._cols.ids)
@@ -871,7 +891,8 @@ class Factorization:
 
         The file has the safetensors layout, without pickle: programs in other languages read
         it too. It is written beside `path` and then put in its place, so that a reader finds
-        the old file or the new one, whole, whatever happens meanwhile.
+        the old file or the new one, whole, whatever happens meanwhile. (A process that is
+        killed while it writes leaves a file ``.funkc-*.tmp`` beside it, which may be deleted.)
 
         Parameters
         ----------
@@ -897,6 +918,7 @@ class Factorization:
         ...     bool(funkc.load(path).predict(1, 1) == fit.predict(1, 1))
         True
         """
+        _validate.path("path", path)
         tensors: dict[str, NDArray[Any]] = {}
         for name, side in (("row", self._rows), ("col", self._cols)):
             tensors[f"{name}_factors"] = side.factors
@@ -959,10 +981,11 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     path : str or path
         The name of the file.
     mmap : bool, default False
-        Whether the factors stay in the file and are mapped into memory: it takes no time, and
-        processes that serve one model share its memory. (With biases, or k no multiple of 16,
-        predictions make a copy.) The file must not be written to meanwhile; `save` does not,
-        for it puts a new file in the place of the old one.
+        Whether the factors stay in the file and are mapped into memory: without `verify` it
+        takes no time, and processes that serve one model share its memory. (With biases, or k
+        no multiple of 16, predictions make a copy.) The file must not be written to
+        meanwhile; `save` does not, for it puts a new file in the place of the old one (which
+        Windows refuses while the old one is mapped).
     verify : bool, default True
         Whether every byte is held against its checksum, for which all must be read. Without,
         only the header is.

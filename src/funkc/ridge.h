@@ -56,12 +56,9 @@ static void funkc_ridge_subtract(const double *FUNKC_RESTRICT A, const double *F
 static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
                               double *FUNKC_RESTRICT column, ptrdiff_t size, ptrdiff_t stride)
 {
-    double largest = 0;
-    for (ptrdiff_t i = 0; i < size; i++)
-        if (A[i * stride + i] > largest) largest = A[i * stride + i];
     for (ptrdiff_t j = 0; j < size; j++) { /* A = L D L', 1 / D on the diagonal */
         const double pivot = A[j * stride + j];
-        const double inverse = pivot > largest * 1e-13 ? 1 / pivot : 0;
+        const double inverse = pivot > 0 ? 1 / pivot : 0;
         for (ptrdiff_t i = j + 1; i < size; i++) column[i] = A[i * stride + j];
         for (ptrdiff_t i = j + 1; i < size; i++) {
             double *row = A + i * stride;
