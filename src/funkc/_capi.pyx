@@ -12,7 +12,7 @@ d. Nothing here raises, prints or takes the GIL once it is imported, and nothing
 """
 from libc.float cimport DBL_MAX
 from libc.math cimport INFINITY, isfinite, sqrt
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._memory cimport give_back, obtain, obtain_zeros
 from funkc._stream cimport mixed

@@ -1010,14 +1010,15 @@ cdef double scale_of_weights(const double *weights, int64_t n) noexcept nogil:
     cdef:
         int64_t c, steps = 0
         double largest = 0
+        volatile double scale       # else the compiler divides after the state is put back
         unsigned long long state = funkc_float_begin()
     for c in range(n):
         largest = max(largest, weights[c])
     for c in range(n):
         steps += <int64_t>rint(weights[c] / largest * 268435456.0)
-    largest = <double>n * 268435456.0 / <double>steps / largest
+    scale = <double>n * 268435456.0 / <double>steps / largest
     funkc_float_end(state)
-    return largest
+    return scale
 
 
 # ---------------------------------------------------------------- other extensions' door
