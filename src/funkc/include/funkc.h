@@ -17,8 +17,8 @@
    * Same cells, same seed, same bits as Python's funkc, with any number of threads.
 
    What the caller promises (funkc_cells_check looks whether it is so)
-   * Every pointer that is not said to be optional points to as much as is said, and what it
-     points to is not written to during the call.
+   * Every pointer that is not said to be optional points to as much as is said, aligned as its
+     type asks, and what it points to is not written to during the call.
    * 0 <= rows[c] < n_rows, 0 <= cols[c] < n_cols, values finite, weights finite and above 0, no
      cell twice.
 
