@@ -51,7 +51,10 @@ OPENMP_FLAGS = {
 
 
 def engine_levels() -> list[str]:
-    """The instruction sets to build for: base everywhere, v3 and v4 on x86-64."""
+    """The instruction sets to build for: base everywhere, v3 and v4 on x86-64; or those that
+    FUNKC_LEVELS names, where compiling takes long."""
+    if wanted := os.environ.get("FUNKC_LEVELS"):
+        return wanted.split(",")
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["base"]
     # The last Intel Macs have no AVX-512 worth a third engine.

@@ -7,7 +7,8 @@
 #     bash tools/sanitize.sh leaks     # LeakSanitizer, and bytes held after a thousand calls
 #
 # What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow.
-# Builds in build/sanitized, and anew only what has changed.  Needs clang ($CC is another one),
+# Builds in build/sanitized, and anew only what has changed; for one instruction set, since the
+# source is the same for all (FUNKC_LEVELS=base,v3,v4 builds all, and runs the best).  Needs clang ($CC is another one),
 # and in $PYTHON (or python3) Cython, setuptools and what the tests need.  The ThreadSanitizer
 # of clang 14 crashes before anything runs; that of 19 is fine.  Debian and Ubuntu:
 #
@@ -69,6 +70,7 @@ chmod +x "$tree/cc"
 export CC=$tree/cc
 cd "$tree"
 began=$SECONDS
+export FUNKC_LEVELS=${FUNKC_LEVELS:-base}
 FUNKC_OPENMP=on "$python" setup.py -q build_ext --inplace >log 2>&1 || {
     tail -n 30 log >&2
     exit 1
@@ -96,7 +98,7 @@ if [ $# != 0 ]; then
     program+=("$@")
 elif [ "$mode" = memory ]; then
     program+=(tests/test_{input,schedule,training,factorization,forms,images,selection}.py)
-    program+=(tests/test_{options,estimator,progress,io,bits}.py)
+    program+=(tests/test_{options,estimator,progress,io,bits,serving,resume}.py)
 elif [ "$mode" = threads ]; then
     program=(tools/exercise.py)
 else
