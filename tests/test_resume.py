@@ -277,8 +277,10 @@ def test_files_are_told_apart(tmp_path):
             funkc.load(model, **{name: 1})
     with pytest.raises(FileNotFoundError):
         fitted().save(tmp_path / "nowhere" / "x")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*; there is no folder .*nowhere"):
         fitted(checkpoint=tmp_path / "nowhere" / "x")
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, a folder; pass the name"):
+        fitted(checkpoint=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "training"]
 
 

@@ -161,13 +161,17 @@ def test_reconstruct_fills_some_rows_and_an_array_of_ones_own(kind, k):
 @pytest.mark.parametrize(
     ("out", "error", "start"),
     [
-        (np.empty((3, 75), np.float64), TypeError, "out: is a array of float64; pass an array of"),
-        (np.empty((75, 3), np.float32).T, TypeError, "out: is a not contiguous array of float32;"),
-        (np.empty((3, 75), ">f4"), TypeError, "out: is a array of >f4"),
+        (np.empty((3, 75), np.float64), TypeError, "out: holds float64; pass an array of"),
+        (np.empty((75, 3), np.float32).T, TypeError, "out: holds float32 and is not C-contiguous;"),
+        (np.empty((3, 75), ">f4"), TypeError, "out: holds >f4"),
         (np.empty((2, 75), np.float32), ValueError, "out: has shape (2, 75); pass shape (3, 75)"),
         ([[1.0]], TypeError, "out: is of type list; pass a numpy.ndarray"),
         (np.ma.zeros((3, 75), np.float32), TypeError, "out: is of type MaskedArray; pass a"),
-        (np.broadcast_to(np.float32(1), (3, 75)), TypeError, "out: is a not contiguous array"),
+        (
+            np.broadcast_to(np.float32(1), (3, 75)),
+            TypeError,
+            "out: holds float32 and is not C-contiguous",
+        ),
         (memoryview(b"abc"), TypeError, "out: is of type memoryview"),
     ],
 )
@@ -681,8 +685,8 @@ def test_impute_into_what_is_too_narrow_is_refused():
     table = observed()
     fit = fitted(table)
     for out, error in (
-        (np.empty(SHAPE, np.float32), r"^out: is a array of float32; pass an array of float64"),
-        (np.empty(SHAPE, int), r"^out: is a array of int64; pass an array of float64"),
+        (np.empty(SHAPE, np.float32), r"^out: holds float32; pass an array of float64"),
+        (np.empty(SHAPE, int), r"^out: holds int64; pass an array of float64"),
     ):
         with pytest.raises(TypeError, match=error):
             fit.impute(None, table, out=out)
@@ -745,10 +749,11 @@ def test_partial_fit_trains_on_what_is_passed():
         shifted = table + 3
         wrong = np.sqrt(np.nanmean((fit.reconstruct() - shifted) ** 2))
         assert fit.partial_fit((rows, cols), shifted[rows, cols], n_epochs=10) is fit
-        assert np.sqrt(np.nanmean((fit.reconstruct() - shifted) ** 2)) < 0.9 * wrong
+        assert np.sqrt(np.nanmean((fit.reconstruct() - shifted) ** 2)) < 0.99 * wrong
         assert fit.history["epoch"] == list(range(1, 11))
         assert fit.parameters == before.parameters
-        rate = before.parameters["learning_rate"] * 10 / 20
+        rate = fit.history["learning_rate"][0]
+        assert rate <= before.parameters["learning_rate"] * 10 / 20 / 3 * (1 + 1e-12)
         assert np.allclose(fit.history["learning_rate"], rate * np.arange(10, 0, -1) / 10)
         # The same as training from there.
         again = funkc.factorize(
@@ -1109,3 +1114,55 @@ def test_every_instruction_set_gives_the_same_answers():
         outputs[level] = out.stdout.split()
         assert outputs[level][0] == level
     assert len({digest for _, digest in outputs.values()}) == 1
+
+
+# ---------------------------------------------------------------- what a review found
+
+
+def test_a_row_does_not_depend_on_the_weights_of_others():
+    fit = fitted(observed(), k=5)
+    values, weights = np.array([1.0, 2.0, 3.0]), np.array([1.0, 5.0, 2.0])
+    alone = fit.fold_in_rows(([0, 0, 0], [0, 1, 2]), values, weights=weights)
+    both = fit.fold_in_rows(
+        ([0, 0, 0, 1], [0, 1, 2, 3]), np.append(values, 4), weights=np.append(weights, 100)
+    )
+    assert np.array_equal(alone.row_factors[0], both.row_factors[0])
+
+
+def test_weights_beside_ratings_are_refused():
+    ratings = funkc.Ratings.from_arrays(["z", "a"], [1, 1], [5.0, 1.0])
+    with pytest.raises(ValueError, match=r"^weights: are given beside Ratings"):
+        funkc.factorize(None, ratings, 1, weights=[1.0, 2.0])
+
+
+def test_out_may_be_the_values_but_not_overlap_them():
+    fit = fitted(observed(), k=3)
+    m, n = fit.shape
+    room = np.full((m + 1, n), np.nan, np.float64)
+    room[:m] = observed()
+    expected = fit.impute(None, room[:m].copy())
+    with pytest.raises(ValueError, match=r"^out: overlaps values or mask"):
+        fit.impute(None, room[:m], out=room[1:])
+    assert np.array_equal(fit.impute(None, room[:m], out=room[:m]), expected)
+
+
+def test_partial_fit_bears_values_far_from_those_before():
+    fit = funkc.factorize(None, np.ones((50, 40)), 4)
+    other = np.random.default_rng(0).normal(size=(50, 40))
+    fit.partial_fit(None, other)
+    assert np.isfinite(fit.reconstruct()).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_unknown_positions_may_be_unsigned(dtype):
+    fit = fitted(observed(), k=3)
+    far = np.array([fit.shape[0] + 50], dtype)
+    assert fit.predict(far, 0, unknown="mean") == fit.predict(-1, 0, unknown="mean")
+
+
+def test_new_rows_by_position_have_columns_by_id():
+    ratings = funkc.Ratings.from_arrays(["a", "b", "c", "a"], ["x", "y", "z", "y"], [1.0, 2, 3, 4])
+    new = funkc.factorize(None, ratings, 1).fold_in_rows(([0, 0], [0, 1]), np.array([1.0, 2.0]))
+    assert set(new.top(0, 3, ids=True)[0]) == {"x", "y", "z"}
+    with pytest.raises(ValueError, match=r"^ids: got True, but there are no ids"):
+        new.top("a", ids=True)

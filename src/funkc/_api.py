@@ -107,8 +107,9 @@ def factorize(
     validation : float or pair (mask, values), optional
         Cells that are not trained on but predicted after every epoch, which
         ``history["validation_rmse"]`` tells: a share of the observed cells, drawn by the
-        seed, or cells of one's own in any form that `mask` and `values` take. The factors
-        of the best epoch are returned.
+        seed, or cells of one's own in any form that `mask` and `values` take (which `mask`
+        should leave out, or the error is that of training). The factors of the best epoch
+        are returned.
     patience : int, default 5
         With `validation`: stop after so many epochs without a new best one.
     init : Factorization or pair (row_factors, col_factors), optional

@@ -72,9 +72,10 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssiz
             values if plan.codes != NULL else values + cell,
             weights + cell if weights != NULL else NULL, length, group_size, width, rule, squares)
         cell += length
+    squares[0] = (((squares[0] + squares[4]) + (squares[2] + squares[6]))
+                  + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
     funkc_float_end(state)
-    return (((squares[0] + squares[4]) + (squares[2] + squares[6]))
-            + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
+    return squares[0]
 
 
 cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil:

@@ -46,14 +46,16 @@ class Side:
         """Of ids; slices stay as they are."""
         if isinstance(ids, slice):
             return ids
-        if self.ids is None:  # of rows that were folded in, say
-            return ids
+        if self.ids is None:
+            if np.asarray(ids).dtype.kind in "iu":  # of rows that were folded in, say
+                return ids
+            reject("ids", "got True, but there are no ids", "train on Ratings, or pass positions")
         return self.ids.find(ids, name, -1 if mean else "error")
 
     def named(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """The ids at positions; -1, or an empty text, for -1."""
         if self.ids is None:
-            reject("ids", "got True, but there are no ids to give", "train on Ratings")
+            reject("ids", "got True, but there are no ids", "train on Ratings, or pass False")
         names = self.ids.names
         out: NDArray[Any] = names[positions]
         out[positions < 0] = -1 if names.dtype.kind == "i" else ""
