@@ -571,7 +571,7 @@ def inpaint_f32(image, missing, method="patches", k=0, seed=0, n_threads=1, canc
     table = pointer_of(images.core.tiles_table, b"funkc.tiles")
     kind = ctypes.CFUNCTYPE(
         ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 4, ctypes.c_int, ctypes.c_int,
-        ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p,
+        ctypes.c_uint64, ctypes.c_int, *[ctypes.c_void_p] * 2,
     )  # fmt: skip
     function = kind(ctypes.c_void_p.from_address(table).value)
     assert image.dtype == np.float32
@@ -581,7 +581,7 @@ def inpaint_f32(image, missing, method="patches", k=0, seed=0, n_threads=1, canc
         image.ctypes.data, missing.ctypes.data, 1 if missing.ndim == 2 else len(missing),
         *(shape or ((1, *image.shape) if image.ndim == 2 else image.shape)),
         CORE_METHODS.get(method, 2), k, seed, n_threads,
-        None if cancel is None else ctypes.addressof(cancel),
+        None if cancel is None else ctypes.addressof(cancel), None,
     )  # fmt: skip
 
 
