@@ -694,7 +694,7 @@ def test_impute_into_what_is_too_narrow_is_refused():
         fit.impute(None, table, out=np.empty((3, 3)))
     large = fitted(np.array([[1e6, 2e6], [3e6, 4e6]]))
     small = np.array([[1, NAN], [2, 3]], np.float16)
-    with pytest.raises(TypeError, match=r"^out: is a array of float16; pass an array of float32"):
+    with pytest.raises(TypeError, match=r"^out: holds float16; pass an array of float32"):
         large.impute(None, small, out=np.empty((2, 2), np.float16))
 
 
