@@ -62,7 +62,7 @@ Params = struct(
     *((name, c.c_double) for name in RATES),
     ("n_epochs", I64),
     ("first_epoch", I64),
-    *ints("constant_rate"),
+    *ints("constant_rate", "reserved"),
 )
 Model = struct(
     "Model",
@@ -987,3 +987,35 @@ def test_the_addresses_are_those_of_the_table():
     held = (c.c_size_t * len(names)).from_address(first + 8 + c.sizeof(P))
     assert [ADDRESSES[name] for name in names] == list(held)
     assert c.c_char_p.from_address(first + 8).value in (b"base", b"v3", b"v4")
+
+
+@pytest.mark.parametrize(
+    ("more", "word"), [(b"\0" * 8, "OK"), (b"\0" * 7 + b"x", "BAD_OPTION"), (None, "BAD_OPTION")]
+)
+def test_a_newer_caller_is_understood_unless_it_asks_for_what_is_not_there(more, word):
+    """Its structs are longer than ours; without `more` the size is nobody's."""
+    rows, cols, values = np.zeros(3, np.int32), np.arange(3, dtype=np.int32), np.ones(3)
+    cells = cells_of(rows, cols, values, (1, 3))
+    room = c.create_string_buffer(bytes(cells) + (more or b""), c.sizeof(Cells) + 8)
+    newer = Cells.from_buffer(room)
+    newer.size = 2**40 if more is None else c.sizeof(Cells) + 8
+    offender = c.c_int64()
+    call = c.CFUNCTYPE(c.c_int, P, P)(funkc.capi.addresses()["cells_check"])
+    assert call(c.addressof(room), c.addressof(offender)) == (0 if word == "OK" else 8)
+
+
+def test_structs_have_no_padding_that_could_become_a_member():
+    for struct in (Cells, Options, Params, Model, Info, Memory):
+        name, kind = struct._fields_[-1]
+        assert getattr(struct, name).offset + c.sizeof(kind) == c.sizeof(struct)
+
+
+def test_a_plan_outlives_the_struct_of_its_allocator():
+    counting = Counting()
+    rows, cols, values = np.zeros(3, np.int32), np.arange(3, dtype=np.int32), np.ones(3)
+    cells, options, plan = cells_of(rows, cols, values, (1, 3)), options_of(2), P()
+    options.memory = c.addressof(counting.memory)
+    ask("plan_create", cells, options, plan)
+    c.memset(c.addressof(counting.memory), 0, c.sizeof(Memory))
+    destroy(plan)
+    assert not counting.blocks

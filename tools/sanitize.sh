@@ -8,8 +8,8 @@
 #
 # What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow.
 # Builds in build/sanitized, and anew only what has changed; for one instruction set, since the
-# source is the same for all (FUNKC_LEVELS=base,v3,v4 builds all, and runs the best).  Needs clang ($CC is another one),
-# and in $PYTHON (or python3) Cython, setuptools and what the tests need.  The ThreadSanitizer
+# source is the same for all (FUNKC_LEVELS=base,v3,v4 builds all, and runs the best).  Needs
+# clang ($CC is another one), and in $PYTHON (or python3) Cython, setuptools and what the tests need.  The ThreadSanitizer
 # of clang 14 crashes before anything runs; that of 19 is fine.  Debian and Ubuntu:
 #
 #     apt-get install clang-19 libclang-rt-19-dev libomp-19-dev llvm-19
@@ -99,7 +99,7 @@ if [ $# != 0 ]; then
     program+=("$@")
 elif [ "$mode" = memory ]; then
     program+=(tests/test_{input,schedule,training,factorization,forms,images,selection}.py)
-    program+=(tests/test_{options,estimator,progress,io,bits,serving,resume}.py)
+    program+=(tests/test_{options,estimator,progress,io,bits,serving,resume,capi}.py)
 elif [ "$mode" = threads ]; then
     program=(tools/exercise.py)
 else

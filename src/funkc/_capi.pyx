@@ -10,9 +10,10 @@ c. Factors lie as the caller has them, row after row.  A run copies them into th
 d. Nothing here raises, prints or takes the GIL once it is imported, and nothing is kept between
    calls but plans, which nobody changes.
 """
-from libc.float cimport DBL_MAX
-from libc.math cimport INFINITY, isfinite, sqrt
+from libc.float cimport DBL_MIN
+from libc.math cimport INFINITY, isfinite, isinf, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._memory cimport give_back, obtain, obtain_zeros
 from funkc._stream cimport mixed
@@ -31,12 +32,13 @@ from funkc import _isa, _shards
 cdef enum:
     MOST_FACTORS = 65536
     MOST_THREADS = 256          # more find no work
+    MOST_BYTES = 4096           # of a struct
     LINE = 64                   # of the cache
     STEPS_OF = 10000000         # multiplications of a call to the engine: some 5 ms
 
 cdef:
     int64_t MOST_ROWS = 0xffffffff
-    int64_t MOST_CELLS = <int64_t>1 << 48
+    int64_t MOST_CELLS = <int64_t>1 << 35       # whose sums in 28-bit steps are exact
     int64_t MOST_EPOCHS = <int64_t>1 << 40      # whose blocks are counted in 64 bits
     const ShardsTable *shards = <const ShardsTable *>PyCapsule_GetPointer(
         _shards.shards_table, "funkc.shards")
@@ -52,7 +54,8 @@ cdef:
 # A plan, and what a run needs to know of the options.
 cdef struct Held:
     Plan *plan
-    const funkc_memory *memory
+    const funkc_memory *memory  # own_memory, or NULL
+    funkc_memory own_memory
     uint64_t seed
     int k
     bint biases
@@ -77,7 +80,8 @@ cdef const char *status_message(int status) noexcept nogil:
     if status == BAD_SHAPE:
         return "a size is below 1, or too large, or lists don't ascend"
     if status == BAD_OPTION:
-        return "a number is out of its range, or the size of a struct is not set"
+        return ("a number is out of its range (epochs beyond those of params, say, or a mean that "
+                "is not above the offset of nonnegative factors), or a struct's size is not set")
     if status == NOTHING_SEEN:
         return "every pixel of a channel is missing"
     if status == NOT_FINITE:
@@ -93,26 +97,72 @@ cdef const char *status_message(int status) noexcept nogil:
     if status == COL_OUTSIDE:
         return "a column lies outside the matrix"
     if status == BAD_WEIGHT:
-        return "a weight is not finite, or not above 0"
+        return "a weight is not finite, or below the least normal number"
     return "unknown status"
 
 
 # ---------------------------------------------------------------- checks
 
-cdef int look_at_memory(const funkc_memory *memory) noexcept nogil:
-    if memory == NULL:
-        return OK
-    if memory.size < sizeof(funkc_memory):
-        return BAD_OPTION
-    return OK if memory.allocate != NULL and memory.release != NULL else NULL_POINTER
+cdef extern from *:
+    """
+    /* What a struct of the first release has. */
+    #define FUNKC_HAD(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
+    #define FUNKC_HAD_MEMORY FUNKC_HAD(funkc_memory, user)
+    #define FUNKC_HAD_CELLS FUNKC_HAD(funkc_cells, value_bytes)
+    #define FUNKC_HAD_OPTIONS FUNKC_HAD(funkc_options, cancel)
+    #define FUNKC_HAD_PARAMS FUNKC_HAD(funkc_params, reserved)
+    #define FUNKC_HAD_MODEL FUNKC_HAD(funkc_model, memory)
+    #define FUNKC_HAD_INFO FUNKC_HAD(funkc_info, offset)
+    """
+    const size_t FUNKC_HAD_MEMORY
+    const size_t FUNKC_HAD_CELLS
+    const size_t FUNKC_HAD_OPTIONS
+    const size_t FUNKC_HAD_PARAMS
+    const size_t FUNKC_HAD_MODEL
+    const size_t FUNKC_HAD_INFO
 
 
-cdef int look_at_cells(const funkc_cells *cells) noexcept nogil:
-    """All but the cells themselves."""
-    if cells == NULL:
+cdef int take_over(void *own, size_t size, const void *given, size_t least) noexcept nogil:
+    """Copy a caller's struct, which begins with its size.  What an older caller lacks is 0; what
+    a newer one has beyond ours must be 0, for nobody here would heed it."""
+    cdef size_t i, has
+    if given == NULL:
         return NULL_POINTER
-    if cells.size < sizeof(funkc_cells):
+    has = (<const size_t *>given)[0]
+    if not least <= has <= MOST_BYTES:
         return BAD_OPTION
+    for i in range(size, has):
+        if (<const uint8_t *>given)[i]:
+            return BAD_OPTION
+    memset(own, 0, size)
+    memcpy(own, given, min(has, size))
+    return OK
+
+
+cdef void hand_back(const void *own, size_t size, void *given) noexcept nogil:
+    """Copy into a caller's struct as much as it holds; its size stays."""
+    cdef size_t has = (<const size_t *>given)[0]
+    memcpy(given, own, min(has, size))
+    (<size_t *>given)[0] = has
+
+
+cdef int take_memory(funkc_memory *own, const funkc_memory **memory) noexcept nogil:
+    """The caller's memory becomes a copy of our own, if there is one."""
+    cdef int status
+    if memory[0] == NULL:
+        return OK
+    status = take_over(own, sizeof(funkc_memory), memory[0], FUNKC_HAD_MEMORY)
+    memory[0] = own
+    if status == OK and (own.allocate == NULL or own.release == NULL):
+        status = NULL_POINTER
+    return status
+
+
+cdef int take_cells(funkc_cells *cells, const funkc_cells *given) noexcept nogil:
+    """All but the cells themselves."""
+    cdef int status = take_over(cells, sizeof(funkc_cells), given, FUNKC_HAD_CELLS)
+    if status != OK:
+        return status
     if cells.rows == NULL or cells.cols == NULL or cells.values == NULL:
         return NULL_POINTER
     if cells.index_bytes not in (4, 8) or cells.value_bytes not in (4, 8):
@@ -123,11 +173,11 @@ cdef int look_at_cells(const funkc_cells *cells) noexcept nogil:
     return OK
 
 
-cdef int look_at_model(const funkc_model *model, int n_threads) noexcept nogil:
-    if model == NULL:
-        return NULL_POINTER
-    if model.size < sizeof(funkc_model):
-        return BAD_OPTION
+cdef int take_model(funkc_model *model, funkc_memory *memory, const funkc_model *given,
+                    int n_threads) noexcept nogil:
+    cdef int status = take_over(model, sizeof(funkc_model), given, FUNKC_HAD_MODEL)
+    if status != OK:
+        return status
     if model.row_factors == NULL or model.col_factors == NULL:
         return NULL_POINTER
     if not 1 <= model.n_rows <= MOST_ROWS or not 1 <= model.n_cols <= MOST_ROWS:
@@ -135,7 +185,7 @@ cdef int look_at_model(const funkc_model *model, int n_threads) noexcept nogil:
     if (not 1 <= model.k <= MOST_FACTORS or model.real_bytes not in (4, 8) or n_threads < 1
             or not isfinite(model.offset)):
         return BAD_OPTION
-    return look_at_memory(model.memory)
+    return take_memory(memory, &model.memory)
 
 
 cdef double value_at(const funkc_cells *cells, int64_t c) noexcept nogil:
@@ -152,18 +202,21 @@ cdef int check_one(const funkc_cells *cells, int64_t c) noexcept nogil:
         return COL_OUTSIDE
     if not isfinite(value_at(cells, c)):
         return NOT_FINITE
-    if cells.weights != NULL and not 0 < cells.weights[c] <= DBL_MAX:
+    if cells.weights != NULL and (
+            not isfinite(cells.weights[c]) or cells.weights[c] < DBL_MIN):
         return BAD_WEIGHT
     return OK
 
 
-cdef int cells_check(const funkc_cells *cells, int64_t *offender) noexcept nogil:
+cdef int cells_check(const funkc_cells *given, int64_t *offender) noexcept nogil:
     cdef:
+        funkc_cells own
+        const funkc_cells *cells = &own
         int64_t c, size = 2, at, other
         bint wide
         int64_t row, col
         int64_t *table
-        int status = look_at_cells(cells)
+        int status = take_cells(&own, given)
     if offender == NULL:
         return NULL_POINTER
     offender[0] = -1
@@ -199,32 +252,35 @@ cdef int cells_check(const funkc_cells *cells, int64_t *offender) noexcept nogil
 
 # ---------------------------------------------------------------- plans
 
-cdef int plan_create(const funkc_cells *cells, const funkc_options *options,
+cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
                      funkc_plan **made) noexcept nogil:
     cdef:
         Held *held
-        funkc_options some
-        int status = look_at_cells(cells)
+        funkc_cells cells
+        funkc_options options
+        funkc_memory memory
+        int status
     if made == NULL:
         return NULL_POINTER
     made[0] = NULL
+    status = take_cells(&cells, given_cells)
+    if status == OK:
+        status = take_over(&options, sizeof(funkc_options), given, FUNKC_HAD_OPTIONS)
     if status != OK:
         return status
-    if options == NULL:
-        return NULL_POINTER
-    if options.size < sizeof(funkc_options):
-        return BAD_OPTION
     if (not 1 <= options.k <= MOST_FACTORS or options.real_bytes not in (4, 8)
             or options.group_size not in (1, 8) or options.n_threads < 1
-            or (options.offset == options.offset and not isfinite(options.offset))):
+            or isinf(options.offset)):
         return BAD_OPTION
-    status = look_at_memory(options.memory)
+    status = take_memory(&memory, &options.memory)
     if status != OK:
         return status
     held = <Held *>obtain_zeros(options.memory, 1, sizeof(Held))
     if held == NULL:
         return NO_MEMORY
-    held.memory = options.memory
+    if options.memory != NULL:          # the caller's struct may be gone when the plan is not
+        held.own_memory = memory
+        held.memory = options.memory = &held.own_memory
     held.seed = options.seed
     held.k = options.k
     held.biases = options.biases
@@ -232,29 +288,32 @@ cdef int plan_create(const funkc_cells *cells, const funkc_options *options,
     held.group_size = options.group_size
     held.length = options.k + (2 if options.biases else 0)
     held.width = padded(held.length)
-    some = options[0]
-    some.n_threads = min(options.n_threads, MOST_THREADS)
-    status = shards.make(cells, &some, held.width, &held.plan)
+    options.n_threads = min(options.n_threads, MOST_THREADS)
+    status = shards.make(&cells, &options, held.width, &held.plan)
     if status != OK:
-        give_back(options.memory, held)
+        give_back(&memory if options.memory != NULL else NULL, held)
         return status
     made[0] = <funkc_plan *>held
     return OK
 
 
 cdef void plan_destroy(funkc_plan *plan) noexcept nogil:
-    cdef Held *held = <Held *>plan
+    cdef:
+        Held *held = <Held *>plan
+        funkc_memory memory
     if held != NULL:
+        memory = held.own_memory        # which goes with the plan
         shards.destroy(held.plan)
-        give_back(held.memory, held)
+        give_back(&memory if held.memory != NULL else NULL, held)
 
 
-cdef int plan_info(const funkc_plan *plan, funkc_info *info) noexcept nogil:
-    cdef const Held *held = <const Held *>plan
-    if held == NULL or info == NULL:
-        return NULL_POINTER
-    if info.size < sizeof(funkc_info):
-        return BAD_OPTION
+cdef int plan_info(const funkc_plan *plan, funkc_info *given) noexcept nogil:
+    cdef:
+        const Held *held = <const Held *>plan
+        funkc_info info
+        int status = take_over(&info, sizeof(funkc_info), given, FUNKC_HAD_INFO)
+    if held == NULL or status != OK:
+        return NULL_POINTER if held == NULL else status
     info.n_rows = held.plan.n_rows
     info.n_cols = held.plan.n_cols
     info.n_cells = held.plan.n_cells
@@ -262,20 +321,32 @@ cdef int plan_info(const funkc_plan *plan, funkc_info *info) noexcept nogil:
     info.mean = held.plan.mean
     info.deviation = held.plan.deviation
     info.offset = held.plan.offset
+    hand_back(&info, sizeof(funkc_info), given)
     return OK
 
 
-cdef int plan_defaults(const funkc_plan *plan, funkc_params *params) noexcept nogil:
-    if plan == NULL or params == NULL:
-        return NULL_POINTER
-    if (params.size < sizeof(funkc_params) or not isfinite(params.learning_rate)
-            or not isfinite(params.row_regularization)
+cdef int take_params(const Held *held, funkc_params *params,
+                     const funkc_params *given) noexcept nogil:
+    """With the defaults filled in."""
+    cdef int status = take_over(params, sizeof(funkc_params), given, FUNKC_HAD_PARAMS)
+    if held == NULL or status != OK:
+        return NULL_POINTER if held == NULL else status
+    if (not isfinite(params.learning_rate) or not isfinite(params.row_regularization)
             or not isfinite(params.col_regularization) or params.learning_rate < 0
             or not 0 <= params.n_epochs <= MOST_EPOCHS
             or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
-    shards.settle((<const Held *>plan).plan, params)
+    shards.settle(held.plan, params)
     return OK
+
+
+cdef int plan_defaults(const funkc_plan *plan, funkc_params *given) noexcept nogil:
+    cdef:
+        funkc_params params
+        int status = take_params(<const Held *>plan, &params, given)
+    if status == OK:
+        hand_back(&params, sizeof(funkc_params), given)
+    return status
 
 
 # ---------------------------------------------------------------- training
@@ -369,7 +440,7 @@ cdef int train(const Held *held, const Room *room, const funkc_params *params, i
                 end_of_span(plan, step, span, n_threads), params, held.group_size, held.k,
                 held.nonnegative, held.biases, n_threads, room.sums, &squares, room.scratch,
                 INFINITY)
-        if not squares <= limit or not isfinite(squares):
+        if not isfinite(squares) or squares > limit:
             return DIVERGED
         if epoch == params.first_epoch:     # which may begin with any factors
             limit = 4 * max(squares, usual)
@@ -391,12 +462,9 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
         Room room
         int status
         bint finite
-    if held == NULL or row_factors == NULL or col_factors == NULL or given == NULL:
+    if held == NULL or row_factors == NULL or col_factors == NULL:
         return NULL_POINTER
-    if given.size < sizeof(funkc_params):
-        return BAD_OPTION
-    params = given[0]
-    status = plan_defaults(plan, &params)
+    status = take_params(held, &params, given)
     if status != OK:
         return status
     if (not 0 <= n_epochs <= MOST_EPOCHS or n_threads < 1
@@ -418,28 +486,44 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
 
 # ---------------------------------------------------------------- what is done with factors
 
-cdef int rmse(const funkc_model *model, const funkc_cells *cells, int n_threads,
-              double *out) noexcept nogil:
+cdef int look_at_each(const funkc_cells *cells) noexcept nogil:
+    """The cells one by one."""
     cdef int64_t c
-    cdef int status = look_at_model(model, n_threads)
-    if status == OK:
-        status = look_at_cells(cells)
-    if status == OK and out == NULL:
-        status = NULL_POINTER
-    if status == OK and (cells.n_rows > model.n_rows or cells.n_cols > model.n_cols):
-        status = BAD_SHAPE
-    if status != OK:
-        return status
+    cdef int status
     for c in range(cells.n_cells):
         status = check_one(cells, c)
         if status != OK:
             return status
-    return serve.rmse(model, cells, min(n_threads, MOST_THREADS), out)
+    return OK
 
 
-cdef int predict(const funkc_model *model, const int64_t *rows, const int64_t *cols, int64_t n,
+cdef int rmse(const funkc_model *given, const funkc_cells *given_cells, int n_threads,
+              double *out) noexcept nogil:
+    cdef:
+        funkc_model model
+        funkc_memory memory
+        funkc_cells cells
+        int status = take_model(&model, &memory, given, n_threads)
+    if status == OK:
+        status = take_cells(&cells, given_cells)
+    if status == OK and out == NULL:
+        status = NULL_POINTER
+    if status == OK and (cells.n_rows > model.n_rows or cells.n_cols > model.n_cols):
+        status = BAD_SHAPE
+    if status == OK:
+        cells.weights = NULL                # which count for nothing
+        status = look_at_each(&cells)
+    if status != OK:
+        return status
+    return serve.rmse(&model, &cells, min(n_threads, MOST_THREADS), out)
+
+
+cdef int predict(const funkc_model *given, const int64_t *rows, const int64_t *cols, int64_t n,
                  void *out, int n_threads) noexcept nogil:
-    cdef int status = look_at_model(model, n_threads)
+    cdef:
+        funkc_model model
+        funkc_memory memory
+        int status = take_model(&model, &memory, given, n_threads)
     if status != OK:
         return status
     if not 0 <= n <= MOST_CELLS:
@@ -448,58 +532,65 @@ cdef int predict(const funkc_model *model, const int64_t *rows, const int64_t *c
         return OK
     if rows == NULL or cols == NULL or out == NULL:
         return NULL_POINTER
-    return serve.predict(model, rows, cols, n, out, min(n_threads, MOST_THREADS))
+    return serve.predict(&model, rows, cols, n, out, min(n_threads, MOST_THREADS))
 
 
-cdef int fold_in_rows(const funkc_model *model, const funkc_cells *cells, double regularization,
-                      void *out, int n_threads) noexcept nogil:
+cdef int fold_in_rows(const funkc_model *given, const funkc_cells *given_cells,
+                      double regularization, void *out, int n_threads) noexcept nogil:
     cdef:
-        int64_t c
-        int status = look_at_model(model, n_threads)
+        funkc_model model
+        funkc_memory memory
+        funkc_cells cells
+        int status = take_model(&model, &memory, given, n_threads)
     if status == OK:
-        status = look_at_cells(cells)
+        status = take_cells(&cells, given_cells)
     if status == OK and out == NULL:
         status = NULL_POINTER
-    if status == OK and (regularization < 0 or not isfinite(regularization)):
+    if status == OK and (not isfinite(regularization) or regularization < 0):
         status = BAD_OPTION
     if status == OK and cells.n_cols > model.n_cols:
         status = BAD_SHAPE
+    if status == OK:
+        status = look_at_each(&cells)
     if status != OK:
         return status
-    for c in range(cells.n_cells):
-        status = check_one(cells, c)
-        if status != OK:
-            return status
-    return serve.fold_in(model, cells, regularization, out, min(n_threads, MOST_THREADS))
+    return serve.fold_in(&model, &cells, regularization, out, min(n_threads, MOST_THREADS))
 
 
-cdef int top(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,
+cdef int top(const funkc_model *given, const int64_t *rows, int64_t n_rows, int64_t n,
              const int64_t *hidden_from, const int64_t *hidden, int64_t *cols, void *scores,
              int n_threads) noexcept nogil:
-    cdef int status = look_at_model(model, n_threads)
+    cdef:
+        funkc_model model
+        funkc_memory memory
+        int status = take_model(&model, &memory, given, n_threads)
     if status != OK:
         return status
     if not 1 <= n <= MOST_ROWS or not 0 <= n_rows <= MOST_CELLS // n:
         return BAD_SHAPE
     if n_rows == 0:
         return OK
-    if rows == NULL or cols == NULL or scores == NULL or (hidden_from == NULL) != (hidden == NULL):
+    if rows == NULL or cols == NULL or scores == NULL or (hidden_from == NULL and hidden != NULL):
         return NULL_POINTER
-    return serve.top(model, rows, n_rows, n, hidden_from, hidden, cols, scores,
+    if hidden_from != NULL and hidden == NULL and hidden_from[n_rows] > hidden_from[0]:
+        return NULL_POINTER
+    return serve.top(&model, rows, n_rows, n, hidden_from, hidden, cols, scores,
                      min(n_threads, MOST_THREADS))
 
 
 cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
                      int64_t height, int64_t width, int method, int k, uint64_t seed,
                      int n_threads, const volatile int *cancel,
-                     const funkc_memory *memory) noexcept nogil:
-    cdef int status = look_at_memory(memory)
+                     const funkc_memory *given) noexcept nogil:
+    cdef:
+        funkc_memory memory
+        int status = take_memory(&memory, &given)
     if status != OK:
         return status
     if image == NULL or missing == NULL:
         return NULL_POINTER
     return tiles.inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
-                             min(n_threads, MOST_THREADS), cancel, memory)
+                             min(n_threads, MOST_THREADS), cancel, given)
 
 
 # ---------------------------------------------------------------- the doors

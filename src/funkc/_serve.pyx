@@ -19,8 +19,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from funkc._lanes cimport dots
 from funkc._memory cimport give_back, obtain, obtain_zeros
 from funkc._types cimport (
-    BAD_SHAPE, COL_OUTSIDE, DUPLICATE_CELL, NO_MEMORY, OK, ROW_OUTSIDE, ServeTable, index_at,
-    padded, real_t,
+    BAD_SHAPE, COL_OUTSIDE, DUPLICATE_CELL, NO_MEMORY, OK, ROW_OUTSIDE, VALUES_TOO_WIDE,
+    ServeTable, index_at, padded, real_t,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
 
@@ -36,6 +36,7 @@ cdef extern from "float_state.h" nogil:
 
 cdef extern from "<math.h>" nogil:
     const float INFINITY
+    bint isfinite(double x)
     double sqrt(double x)
 
 
@@ -256,7 +257,7 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
         Py_ssize_t j
         int g
         double ridge = fold.ridge * <double>(last - first)
-        double scale = 0, largest = 0
+        double heaviest = 0, scale = 0, largest = 0
     if first == last:
         for j in range(size):
             out[j] = <real_t>fold.usual[j]
@@ -264,13 +265,16 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
     memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
     if fold.weights != NULL:                # 1 on average, whatever other rows have
         for c in range(first, last):
-            scale = scale + fold.weights[c]
+            heaviest = max(heaviest, fold.weights[c])
+        for c in range(first, last):
+            scale = scale + fold.weights[c] / heaviest
         scale = <double>(last - first) / scale
     c = first
     while c < last:
         for g in range(RIDGE_CELLS):
             if c + g < last:
-                w[g] = fold.weights[c + g] * scale if fold.weights != NULL else 1.0
+                w[g] = (fold.weights[c + g] / heaviest * scale if fold.weights != NULL
+                        else 1.0)
                 t[g] = fold.values[c + g] - fold.base[fold.cols[c + g]]
                 for j in range(size):
                     f[g * stride + j] = y[fold.cols[c + g] * width + j]
@@ -629,6 +633,14 @@ cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, 
     return OK
 
 
+cdef bint all_finite(const real_t *x, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(n):
+        if not isfinite(<double>x[i]):
+            return False
+    return True
+
+
 cdef void put_ones(const Fold *fold, real_t *out) noexcept nogil:
     """What follows a row's bias."""
     cdef int64_t i
@@ -676,6 +688,8 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
         status = fold_in_rows(&fold, y, length, out, n_threads)
         if status == OK and model.biases:
             put_ones(&fold, out)
+        if status == OK and not all_finite(out, cells.n_rows * length):
+            status = VALUES_TOO_WIDE
     give_back(memory, first)
     give_back(memory, order)
     give_back(memory, cols)

@@ -463,7 +463,8 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
     r.wide = <uint8_t *>obtain_zeros(r.memory, r.n_masks, n)
     r.total = <float *>obtain(r.memory, i, sizeof(float))
     r.weight = <float *>obtain(r.memory, i, sizeof(float))
-    r.pyramid = <float *>obtain(r.memory, (funkc_pyramid_size(r.height, r.width) + 1), sizeof(float))
+    r.pyramid = <float *>obtain(
+        r.memory, funkc_pyramid_size(r.height, r.width) + 1, sizeof(float))
     r.since = <uint8_t *>obtain(r.memory, r.width, 1)
     r.room = <uint8_t *>obtain_zeros(r.memory, threads * SCRATCH + LINE, 1)
     if (r.planes == NULL or r.pixels == NULL or r.seen == NULL or r.wide == NULL

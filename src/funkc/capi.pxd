@@ -69,6 +69,7 @@ cdef extern from "funkc.h" nogil:
         int64_t n_epochs
         int64_t first_epoch
         int32_t constant_rate
+        int32_t reserved
 
     ctypedef struct funkc_model:
         size_t size
@@ -130,35 +131,60 @@ cdef extern from "funkc.h" nogil:
                            uint64_t seed, int n_threads, const volatile int *cancel,
                            const funkc_memory *memory) noexcept nogil
 
+    # Whether a table can be used by this header.
     bint funkc_api_fits(const funkc_api *api)
+    # Each sets the size of a struct, and what is usual.
     void funkc_cells_init(funkc_cells *cells)
     void funkc_options_init(funkc_options *options, int k)
     void funkc_params_init(funkc_params *params)
     void funkc_model_init(funkc_model *model, int k)
     void funkc_info_init(funkc_info *info)
+    # The words for a status.  Every function below that answers an int answers a status:
+    # FUNKC_OK, or what is wrong.
     const char *funkc_status_message(const funkc_api *api, int status)
+    # Parameters: cells; offender, the first bad cell by index (or -1).
+    # Returns: FUNKC_OK, ROW_OUTSIDE, COL_OUTSIDE, NOT_FINITE, BAD_WEIGHT, DUPLICATE_CELL, ...
     int funkc_cells_check(const funkc_api *api, const funkc_cells *cells, int64_t *offender)
+    # Parameters: cells (not referred to afterwards); options; plan, which is made.
+    # Returns: FUNKC_OK; DUPLICATE_CELL, VALUES_TOO_WIDE, CELLS_CHANGED, CANCELLED, NO_MEMORY, ...
     int funkc_plan_create(const funkc_api *api, const funkc_cells *cells,
                           const funkc_options *options, funkc_plan **plan)
+    # Takes NULL too.
     void funkc_plan_destroy(const funkc_api *api, funkc_plan *plan)
+    # Shape, number of cells, length of a row of factors, mean, deviation, offset.
     int funkc_plan_info(const funkc_api *api, const funkc_plan *plan, funkc_info *info)
+    # Sets in params what was left to the library.
     int funkc_plan_defaults(const funkc_api *api, const funkc_plan *plan, funkc_params *params)
+    # Parameters: row_factors (n_rows, length) and col_factors (n_cols, length), written.
     int funkc_start(const funkc_api *api, const funkc_plan *plan, void *row_factors,
                     void *col_factors)
+    # Parameters: factors, trained in place; params; n_epochs from params.first_epoch on;
+    # cancel, progress and user may be NULL.
+    # Returns: FUNKC_OK; CANCELLED (the factors are what was reached); DIVERGED; NO_MEMORY, ...
     int funkc_run(const funkc_api *api, const funkc_plan *plan, void *row_factors,
                   void *col_factors, const funkc_params *params, int64_t n_epochs,
                   int n_threads, const volatile int *cancel, funkc_progress progress,
                   void *user)
+    # Parameters: model; cells, whose weights count for nothing; rmse, written.
     int funkc_rmse(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
                    int n_threads, double *rmse)
+    # Parameters: model; rows and cols (n); out (n) of the factors' precision.
+    # Returns: FUNKC_OK; ROW_OUTSIDE, COL_OUTSIDE, ...
     int funkc_predict(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                       const int64_t *cols, int64_t n, void *out, int n_threads)
+    # Parameters: model; cells of new rows; out (cells.n_rows, length).
+    # Returns: FUNKC_OK; DUPLICATE_CELL, VALUES_TOO_WIDE, ...
     int funkc_fold_in_rows(const funkc_api *api, const funkc_model *model,
                            const funkc_cells *cells, double regularization, void *out,
                            int n_threads)
+    # Parameters: model; rows (n_rows); hidden_from (n_rows + 1) and hidden, or NULL;
+    # cols and scores (n_rows, n), written.
     int funkc_top(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                   int64_t n_rows, int64_t n, const int64_t *hidden_from, const int64_t *hidden,
                   int64_t *cols, void *scores, int n_threads)
+    # Parameters: image (channels, height, width), filled in place; missing (n_masks, height,
+    # width), not 0 where a pixel is missing; method FUNKC_PATCHES or FUNKC_TILES.
+    # Returns: FUNKC_OK; NOTHING_SEEN, NOT_FINITE, CANCELLED, ...
     int funkc_inpaint_f32(const funkc_api *api, float *image, const uint8_t *missing,
                           int64_t n_masks, int64_t channels, int64_t height, int64_t width,
                           int method, int k, uint64_t seed, int n_threads,

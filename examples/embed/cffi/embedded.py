@@ -20,7 +20,7 @@ ffi.cdef("""
                      const volatile int *cancel;
     } funkc_options;
     typedef struct { size_t size; double learning_rate, row_regularization, col_regularization;
-                     int64_t n_epochs, first_epoch; int32_t constant_rate;
+                     int64_t n_epochs, first_epoch; int32_t constant_rate, reserved;
     } funkc_params;
     typedef const char *status_message(int status);
     typedef int plan_create(const funkc_cells *, const funkc_options *, void **plan);

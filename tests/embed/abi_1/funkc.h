@@ -7,20 +7,23 @@
      `funkc.capi.addresses()`.  The caller lives in a process that has imported funkc.
    * FUNKC_ABI_VERSION stays 1 as long as a program compiled with any earlier funkc.h of that
      number works.  The table and all structs begin with their size and are only ever appended
-     to; a caller sets `size` (the _init functions do), so that an older caller and a newer
-     library understand each other.  Ask FUNKC_HAS(api, member) for what an older library may
-     lack.
-   * No function raises, prints, needs the GIL, keeps a global state or is slower for being
-     called from several threads at once.  A plan may be used by several threads at once; it is
-     never changed after it was made.
+     to: a member that is appended means, at 0, what was before it.  A caller sets `size` (the
+     _init functions do), so that an older caller and a newer library understand each other; a
+     newer caller's member that an older library doesn't know is refused unless it is 0.  Ask
+     FUNKC_HAS(api, member) for what the table of an older library may lack.
+   * No function raises, prints, needs the GIL or keeps anything between calls.  All may be
+     called from several threads at once, also with one plan, which is never changed after it
+     was made.
    * Memory belongs to the caller, but for plans, which funkc_plan_destroy gives back.
+   * The floating-point unit is as usual, without traps; its rounding mode is put back.
    * Same cells, same seed, same bits as Python's funkc, with any number of threads.
 
    What the caller promises (funkc_cells_check looks whether it is so)
    * Every pointer that is not said to be optional points to as much as is said, aligned as its
      type asks, and what it points to is not written to during the call.
-   * 0 <= rows[c] < n_rows, 0 <= cols[c] < n_cols, values finite, weights finite and above 0, no
-     cell twice.
+   * 0 <= rows[c] < n_rows, 0 <= cols[c] < n_cols, values finite, weights finite and not below
+     DBL_MIN, no cell twice.
+   * Functions of the caller (progress, memory) neither throw nor jump out.
 
    Factors are C-contiguous, a row of `length` numbers for every row (or column) of the matrix:
    k factors, and with biases two more, [x, bias, 1] for a row and [y, 1, bias] for a column, so
@@ -60,7 +63,8 @@ enum funkc_status {
 enum funkc_method { FUNKC_PATCHES = 0, FUNKC_TILES = 1 };
 
 /* Where memory comes from.  Called by the calling thread only: by several at once, if several
-   call funkc at once. */
+   call funkc at once.  The struct is copied; its functions and `user` must outlive the call, and
+   the plan that they are for. */
 typedef struct funkc_memory {
     size_t size; /* of this struct */
     void *(*allocate)(size_t bytes, void *user); /* aligned as malloc's, or NULL */
@@ -86,14 +90,14 @@ typedef struct funkc_cells {
 typedef struct funkc_options {
     size_t size;
     uint64_t seed;
-    double offset;        /* NAN: chosen from the values */
+    double offset;        /* NAN: chosen from the values, or 0 with nonnegative */
     int32_t k;            /* from 1 to 65,536 */
     int32_t real_bytes;   /* of the factors: 4, float, or 8, double */
     int32_t biases;
-    int32_t nonnegative;
+    int32_t nonnegative;  /* needs values whose mean is above the offset */
     int32_t group_size;   /* 8, or 1: Funk's own order */
     int32_t n_threads;    /* from 1 on */
-    const funkc_memory *memory; /* NULL: malloc and free; else it must outlive the plan */
+    const funkc_memory *memory; /* NULL: malloc and free */
     const volatile int *cancel; /* NULL, or a flag that ends the work if it is not 0 */
 } funkc_options;
 
@@ -103,9 +107,10 @@ typedef struct funkc_params {
     double learning_rate;      /* 0: chosen from the cells */
     double row_regularization; /* below 0: chosen */
     double col_regularization;
-    int64_t n_epochs;          /* in which the rate falls to 0; 0: chosen; at most 2**40 */
+    int64_t n_epochs;          /* of all runs: the rate falls to 0 in them; 0: chosen */
     int64_t first_epoch;       /* counted from 0: where this run begins */
     int32_t constant_rate;     /* not 0: the rate does not fall */
+    int32_t reserved;          /* 0 */
 } funkc_params;
 
 /* Factors in the caller's memory, for what is done with them. */
@@ -188,7 +193,7 @@ static inline void funkc_options_init(funkc_options *options, int k)
 
 static inline void funkc_params_init(funkc_params *params)
 {
-    const funkc_params usual = {sizeof(funkc_params), 0, -1, -1, 0, 0, 0};
+    const funkc_params usual = {sizeof(funkc_params), 0, -1, -1, 0, 0, 0, 0};
     *params = usual;
 }
 
@@ -249,8 +254,9 @@ static inline int funkc_start(const funkc_api *api, const funkc_plan *plan, void
     return api->start(plan, row_factors, col_factors);
 }
 
-/* Trains the factors in place for n_epochs from params->first_epoch on; ever the same bits,
-   also if the epochs are spread over several runs.  cancel (looked at several times a second),
+/* Trains the factors in place for n_epochs from params->first_epoch on, unless the rate is
+   constant no further than params->n_epochs; ever the same bits, also if the epochs are spread
+   over several runs.  cancel (looked at several times a second),
    progress and user may be NULL.  After FUNKC_CANCELLED the factors are what was reached; after
    FUNKC_DIVERGED they are of no use, and after any other error untouched. */
 static inline int funkc_run(const funkc_api *api, const funkc_plan *plan, void *row_factors,
@@ -287,8 +293,8 @@ static inline int funkc_fold_in_rows(const funkc_api *api, const funkc_model *mo
 }
 
 /* The n columns with the highest predictions of each of some rows: cols and scores (n_rows, n),
-   best first, of equal ones the first; filled up with -1 and -INFINITY where n is too many.  Row i leaves out the
-   columns hidden[hidden_from[i]] ... hidden[hidden_from[i + 1] - 1], which ascend; both may be
+   best first, of equal ones the first; filled up with -1 and -INFINITY where n is too many.  Row
+   i leaves out hidden[hidden_from[i]] ... hidden[hidden_from[i + 1] - 1], which ascend; both may be
    NULL. */
 static inline int funkc_top(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                             int64_t n_rows, int64_t n, const int64_t *hidden_from,

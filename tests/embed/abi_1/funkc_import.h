@@ -15,7 +15,12 @@
 static inline const funkc_api *funkc_import(void)
 {
     const funkc_api *api = (const funkc_api *)PyCapsule_Import("funkc._capi._API", 0);
-    if (!api) return NULL;
+    if (!api) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError))
+            PyErr_SetString(PyExc_ImportError,
+                            "the installed funkc has no C API; install a newer one");
+        return NULL;
+    }
     if (!funkc_api_fits(api)) {
         PyErr_Format(PyExc_ImportError,
                      "the installed funkc offers version %d of its C API with %u bytes, and this "
