@@ -1015,7 +1015,7 @@ def test_a_plan_outlives_the_struct_of_its_allocator():
     rows, cols, values = np.zeros(3, np.int32), np.arange(3, dtype=np.int32), np.ones(3)
     cells, options, plan = cells_of(rows, cols, values, (1, 3)), options_of(2), P()
     options.memory = c.addressof(counting.memory)
-    ask("plan_create", cells, options, plan)
+    ask("plan_create", cells, options, c.byref(plan))
     c.memset(c.addressof(counting.memory), 0, c.sizeof(Memory))
     destroy(plan)
     assert not counting.blocks
