@@ -739,10 +739,10 @@ class Factorization:
         (4, 2)
         """
         epochs = _validate.integer("n_epochs", n_epochs, 1, 10**9)
-        inherited = learning_rate is None
+        inherited = None
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
-            learning_rate = self.parameters["learning_rate"] * share / 3
+            learning_rate = inherited = self.parameters["learning_rate"] * share / 3
         if regularization is None:
             regularization = self.parameters["regularization"]
         options = _validate.options(
@@ -761,9 +761,9 @@ class Factorization:
         listen = _validate.callback(callback, "(epoch, history)")
         grown, cells = self._with_cells(mask, values, shape, weights, duplicates)
         start = _validate.start(grown, cells.shape, options)
-        if inherited:
+        if inherited is not None:
             highest = _train.highest_rate(cells.values, self.offset)
-            options = dataclasses.replace(options, learning_rate=min(learning_rate, highest))
+            options = dataclasses.replace(options, learning_rate=min(inherited, highest))
         with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
             training, stopped_by = _train.train(cells, options, after_epoch, start)
         trained = Factorization._of(training, stopped_by, grown._rows.ids, grown._cols.ids)
