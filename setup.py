@@ -3,6 +3,7 @@ source once per instruction set."""
 
 import os
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+INCLUDES = Path("src/funkc/include")
 CHECKS = os.environ.get("FUNKC_CYTHON_CHECKS") == "1"
 DIRECTIVES = {
     "language_level": 3,
@@ -118,21 +120,46 @@ def changed_with(settings: object) -> str:
     return str(file)
 
 
+# A file that a source is compiled from: a header of ours, or a cimported .pxd.
+INCLUDED = re.compile(r'^\s*#include "(\w+\.h)"|^cdef extern from "(\w+\.h)"', re.M)
+CIMPORTED = re.compile(r"^from (funkc\.[\w.]+) cimport", re.M)
+
+
+def read_by(source: Path) -> set[Path]:
+    """The headers and .pxd files that a source reads, and those that these read.  A change of
+    one compiles the modules that read it anew, and no others."""
+    found: set[Path] = set()
+    left = [source]
+    while left:
+        file = left.pop()
+        text = file.read_text(encoding="utf-8")
+        names = {a or b for a, b in INCLUDED.findall(text)}
+        near = [folder / name for name in names for folder in (file.parent, INCLUDES)]
+        near += [
+            Path("src", *name.split(".")).with_suffix(".pxd") for name in CIMPORTED.findall(text)
+        ]
+        fresh = {path for path in near if path.exists()} - found - {source}
+        found |= fresh
+        left += fresh
+    return found
+
+
 def extension(name: str, source: str) -> Extension:
-    headers = [str(p) for p in sorted(Path("src/funkc").rglob("*.h"))]
     return Extension(
         f"funkc.{name}",
-        [f"src/funkc/{source}"],
-        depends=headers,
-        include_dirs=["src/funkc/include"],
+        [source],
+        depends=sorted(map(str, read_by(Path(source)))),
+        include_dirs=[str(INCLUDES), "src/funkc/_core"],
     )
 
 
 def extensions() -> list[Extension]:
     """One cythonize() call per module: a source that occurs twice needs a folder each."""
-    modules = [(name, f"{name}.pyx") for name in ("_machine", "_shards", "_capi")]
-    for core in ("_engine", "_serve", "_tiles"):
-        modules += [(f"{core}_{level}", f"{core}.pyx") for level in engine_levels()]
+    modules = [("_capi", "src/funkc/_capi.pyx")]
+    modules += [(f"_core.{name}", f"src/funkc/_core/{name}.pyx") for name in ("machine", "plan")]
+    for core in ("engine", "serve", "pictures"):
+        source = f"src/funkc/_core/{core}.pyx"
+        modules += [(f"_core.{core}_{level}", source) for level in engine_levels()]
     built: list[Extension] = []
     for name, source in modules:
         built += cythonize(

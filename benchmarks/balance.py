@@ -5,7 +5,7 @@
     python -m benchmarks.balance --bands 16 32 64     # and with other numbers of bands
 
 The data are cut as `funkc.factorize` cuts them, and the workers of a call go through the real
-blocks by the engine's rule (`claim` and `work` in _engine.pyx), event by event over several
+blocks by the engine's rule (`claim` and `work` in engine.pyx), event by event over several
 epochs. Beside it stands a plain barrier a wave: whoever is free takes the next block of the
 wave, and all wait for its last one. With `--bands` the same rows and columns, in the same seeded
 order, are cut into other numbers of bands; cut like that into the plan's own number, they must
@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmarks import data
-from funkc import _schedule, _validate
+from funkc import _schedule
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,14 +48,14 @@ class Blocks(NamedTuple):
 
 def cut(split: data.Split, k: int) -> tuple[Schedule, dict[str, NDArray[Any]]]:
     """The plan that `funkc.factorize` would make, and its cells in the order of training."""
-    problem = _validate.problem((split.rows, split.cols), split.values, shape=split.shape)
-    schedule = _schedule.cut(problem, _validate.options(k))
+    problem = observed_cells((split.rows, split.cols), split.values, shape=split.shape)
+    schedule = _schedule.cut(problem, checked_options(k))
     return schedule, schedule.cells()
 
 
 def bands_of(positions: NDArray[np.int64], n: int, n_bands: int) -> NDArray[np.int64]:
     """The band of every cell when n rows (or columns), in their order, are cut into bands of
-    about equal numbers of cells: where the next part is full, as `cut_evenly` in _shards.pyx.
+    about equal numbers of cells: where the next part is full, as `cut_evenly` in plan.pyx.
     """
     cells_before = np.concatenate([[0], np.cumsum(np.bincount(positions, minlength=n))])
     parts = positions.size * np.arange(1, n_bands)
@@ -70,7 +72,7 @@ def cut_again(schedule: Schedule, cells: dict[str, NDArray[Any]], n_bands: int) 
 
 
 class Claims:
-    """What is left to claim, by the rule of `claim` in _engine.pyx: a step of the lowest wave
+    """What is left to claim, by the rule of `claim` in engine.pyx: a step of the lowest wave
     that has any, of the worker's own row bands, else of the next worker's, and so on.
     """
 
@@ -102,7 +104,7 @@ class Claims:
 
 
 def engine_time(costs: list[int], n_bands: int, threads: int, n_epochs: int) -> int:
-    """When the last epoch ends, by the rule of `work` and `close_epoch` in _engine.pyx: who has
+    """When the last epoch ends, by the rule of `work` and `close_epoch` in engine.pyx: who has
     claimed a step waits for it, until its epoch is open and its row band and its column band
     (in the wave before, the next row band's) are through with the waves before.
     """

@@ -34,13 +34,13 @@ from typing import TYPE_CHECKING
 import funkc
 from benchmarks import data
 from benchmarks.ratings import shown
-from funkc import _threads
+from funkc._core import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # libgomp ends the whole process when the system refuses it a thread. Therefore funkc counts more
-# than four times the processors as that many (_validate.py), which is as far as we go here.
+# than four times the processors as that many (_input/scalars.py), which is as far as we go here.
 TIMES_TOO_MANY = 4
 MOST_FOR_THREADS = 1.3
 MOST_FOR_LOAD = 2.0
@@ -122,7 +122,7 @@ def main() -> None:
     if "OMP_NUM_THREADS" in os.environ:
         parser.error("unset OMP_NUM_THREADS, which hides processors that a busy process would use")
     split = data.read(options.file) if options.file else data.generate(*options.generate)
-    processors = _threads.default_threads()
+    processors = threads.default_threads()
     print(f"{split.name}: {len(split.values):,} to train on; load {os.getloadavg()[0]:.1f}")
     print(f"k = {options.k}, {options.epochs} epochs, {processors} processors")
     print(f"Ratios of the times of whole calls: median (smallest - largest) of {options.pairs}")

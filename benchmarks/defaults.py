@@ -20,7 +20,9 @@ import numpy as np
 
 import funkc
 from benchmarks import data
-from funkc import _schedule, _train, _validate
+from funkc import _schedule, _train
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +51,8 @@ def small(n_rows: int, n_cols: int, rank: int, observed: float, count: int) -> l
 
 
 def defaults(split: data.Split, k: int) -> _train.Settings:
-    problem = _validate.problem((split.rows, split.cols), split.values, shape=split.shape)
-    options = _validate.options(k)
+    problem = observed_cells((split.rows, split.cols), split.values, shape=split.shape)
+    options = checked_options(k)
     return _train.settle(_schedule.cut(problem, options), options)
 
 

@@ -39,7 +39,9 @@ import numpy as np
 
 import funkc
 from benchmarks import data, peers, plots
-from funkc import _isa, _schedule, _train, _validate
+from funkc import _core, _schedule, _train
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +156,7 @@ class Machine(NamedTuple):
             info = ""
         name = re.search(r"^model name\s*:\s*(.+)$", info, re.M)
         count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-        engine = Path(_isa.engine.__file__ or "").read_bytes()  # compilers sign what they make
+        engine = Path(_core.engine.__file__ or "").read_bytes()  # compilers sign what they make
         compiler = re.search(rb"(GCC: \([^)]*\) |clang version )([\d.]+)", engine)
         signature = "not known"
         if compiler:
@@ -176,14 +178,14 @@ class Machine(NamedTuple):
     def lines(self) -> list[str]:
         return [
             f"* processor: {self.processor}, {self.processors} to be used; "
-            f"funkc's engine: {_isa.name}",
+            f"funkc's engine: {_core.name}",
             f"* system: {platform.platform()}; Python {platform.python_version()}, "
             f"NumPy {np.__version__}",
             f"* funkc {funkc.__version__} (commit {self.commit}), compiled by {self.compiler}",
         ]
 
     def footnote(self, date: str) -> str:
-        return f"{date}; {self.processor}, {self.processors} processors, engine {_isa.name}"
+        return f"{date}; {self.processor}, {self.processors} processors, engine {_core.name}"
 
 
 def command_line(module: str = "ratings") -> str:
@@ -304,8 +306,8 @@ def in_memory(bench: Benchmark) -> list[peers.Peer]:
 def funkc_set_up(split: data.Split, k: int, n_threads: int) -> tuple[float, float]:
     """Seconds from three arrays to the first update, and bytes held for a rating."""
     started = time.perf_counter()
-    problem = _validate.problem((split.rows, split.cols), split.values, shape=split.shape)
-    options = _validate.options(k, n_threads=n_threads)
+    problem = observed_cells((split.rows, split.cols), split.values, shape=split.shape)
+    options = checked_options(k, n_threads=n_threads)
     schedule = _schedule.cut(problem, options)
     _train.Training(schedule, options)  # which makes the factors
     return time.perf_counter() - started, schedule.cell_bytes / schedule.n_cells

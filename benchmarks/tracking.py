@@ -26,7 +26,9 @@ import numpy as np
 
 import funkc
 from benchmarks import data
-from funkc import _schedule, _validate
+from funkc import _schedule
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
 
 PAIRS = 1_000_000
 K = 32
@@ -82,8 +84,8 @@ class Plan(Ratings):  # not SetUp: asv takes any "setup", in letters of any size
     unit = "bytes"
 
     def set_up(self, split: data.Split) -> _schedule.Schedule:
-        problem = _validate.problem((split.rows, split.cols), split.values, shape=split.shape)
-        return _schedule.cut(problem, _validate.options(K))
+        problem = observed_cells((split.rows, split.cols), split.values, shape=split.shape)
+        return _schedule.cut(problem, checked_options(K))
 
     def time_set_up(self, split: data.Split) -> None:
         self.set_up(split)

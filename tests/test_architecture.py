@@ -1,165 +1,307 @@
-"""The rooms of the house: who imports whom, and what stands where."""
+"""The source layout: which file may use which, and what stands in one place only."""
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "funkc"
+KINDS = (".py", ".pyx", ".pxd", ".h")
 
 pytestmark = pytest.mark.skipif(
     not SOURCE.is_dir(), reason="the sources are not beside the tests (a wheel is tested alone)"
 )
 
-# Every module, and the modules of the package that it may import: always rooms further down.
-MAY_IMPORT = {
-    "__main__": {"__init__", "_errors", "_io", "progress", "ratings"},
-    "__init__": {
-        "_capi",
-        "_api",
-        "_errors",
-        "_machine",
-        "estimator",
-        "factorization",
-        "images",
-        "ratings",
-        "selection",
-    },
-    "selection": {"_api", "_errors", "_train", "_validate", "factorization"},
-    "images": {
-        "_bar",
-        "_errors",
-        "_isa",
-        "_train",
-        "_sides",
-        "_validate",
-    },
-    "estimator": {"_api", "_errors", "_validate", "factorization"},
-    "ratings": {"_errors", "_ids", "_validate"},
-    "progress": {"_errors", "_validate", "images"},
-    "_bar": {"_errors", "_train", "_validate"},
-    "_api": {"_bar", "_checkpoint", "_ids", "_train", "_validate", "factorization"},
-    "factorization": {
-        "_bar",
-        "_errors",
-        "_ids",
-        "_io",
-        "_isa",
-        "_schedule",
-        "_sides",
-        "_train",
-        "_validate",
-    },
-    "_sides": {"_errors", "_ids", "_isa", "_schedule"},
-    "_checkpoint": {"_errors", "_ids", "_io", "_train", "_validate"},
-    "_ids": {"_errors", "_io", "_validate"},
-    "_train": {"_errors", "_isa", "_schedule", "_shards", "_validate"},
-    "_schedule": {"_errors", "_shards", "_validate"},
-    "_validate": {"_errors", "_shards", "_threads"},
-    "_threads": {"_machine"},
-    "_isa": {"_errors", "_machine"},
-    "_io": {"_errors"},
-    "_errors": set(),
-    "_engine": {"_lanes", "_types", "_update", "capi"},
-    "_lanes": {"_types"},
-    "_serve": {"_lanes", "_memory", "_types", "capi"},
-    "_tiles": {"_memory", "_stream", "_types", "capi"},
-    "_shards": {"_memory", "_stream", "_types", "capi"},
-    "capi": set(),
-    "capi.py": {"_capi"},
-    "_machine": set(),
-    "_update": {"_types"},
-    "_stream": set(),
-    "_types": {"capi"},
-    "_memory": {"capi"},
-    "_capi": {"_isa", "_memory", "_shards", "_stream", "_types", "capi"},
-}
+# Every file, and the files of the package that it may use: by import, cimport or #include, for
+# types alone or not.  What a file uses stands below it.
+MAY_USE = """
+__main__.py: __init__.py _cli/arguments.py _cli/demo.py _cli/image.py _cli/ratings.py
+_cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
+_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _io.py ratings.py
+_cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
+__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py
+    images.py ratings.py selection.py
+selection.py: _api.py _errors.py _input/cells.py _input/options.py _input/scalars.py
+    _input/split.py _train.py factorization.py
+estimator.py: _api.py _errors.py _input/options.py _input/scalars.py factorization.py
+progress.py: _errors.py _input/pixels.py images.py
+_api.py: _bar.py _checkpoint.py _input/arrays.py _input/cells.py _input/ids.py _input/options.py
+    _input/scalars.py _input/split.py _train.py factorization.py
+images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py
+    _input/pixels.py _input/scalars.py _sides.py _train.py
+factorization.py: _bar.py _core/serve.pyx _errors.py _input/arrays.py _input/cells.py
+    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _io.py _schedule.py
+    _sides.py _train.py
+capi.py: _capi.pyx
+_checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _input/scalars.py
+    _io.py _train.py
+_bar.py: _errors.py _input/options.py _train.py
+ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
+_train.py: _core/engine.pyx _core/plan.pyx _errors.py _input/cells.py _input/options.py
+    _input/scalars.py _schedule.py
+_sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
+_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
+    capi.pxd
+_schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
+_input/tables.py: _errors.py _input/ids.py
+_input/split.py: _core/plan.pyx _errors.py _input/arrays.py _input/cells.py _input/options.py
+    _input/scalars.py
+_input/lookups.py: _errors.py _input/arrays.py _input/cells.py
+_core/__init__.py: _core/engine.pyx _core/machine.pyx _core/pictures.pyx _core/serve.pyx
+    _errors.py
+_input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
+_input/options.py: _errors.py _input/arrays.py _input/scalars.py
+_input/ids.py: _errors.py _input/arrays.py _input/scalars.py _io.py
+_input/cells.py: _errors.py _input/arrays.py _input/scalars.py
+_core/serve.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/ridge.h
+    _core/types.pxd capi.pxd
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/types.pxd
+    _core/update.pxd capi.pxd
+_input/arrays.py: _errors.py _input/scalars.py
+_core/update.pxd: _core/types.pxd _core/update.h
+_core/plan.pyx: _core/float_state.h _core/memory.pxd _core/stream.pxd _core/types.pxd capi.pxd
+_core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.h
+    _core/planes.h _core/stream.pxd _core/tiles.h _core/types.pxd capi.pxd
+_core/lanes.pxd: _core/lanes.h _core/types.pxd
+_input/scalars.py: _core/threads.py _errors.py
+_core/types.pxd: capi.pxd
+_core/memory.pxd: capi.pxd
+capi.pxd: include/funkc.h include/funkc_import.h
+_core/tiles.h: _core/solve.h
+_core/threads.py: _core/machine.pyx
+_core/patches.h: _core/solve.h
+include/funkc_import.h: include/funkc.h
+_io.py: _errors.py
+_core/update.h: _core/lanes.h
+_core/solve.h: _core/lanes.h
+_core/machine.pyx: _core/machine.h
+_cli/arguments.py: _errors.py
+include/funkc.h:
+_input/__init__.py:
+_errors.py:
+_core/stream.pxd:
+_core/ridge.h:
+_core/planes.h:
+_core/machine.h:
+_core/lanes.h:
+_core/float_state.h:
+_core/claims.h:
+_core/__init__.pxd:
+_cli/__init__.py:
+__init__.pxd:
+"""
 
 
-def imported(path):
-    """Modules of the package that a file imports or cimports, for types alone or not."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        return set(re.findall(r"^from funkc\.(\w+) cimport", text, re.MULTILINE))
-    names = set()
+def files_of(root):
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*")
+                  if path.suffix in KINDS)  # fmt: skip
+
+
+def allowed():
+    lines = MAY_USE.strip().replace("\n    ", " ").splitlines()
+    return {line.split()[0].rstrip(":"): set(line.split()[1:]) for line in lines}
+
+
+def file_of(root, module, compiled):
+    """The file of a module of the package; `compiled` prefers what other sources cimport."""
+    parts = module.split(".")[1:]
+    stem = root.joinpath(*parts)
+    kinds = (".pxd",) if compiled else (".py", ".pyx")
+    candidates = [stem.with_suffix(kind) for kind in kinds] if parts else []
+    candidates += [stem / f"__init__{kind}" for kind in kinds]
+    # One source is built for several instruction sets.
+    candidates += (
+        [root.joinpath(*parts[:-1], f"{parts[-1].rpartition('_')[0]}.pyx")] if parts else []
+    )
+    for path in candidates:
+        if path.is_file():
+            return path.relative_to(root).as_posix()
+    return None
+
+
+def used_modules(root, module, names, compiled=False):
+    """What `from module import names` uses: modules of the package, or what defines the names."""
+    found = set()
+    for name in names:
+        found.add(file_of(root, f"{module}.{name}", compiled) or file_of(root, module, compiled))
+    assert None not in found, (module, names)
+    return found
+
+
+def uses_of_python(root, text):
+    found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            names |= {name.name for name in node.names}
+            for name in node.names:
+                if re.match(r"funkc(\.|$)", name.name):
+                    found.add(file_of(root, name.name, False))
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}: a relative import"
-            if node.module == "funkc":
-                names |= {f"funkc.{name.name}" for name in node.names}
-            else:
-                names.add(node.module)
-    found = {name.split(".")[1] for name in names if name.startswith("funkc.")}
-    modules = {path.stem for path in SOURCE.iterdir()}
-    return {name if name in modules else "__init__" for name in found} | (
-        {"__init__"} if "funkc" in names else set()
-    )
+            assert node.level == 0, "a relative import"
+            if re.match(r"funkc(\.|$)", node.module):
+                found |= used_modules(root, node.module, [name.name for name in node.names])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            name = next(ast.walk(node.args[0]))
+            name = name.values[0] if isinstance(name, ast.JoinedStr) else name
+            if str(name.value).startswith("funkc"):
+                found.add(file_of(root, f"{name.value}base", False))
+    assert None not in found
+    return found
 
 
-def room(path):
-    """What the table calls a file; capi.py is a door, capi.pxd of that name the ground."""
-    return path.name if path.name == "capi.py" else path.stem
+def uses_of_cython(root, path, text):
+    found = set()
+    text = re.sub(r'"""(?:.|\n)*?"""|#.*', "", text)
+    for module, how, names in re.findall(
+        r"^\s*from\s+(funkc[\w.]*)\s+(c?import)\s+(\([^)]*\)|.+)$", text, re.MULTILINE
+    ):
+        words = [name.split()[0] for name in names.strip("()").split(",") if name.strip()]
+        found |= used_modules(root, module, words, how == "cimport")
+    for how, names in re.findall(r"^\s*(c?import)\s+(.+)$", text, re.MULTILINE):
+        for name in names.split(","):
+            if re.match(r"\s*funkc(\.|\s|$)", name):
+                found.add(file_of(root, name.split()[0], how == "cimport"))
+    for header in re.findall(r'^\s*cdef\s+extern\s+from\s+"(\w+\.h)"', text, re.MULTILINE):
+        found.add(header_of(root, path, header))
+    return found
 
 
-FILES = sorted(p for p in SOURCE.glob("*") if p.suffix in (".py", ".pyx", ".pxd"))
+def header_of(root, path, name):
+    for folder in (path.parent, root / "_core", root / "include"):
+        if (folder / name).is_file():
+            return (folder / name).relative_to(root).as_posix()
+    return None  # the system's
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
-def test_imports_go_down_only(path):
-    assert imported(path) <= MAY_IMPORT[room(path)]
+def uses(root, path):
+    """The files of the package that a file uses, but for itself (a template includes itself)."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        found = uses_of_python(root, text)
+    elif path.suffix == ".h":
+        names = re.findall(r'^\s*#\s*include\s+["<](\w+\.h)[">]', text, re.MULTILINE)
+        found = {header_of(root, path, name) for name in names} - {None}
+    else:
+        found = uses_of_cython(root, path, text) - {None}
+        if path.suffix == ".pyx" and path.with_suffix(".pxd").is_file():
+            found.add(path.with_suffix(".pxd").relative_to(root).as_posix())
+    return found - {path.relative_to(root).as_posix()}
+
+
+def violations(root):
+    may = allowed()
+    return {
+        name: more
+        for name in files_of(root)
+        if (more := uses(root, root / name) - may.get(name, set()))
+    }
+
+
+def test_files_use_what_stands_below_them_only():
+    assert violations(SOURCE) == {}
 
 
 def test_the_table_has_no_circle_and_no_ghost():
-    assert {room(p) for p in FILES} == set(MAY_IMPORT)
-    left = dict(MAY_IMPORT)
+    may = allowed()
+    assert sorted(may) == files_of(SOURCE)
+    unused = {
+        name: more for name, below in may.items() if (more := below - uses(SOURCE, SOURCE / name))
+    }
+    assert unused == {}
+    left = dict(may)
     while left:
         ground = {name for name, below in left.items() if not below & set(left)}
         assert ground, f"circle among {sorted(left)}"
         left = {name: below for name, below in left.items() if name not in ground}
 
 
-def test_the_list_of_rooms_is_whole_and_goes_down():
+def test_every_package_uses_those_below_it_only():
+    """The three packages, and what stands beside them, whatever the table says."""
+    for name, below in allowed().items():
+        package = name.partition("/")[0] if "/" in name else ""
+        if package == "_core":
+            assert all(re.match(r"_core/|_errors\.py|capi\.pxd|include/", use) for use in below), (
+                name
+            )
+        if package == "_input":
+            assert all(re.match(r"_input/|_core/|_errors\.py|_io\.py", use) for use in below), name
+        if package != "_cli" and name != "__main__.py":
+            assert not any(use.startswith("_cli/") for use in below), name
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("_errors.py", "from funkc import _train\n"),
+        ("_input/scalars.py", "import funkc.images\n"),
+        ("_core/threads.py", "from funkc._input import scalars\n"),
+        ("_core/threads.py", "def late():\n    from funkc.factorization import load\n"),
+        ("_core/engine.pyx", "from funkc import _train\n"),
+        ("_core/engine.pyx", "from funkc._core.stream cimport mixed\n"),
+        ("_core/engine.pyx", "import funkc.images as images\n"),
+        ("_core/lanes.pxd", "from funkc._core.update cimport Rule\n"),
+        ("_core/memory.pxd", 'cdef extern from "solve.h":\n    pass\n'),
+        ("_core/update.h", '#include "patches.h"\n'),
+        ("include/funkc.h", '#  include "../_core/lanes.h"\n#include "lanes.h"\n'),
+    ],
+)
+def test_a_planted_use_is_seen(file, line, tmp_path):
+    root = tmp_path / "funkc"
+    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    with open(root / file, "a", encoding="utf-8") as source:
+        source.write("\n" + line)
+    assert list(violations(root)) == [file]
+
+
+def test_a_planted_folder_is_seen(tmp_path):
+    root = tmp_path / "funkc"
+    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    (root / "_core" / "deep").mkdir()
+    (root / "_core" / "deep" / "more.py").write_text("import pickle\nfrom funkc import _train\n")
+    assert list(violations(root)) == ["_core/deep/more.py"]
+    assert holding(r"\bimport pickle", root=root) == {"_core/deep/more.py"}
+
+
+def test_the_layout_in_contributing_is_that_of_the_sources():
     text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    table = text.split("| file | room |\n")[1].split("\n\n")[0]
-    names = [re.findall(r"`([\w/]+\.\w+)`", line.split("|")[1]) for line in table.splitlines()]
-    assert sorted(name for row in names for name in row) == sorted(
-        path.relative_to(SOURCE).as_posix()
-        for path in SOURCE.rglob("*")
-        if path.suffix in (".py", ".pyx", ".pxd", ".h")
-    )
-    line = {room(Path(name)): at for at, row in enumerate(names) for name in row}
-    for path in FILES:
-        assert all(line[below] >= line[room(path)] for below in imported(path)), path.name
+    figure = text.split("src/funkc/\n", 1)[1].split("```", 1)[0]
+    found, folder = [], ""
+    for line in figure.splitlines():
+        indent = len(line) - len(line.lstrip())
+        words = line.partition("# ")[0].split()
+        if indent == 2:
+            folder = words.pop(0) if words[0].endswith("/") else ""
+        found += [folder + word for word in words]
+    assert sorted(found) == files_of(SOURCE)
 
 
-def holding(pattern, suffixes=(".py", ".pyx", ".pxd", ".h")):
+def holding(pattern, suffixes=KINDS, root=SOURCE):
     return {
-        path.name
-        for path in SOURCE.iterdir()
-        if path.suffix in suffixes and re.search(pattern, path.read_text(encoding="utf-8"))
+        name
+        for name in files_of(root)
+        if Path(name).suffix in suffixes
+        and re.search(pattern, (root / name).read_text(encoding="utf-8"))
     }
 
 
-def test_threads_start_in_the_engine_and_the_cut_alone():
+def test_threads_start_in_the_core_alone():
     assert holding(r"\bin prange\(") == {
-        "_engine.pyx",
-        "_serve.pyx",
-        "_shards.pyx",
-        "_tiles.pyx",
+        "_core/engine.pyx",
+        "_core/serve.pyx",
+        "_core/plan.pyx",
+        "_core/pictures.pyx",
     }
 
 
 def test_one_file_knows_openmp():
-    assert holding(r"\bomp_\w+\(|include <omp\.h>|cimport openmp") == {"machine.h"}
+    assert holding(r"\bomp_\w+\(|include <omp\.h>|cimport openmp") == {"_core/machine.h"}
 
 
 def test_the_rule_stands_once_and_the_engine_alone_calls_it():
-    assert holding(r"keep_row\[") == {"update.h"}
-    assert holding(r"update\.h\"") == {"update.h", "_update.pxd"}
-    assert holding(r"from funkc\._update cimport", (".pyx", ".pxd")) == {"_engine.pyx"}
+    assert holding(r"keep_row\[") == {"_core/update.h"}
+    assert holding(r"update\.h\"") == {"_core/update.h", "_core/update.pxd"}
+    assert holding(r"from funkc\._core\.update cimport", (".pyx", ".pxd")) == {"_core/engine.pyx"}
 
 
 def test_no_file_is_unpickled_or_replaced_elsewhere():
@@ -168,12 +310,12 @@ def test_no_file_is_unpickled_or_replaced_elsewhere():
 
 
 def test_random_numbers_come_from_one_place():
-    assert holding(r"0x9e3779b97f4a7c15\)\n|0xbf58476d1ce4e5b9") == {"_stream.pxd"}
+    assert holding(r"0x9e3779b97f4a7c15\)\n|0xbf58476d1ce4e5b9") == {"_core/stream.pxd"}
     assert holding(r"\brand\(|srand\(|np\.random\.(default_rng|seed|rand)", (".pyx", ".h")) == set()
 
 
 def test_no_small_solve_stands_outside_its_room():
-    assert holding(r"void funkc_(decompose|solve|invert)\(") == {"solve.h"}
+    assert holding(r"void funkc_(decompose|solve|invert)\(") == {"_core/solve.h"}
     assert holding(r"(?i)cholesky|linalg") == set()
 
 
@@ -182,7 +324,9 @@ def test_the_core_never_raises_or_takes_the_gil():
 
 
 def test_no_drawer_for_everything():
-    assert not [p.name for p in SOURCE.iterdir() if re.search(r"util|helper|misc", p.stem)]
+    assert not [
+        name for name in files_of(SOURCE) if re.search(r"util|helper|misc", Path(name).stem)
+    ]
 
 
 def test_no_flag_changes_the_meaning_of_floating_point():

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _isa
+from funkc import _core
 
 THREADS = [1, 2, 3, 8]
 
@@ -123,7 +123,7 @@ with warnings.catch_warnings():
     image = np.stack([image, image[::-1], image[:, ::-1]], axis=-1) / 250
     each = np.stack([missing, missing[::-1], missing[:, ::-1]], axis=-1)
     parts += funkc.inpaint(image, each, channel_axis=-1, k=7, return_generated=True)
-print(funkc._isa.name, hashlib.sha256(b"".join(p.tobytes() for p in parts)).hexdigest())
+print(funkc._core.name, hashlib.sha256(b"".join(p.tobytes() for p in parts)).hexdigest())
 """
 
 
@@ -135,7 +135,7 @@ def run_with(level):
 
 
 def test_every_instruction_set_gives_the_same_bits():
-    usable = _isa._usable()
+    usable = _core._usable()
     outputs = {level: run_with(level) for level in usable}
     assert {level: out.stdout.split()[:1] for level, out in outputs.items()} == {
         level: [level] for level in usable
@@ -143,7 +143,7 @@ def test_every_instruction_set_gives_the_same_bits():
     assert len({out.stdout.split()[1] for out in outputs.values()}) == 1
 
 
-@pytest.mark.parametrize("level", ["v9", "", *({"v3", "v4"} - set(_isa._usable()))])
+@pytest.mark.parametrize("level", ["v9", "", *({"v3", "v4"} - set(_core._usable()))])
 def test_an_instruction_set_that_is_not_there_is_refused(level):
     out = run_with(level)
     assert out.returncode == 1

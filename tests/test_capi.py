@@ -963,7 +963,7 @@ def test_every_status_has_words():
 
 @pytest.mark.skipif(not SOURCE.is_dir(), reason="the sources are not beside the tests")
 def test_numbers_and_structs_are_the_same_in_every_file():
-    types = (SOURCE / "_types.pxd").read_text(encoding="utf-8")
+    types = (SOURCE / "_core" / "types.pxd").read_text(encoding="utf-8")
     own = dict(re.findall(r"^    ([A-Z_]+) = (\d+)", types.split("cdef enum Status:")[1], re.M))
     assert {name: int(own[name]) for name in STATUS} == STATUS
     assert set(own) - set(STATUS) == {"OUTSIDE_ITS_TILE", "MORE"}

@@ -15,6 +15,7 @@ from PIL import Image
 
 import funkc
 from funkc import __main__ as command_line
+from funkc._cli.demo import DEMO_RATINGS
 
 POSIX = os.name == "posix"
 # Two threads that wait for each other on a busy machine would take most of the time here.
@@ -149,7 +150,7 @@ def test_demo_table(demo):
     out = demo[1]
     lines = out.splitlines()
     start = next(at for at, line in enumerate(lines) if line.startswith(" movie factors"))
-    values = command_line.DEMO_RATINGS
+    values = DEMO_RATINGS
     fit = funkc.factorize(~np.isnan(values), values, 1)
     assert numbers_in(lines[start]) == [round(float(y), 2) for y in fit.col_factors[:, 0]]
     for at, line in enumerate(lines[start + 1 : start + 10]):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import funkc
-from funkc.__main__ import DEMO_RATINGS
+from funkc._cli.demo import DEMO_RATINGS
 
 pytestmark = pytest.mark.usefixtures("never_back_off")
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _validate
+from funkc._input.cells import observed_cells
 
 QUICK = settings(deadline=None, database=None, max_examples=12)
 
@@ -283,10 +283,10 @@ def test_how_an_array_lies_in_memory_leaves_no_trace(layout, problem):
 def test_the_core_gets_aligned_arrays():
     """Where a processor or a compiler counts on it, anything else may crash."""
     index, numbers = off_by_a_byte(np.arange(4)), off_by_a_byte(np.arange(4.0) + 1)
-    problem = _validate.problem((index, index), numbers, weights=numbers)
+    problem = observed_cells((index, index), numbers, weights=numbers)
     for array in (problem.rows, problem.cols, problem.values, problem.weights):
         assert array.flags.aligned
-    problem = _validate.problem(None, off_by_a_byte(np.ones((3, 4))))
+    problem = observed_cells(None, off_by_a_byte(np.ones((3, 4))))
     assert problem.values.flags.aligned
 
 

@@ -559,7 +559,7 @@ def test_memory_is_bounded(method, wide):
     assert least < float(out.stdout) < 24
 
 
-# The Method and the Status of _types.pxd.
+# The Method and the Status of types.pxd.
 CORE_METHODS = {"patches": 0, "tiles": 1}
 OK, BAD_SHAPE, BAD_OPTION, NOTHING_SEEN, NOT_FINITE, CANCELLED = 0, 7, 8, 9, 10, 11
 
@@ -568,7 +568,7 @@ def inpaint_f32(image, missing, method="patches", k=0, seed=0, n_threads=1, canc
     """What the core offers to other extensions, called without Python and without the GIL."""
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table = pointer_of(images.core.tiles_table, b"funkc.tiles")
+    table = pointer_of(images.core.pictures_table, b"funkc.pictures")
     kind = ctypes.CFUNCTYPE(
         ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 4, ctypes.c_int, ctypes.c_int,
         ctypes.c_uint64, ctypes.c_int, *[ctypes.c_void_p] * 2,

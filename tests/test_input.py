@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _validate
+from funkc._input.cells import observed_cells
 
 NAN, INF = np.nan, np.inf
 QUICK = settings(
@@ -663,7 +663,7 @@ def test_an_index_of_32_bits_is_never_taken_for_a_negative_one():
     for pair, shape in [(([huge], [0]), (huge + 1, 1)), (([0], [huge]), (1, huge + 1))]:
         start = f"factors of k = 65536 for shape {shape} need "
         refused(MemoryError, start, mask=pair, values=[1.0], k=65_536)
-        problem = _validate.problem(pair, [1.0])  # what the core would get on a larger machine
+        problem = observed_cells(pair, [1.0])  # what the core would get on a larger machine
         assert problem.rows.dtype == problem.cols.dtype == np.int64
         assert (problem.rows[0], problem.cols[0]) == (pair[0][0], pair[1][0])
 

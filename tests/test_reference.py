@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
+from funkc._core import pictures as core
 from funkc._errors import MORE, OK
-from funkc._isa import tiles as core
 from funkc.images import Tiling
 
 DTYPES = [np.float32, np.float64]

@@ -6,12 +6,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import bands_of, padded
 
-from funkc import _schedule, _shards, _validate
+from funkc import _schedule
+from funkc._core import plan as core_plan
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
 
 
 def schedule_of(cells, values, shape, **options):
-    problem = _validate.problem(cells, values, shape=shape)
-    return _schedule.cut(problem, _validate.options(8, **options)), problem
+    problem = observed_cells(cells, values, shape=shape)
+    return _schedule.cut(problem, checked_options(8, **options)), problem
 
 
 @given(
@@ -123,13 +126,13 @@ def test_a_cut_that_takes_several_calls():
 @example((480_189, 17_770), 100_480_507, 32, 4)
 @example((10**6, 10**7), 10**9, 128, 8)
 def test_the_number_of_bands_follows_the_data(shape, n_cells, k, itemsize):
-    bands = _shards.bands_for(*shape, n_cells, padded(k), itemsize)
+    bands = core_plan.bands_for(*shape, n_cells, padded(k), itemsize)
     assert bands == bands_of(shape, n_cells, k, itemsize)
 
 
 def test_more_cells_give_more_threads_work():
-    assert _shards.bands_for(6040, 3706, 10**6, 32, 4) == 8
-    assert _shards.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == 8
-    assert _shards.bands_for(480_189, 17_770, 10**8, 32, 4) == 19
-    assert _shards.bands_for(10**7, 10**4, 10**8, 32, 4) == 8  # ten cells a row
-    assert _shards.bands_for(10**5, 10**6, 10**9, 128, 4) == 245  # columns of 2 MB a band
+    assert core_plan.bands_for(6040, 3706, 10**6, 32, 4) == 8
+    assert core_plan.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == 8
+    assert core_plan.bands_for(480_189, 17_770, 10**8, 32, 4) == 19
+    assert core_plan.bands_for(10**7, 10**4, 10**8, 32, 4) == 8  # ten cells a row
+    assert core_plan.bands_for(10**5, 10**6, 10**9, 128, 4) == 245  # columns of 2 MB a band

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _validate
+from funkc._input import scalars
+from funkc._input.cells import observed_cells
+from funkc._input.split import fold_of_cells
 
 
 def ratings(seed=0, shape=(40, 30), share=0.5):
@@ -25,8 +27,8 @@ def ratings(seed=0, shape=(40, 30), share=0.5):
 
 
 def fold_of(rows, cols, shape, folds, seed=0):
-    cells = _validate.problem((rows, cols), np.zeros(len(rows)), shape=shape)
-    return _validate.folds(folds, cells, seed)
+    cells = observed_cells((rows, cols), np.zeros(len(rows)), shape=shape)
+    return fold_of_cells(folds, cells, seed)
 
 
 def same_scores(a, b):
@@ -158,7 +160,7 @@ def test_the_last_epoch_is_scored_not_the_best():
 
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
 def test_threads_leave_no_trace(n_threads, monkeypatch):
-    monkeypatch.setattr(_validate, "MOST_THREADS", 8)
+    monkeypatch.setattr(scalars, "MOST_THREADS", 8)
     rows, cols, values = ratings(shape=(150, 90))
     runs = [
         funkc.cross_validate((rows, cols), values, [2, 5], folds=3, n_threads=n)
@@ -170,7 +172,7 @@ def test_threads_leave_no_trace(n_threads, monkeypatch):
 
 
 def test_as_many_fits_run_at_once_as_there_are_threads(monkeypatch):
-    monkeypatch.setattr(_validate, "MOST_THREADS", 8)
+    monkeypatch.setattr(scalars, "MOST_THREADS", 8)
     met = threading.Barrier(4, timeout=60)
     threads = []
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc import _isa
+from funkc import _core
 
 QUICK = settings(deadline=None, database=None, max_examples=30)
 THREADS = (1, 2, 3, 8)
@@ -643,7 +643,7 @@ def test_impute_by_blocks_equals_the_product_with_the_cells_put_in(monkeypatch, 
     expected = np.where(mask, table, fit.reconstruct().astype(given))
     pair = np.nonzero(mask)
     for at_once, rows in ((1, 1), (75 * 4, 75 * 3), (1 << 20, 1 << 20)):
-        monkeypatch.setattr("funkc._validate.CELLS_AT_ONCE", at_once)
+        monkeypatch.setattr("funkc._input.cells.CELLS_AT_ONCE", at_once)
         monkeypatch.setattr("funkc.factorization.NUMBERS_AT_ONCE", rows)
         for cells, values in (
             (None, table),
@@ -699,7 +699,7 @@ def test_impute_into_what_is_too_narrow_is_refused():
 
 
 def test_impute_names_the_row_of_the_whole_table(monkeypatch, fit):
-    monkeypatch.setattr("funkc._validate.CELLS_AT_ONCE", 75 * 4)
+    monkeypatch.setattr("funkc._input.cells.CELLS_AT_ONCE", 75 * 4)
     table = observed()
     table[50, 3] = np.inf
     with pytest.raises(ValueError, match=r"^values: is infinite at row 50, column 3"):
@@ -1089,7 +1089,7 @@ import hashlib, sys
 sys.path.insert(0, sys.argv[1])
 import numpy as np
 import test_serving as t
-from funkc import _isa
+from funkc import _core
 sha = hashlib.sha256()
 for dtype in t.DTYPES:
     for k in (1, 7, 16, 33):
@@ -1097,13 +1097,13 @@ for dtype in t.DTYPES:
             fit = t.fitted(k=k, dtype=dtype, **options)
             sha.update(t.everything(fit, t.observed()))
             sha.update(str(t.bits(fit.partial_fit(None, t.observed((80, 90))))).encode())
-print(_isa.name, sha.hexdigest())
+print(_core.name, sha.hexdigest())
 """
 
 
 def test_every_instruction_set_gives_the_same_answers():
     outputs = {}
-    for level in _isa._usable():
+    for level in _core._usable():
         env = {**os.environ, "FUNKC_ISA": level,
                "PYTHONPATH": str(Path(funkc.__file__).parents[1])}  # fmt: skip
         out = subprocess.run(

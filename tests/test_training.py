@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import funkc
-from funkc import _threads
-from funkc.__main__ import DEMO_RATINGS
+from funkc._cli.demo import DEMO_RATINGS
+from funkc._core import threads
 
 
 def ratings(n=20_000, shape=(500, 300), seed=0):
@@ -193,12 +193,15 @@ CHANGING = """
 
 
 def test_a_blow_up_after_the_best_epoch_costs_nothing():
-    from funkc import _schedule, _train, _validate
+    from funkc import _schedule, _train
+    from funkc._input.cells import observed_cells
+    from funkc._input.options import checked_options
+    from funkc._input.split import held_out
 
     rows_cols, values = ratings()
-    problem = _validate.problem(rows_cols, values)
-    options = _validate.options(5, learning_rate=0.01, n_epochs=9, patience=9)
-    train, held = _validate.held_out(0.1, problem, options)
+    problem = observed_cells(rows_cols, values)
+    options = checked_options(5, learning_rate=0.01, n_epochs=9, patience=9)
+    train, held = held_out(0.1, problem, options)
     training = _train.Training(_schedule.cut(train, options), options, None, held)
 
     def blow_up(training):
@@ -267,12 +270,14 @@ def test_ctrl_c_can_give_back_what_there_is():
 
 def test_other_threads_run_while_it_trains():
     """The GIL is free: another thread counts on while one call into the core lasts."""
-    from funkc import _schedule, _train, _validate
+    from funkc import _schedule, _train
+    from funkc._input.cells import observed_cells
+    from funkc._input.options import checked_options
 
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(600, 500))
-    problem = _validate.problem(np.ones(matrix.shape, bool), matrix)
-    options = _validate.options(64, n_epochs=60, n_threads=1)
+    problem = observed_cells(np.ones(matrix.shape, bool), matrix)
+    options = checked_options(64, n_epochs=60, n_threads=1)
     training = _train.Training(_schedule.cut(problem, options), options)
     steps = 60 * training.schedule.n_blocks
     count, inside = 0, threading.Event()
@@ -343,7 +348,7 @@ def test_a_forked_child_trains_too_with_the_same_bits():
 
 
 def test_the_default_number_of_threads_heeds_the_environment():
-    program = "from funkc._threads import default_threads; print(default_threads())"
+    program = "from funkc._core.threads import default_threads; print(default_threads())"
     found = {
         n: int(run(program, env={**os.environ, "OMP_NUM_THREADS": n}).stdout) for n in ("1", "64")
     }
@@ -352,11 +357,11 @@ def test_the_default_number_of_threads_heeds_the_environment():
 
 
 def test_the_quota_of_a_control_group_is_rounded_up(monkeypatch):
-    monkeypatch.setattr(_threads, "_cgroup_quota", lambda: 1.5)
-    monkeypatch.setattr(_threads, "_processors", lambda: 64)
-    monkeypatch.setattr(_threads._machine, "max_threads", lambda: 64)
-    monkeypatch.setattr(_threads._machine, "openmp_enabled", lambda: True)
-    assert _threads.default_threads() == 2
+    monkeypatch.setattr(threads, "_cgroup_quota", lambda: 1.5)
+    monkeypatch.setattr(threads, "_processors", lambda: 64)
+    monkeypatch.setattr(threads.machine, "max_threads", lambda: 64)
+    monkeypatch.setattr(threads.machine, "openmp_enabled", lambda: True)
+    assert threads.default_threads() == 2
 
 
 @pytest.mark.parametrize(
@@ -382,12 +387,12 @@ def test_the_quota_is_the_least_of_the_groups_above(tmp_path, own, files, quota)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert _threads._cgroup_quota(tmp_path, tmp_path / "own") == quota
+    assert threads._cgroup_quota(tmp_path, tmp_path / "own") == quota
 
 
 def test_without_openmp_there_is_one_thread(monkeypatch):
-    monkeypatch.setattr(_threads._machine, "openmp_enabled", lambda: False)
-    assert _threads.default_threads() == 1
+    monkeypatch.setattr(threads.machine, "openmp_enabled", lambda: False)
+    assert threads.default_threads() == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no timers")

@@ -16,7 +16,7 @@ python=${PYTHON:-python3}
 # engines LABEL PYTHON: all levels and numbers of threads of one build.
 engines() {
     local level threads usable
-    usable=$("$2" -c 'from funkc import _isa; print(*_isa._usable())')
+    usable=$("$2" -c 'from funkc import _core; print(*_core._usable())')
     for level in base v3 v4; do
         for threads in 1 2 3 8; do
             if [[ " $usable " == *" $level "* ]]; then

@@ -76,7 +76,7 @@ read -ra v4 <<<"$(flags_of v4)"
 
 # build COMPILER FLAGS...
 build() {
-    "$1" "${optimise[@]}" "${@:2}" -static -Isrc/funkc tools/kernel_digest.c -o "$scratch/kernel"
+    "$1" "${optimise[@]}" "${@:2}" -static -Isrc/funkc/_core tools/kernel_digest.c -o "$scratch/kernel"
 }
 
 # emulate GROUP LABEL LABEL EMULATOR PROCESSOR COMMAND...

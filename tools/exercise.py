@@ -4,7 +4,7 @@
 
 It checks nothing itself: sanitize.sh runs it under tools that watch memory and threads.  The
 watch on threads was seen to work: with the wait for the column band taken out of `work` in
-_engine.pyx, ThreadSanitizer reports the first fit.
+engine.pyx, ThreadSanitizer reports the first fit.
 """
 
 import contextlib

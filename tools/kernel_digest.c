@@ -127,7 +127,7 @@ static uint64_t NAME(add_number)(uint64_t digest, REAL number)
     return add(digest, bits, sizeof bits);
 }
 
-/* The one place that knows how update.h is called, as _update.pxd declares it. */
+/* The one place that knows how update.h is called, as update.pxd declares it. */
 static void NAME(take_run)(const Case *c, double rate, REAL *row, const uint16_t *cols,
                            const uint8_t *codes, const REAL *values, const REAL *weights, int n,
                            double *squares)

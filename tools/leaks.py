@@ -3,7 +3,7 @@
     bash tools/sanitize.sh leaks
 
 AddressSanitizer counts them.  The calls that fail count too: what they have begun must go.  With
-the `give_back` at the end of `fold_in_rows` in _serve.pyx taken out, this fails, and LeakSanitizer
+the `give_back` at the end of `fold_in_rows` in serve.pyx taken out, this fails, and LeakSanitizer
 names the line.
 """
 

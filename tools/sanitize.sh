@@ -76,7 +76,7 @@ FUNKC_OPENMP=on "$python" setup.py -q build_ext --inplace >log 2>&1 || {
     exit 1
 }
 # A module without them would pass whatever it did.
-unwatched=$(grep -L "__${runtime}_init" src/funkc/*.so || true)
+unwatched=$(grep -L "__${runtime}_init" src/funkc/*.so src/funkc/_core/*.so || true)
 if [ -n "$unwatched" ]; then
     echo "built without -fsanitize: $unwatched" >&2
     exit 1

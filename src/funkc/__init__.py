@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from funkc import _capi as _capi  # PyCapsule_Import finds what the package has imported
 from funkc._api import factorize, resume
+from funkc._core.machine import openmp_enabled
 from funkc._errors import DivergedError, ModelFileError
-from funkc._machine import openmp_enabled
 from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings

@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from funkc import _train, _validate
+from funkc import _train
 from funkc._bar import listener
 from funkc._checkpoint import Checkpoint, State
-from funkc._ids import Ids, placed
+from funkc._input import scalars
+from funkc._input.arrays import are_ratings
+from funkc._input.cells import observed_cells
+from funkc._input.ids import Ids, placed
+from funkc._input.options import checked_options, checked_start
+from funkc._input.split import held_out
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -17,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike
 
-    from funkc._validate import Duplicates, History
+    from funkc._input.cells import Duplicates
+    from funkc._input.options import History
 
     Callback = Callable[[int, History], object]
 
@@ -195,7 +201,7 @@ def factorize(
     >>> fit.impute(None, ratings)[3]
     array([1. , 1. , 0.5])
     """
-    options = _validate.options(
+    options = checked_options(
         k,
         learning_rate=learning_rate,
         regularization=regularization,
@@ -216,24 +222,22 @@ def factorize(
         init, problem = init._with_cells(mask, values, shape, weights, duplicates)
         ids = init._rows.ids, init._cols.ids
     else:
-        problem = _validate.problem(
-            mask, values, shape=shape, duplicates=duplicates, weights=weights
-        )
-        if _validate.are_ratings(values):
+        problem = observed_cells(mask, values, shape=shape, duplicates=duplicates, weights=weights)
+        if are_ratings(values):
             ids = Ids(values.row_ids), Ids(values.col_ids)
-    start = _validate.start(init, problem.shape, options)
+    start = checked_start(init, problem.shape, options)
     if start is not None and start.offset is not None and offset == "auto":
         options = dataclasses.replace(options, offset=start.offset)
-    problem, held_out = _validate.held_out(validation, problem, options)
+    problem, held = held_out(validation, problem, options)
     keep = None
     if checkpoint is not None:
-        every = _validate.integer("checkpoint_every", checkpoint_every, 1, 10**9)
+        every = scalars.integer("checkpoint_every", checkpoint_every, 1, 10**9)
         share = None
         if validation is not None and not isinstance(validation, (tuple, list)):
-            share = _validate.real("validation", validation, 0.0)
-        keep = Checkpoint(_validate.new_file("checkpoint", checkpoint), every, share, ids)
-    listen = _validate.callback(callback, "(epoch, history)")
-    training = _train.begin(problem, options, start, held_out)
+            share = scalars.real("validation", validation, 0.0)
+        keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, ids)
+    listen = scalars.callback(callback, "(epoch, history)")
+    training = _train.begin(problem, options, start, held)
     return _finished(training, ids, keep, listen, verbose)
 
 
@@ -293,30 +297,24 @@ def resume(
     >>> bool((fit.reconstruct() == funkc.factorize(None, table, 1).reconstruct()).all())
     True
     """
-    state = State.read(_validate.path("path", path))
+    state = State.read(scalars.path("path", path))
     options = dataclasses.replace(
         state.options,
-        n_threads=_validate.threads(n_threads),
-        on_interrupt=_validate.choice("on_interrupt", on_interrupt, ("raise", "return")),
+        n_threads=scalars.threads(n_threads),
+        on_interrupt=scalars.choice("on_interrupt", on_interrupt, ("raise", "return")),
     )
     keep = state.checkpoint
     row_ids, col_ids = keep.ids
-    if (
-        mask is None
-        and _validate.are_ratings(values)
-        and row_ids is not None
-        and col_ids is not None
-    ):
+    if mask is None and are_ratings(values) and row_ids is not None and col_ids is not None:
         mask, values = placed(values, row_ids, col_ids), values.values
-    problem = _validate.problem(
+    problem = observed_cells(
         mask, values, shape=state.shape, duplicates=duplicates, weights=weights
     )
-    held = keep.share if validation is None else validation
-    problem, held_out = _validate.held_out(held, problem, options)
-    training = _train.begin(problem, options, state.start, held_out)
+    problem, held = held_out(keep.share if validation is None else validation, problem, options)
+    training = _train.begin(problem, options, state.start, held)
     state.require_same_cells(training)
     training.go_on_from(state.tensors, state.known, state.history)
-    listen = _validate.callback(callback, "(epoch, history)")
+    listen = scalars.callback(callback, "(epoch, history)")
     return _finished(training, keep.ids, keep, listen, verbose)
 
 
@@ -330,6 +328,6 @@ def _finished(
     """What a training comes to that has begun."""
     if keep is not None:
         training.keep = keep.writer(training)
-    with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
+    with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
         stopped_by = training.run(after_epoch)
     return Factorization._of(training, stopped_by, *ids)

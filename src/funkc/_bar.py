@@ -11,8 +11,8 @@ from funkc._errors import missing_extra
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from funkc._input.options import History
     from funkc._train import Training
-    from funkc._validate import History
 
 log = logging.getLogger("funkc")
 

@@ -15,19 +15,20 @@ from libc.math cimport INFINITY, isfinite, isinf, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._memory cimport give_back, obtain, obtain_zeros
-from funkc._stream cimport mixed
-from funkc._types cimport (
+from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.stream cimport mixed
+from funkc._core.types cimport (
     BAD_OPTION, BAD_SHAPE, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DIVERGED,
     DUPLICATE_CELL, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, NULL_POINTER, OK, ROW_OUTSIDE,
-    VALUES_TOO_WIDE, EngineTable, Plan, ServeTable, ShardsTable, TilesTable, index_at, padded,
+    VALUES_TOO_WIDE, EngineTable, Plan, ServeTable, PlanTable, PicturesTable, index_at, padded,
 )
 from funkc.capi cimport (
     FUNKC_ABI_VERSION, funkc_api, funkc_cells, funkc_info, funkc_memory, funkc_model,
     funkc_options, funkc_params, funkc_plan, funkc_progress,
 )
 
-from funkc import _isa, _shards
+from funkc import _core
+from funkc._core import plan as core_plan
 
 cdef enum:
     MOST_FACTORS = 65536
@@ -40,15 +41,15 @@ cdef:
     int64_t MOST_ROWS = 0xffffffff
     int64_t MOST_CELLS = <int64_t>1 << 35       # whose sums in 28-bit steps are exact
     int64_t MOST_EPOCHS = <int64_t>1 << 40      # whose blocks are counted in 64 bits
-    const ShardsTable *shards = <const ShardsTable *>PyCapsule_GetPointer(
-        _shards.shards_table, "funkc.shards")
+    const PlanTable *plans = <const PlanTable *>PyCapsule_GetPointer(
+        core_plan.plan_table, "funkc.plan_table")
     const EngineTable *engine = <const EngineTable *>PyCapsule_GetPointer(
-        _isa.engine.engine_table, "funkc.engine")
+        _core.engine.engine_table, "funkc.engine")
     const ServeTable *serve = <const ServeTable *>PyCapsule_GetPointer(
-        _isa.serve.serve_table, "funkc.serve")
-    const TilesTable *tiles = <const TilesTable *>PyCapsule_GetPointer(
-        _isa.tiles.tiles_table, "funkc.tiles")
-    bytes isa = _isa.name.encode()
+        _core.serve.serve_table, "funkc.serve")
+    const PicturesTable *pictures = <const PicturesTable *>PyCapsule_GetPointer(
+        _core.pictures.pictures_table, "funkc.pictures")
+    bytes isa = _core.name.encode()
 
 
 # A plan, and what a run needs to know of the options.
@@ -289,7 +290,7 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
     held.length = options.k + (2 if options.biases else 0)
     held.width = padded(held.length)
     options.n_threads = min(options.n_threads, MOST_THREADS)
-    status = shards.make(&cells, &options, held.width, &held.plan)
+    status = plans.make(&cells, &options, held.width, &held.plan)
     if status != OK:
         give_back(&memory if options.memory != NULL else NULL, held)
         return status
@@ -303,7 +304,7 @@ cdef void plan_destroy(funkc_plan *plan) noexcept nogil:
         funkc_memory memory
     if held != NULL:
         memory = held.own_memory        # which goes with the plan
-        shards.destroy(held.plan)
+        plans.destroy(held.plan)
         give_back(&memory if held.memory != NULL else NULL, held)
 
 
@@ -336,7 +337,7 @@ cdef int take_params(const Held *held, funkc_params *params,
             or not 0 <= params.n_epochs <= MOST_EPOCHS
             or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
-    shards.settle(held.plan, params)
+    plans.settle(held.plan, params)
     return OK
 
 
@@ -398,10 +399,10 @@ cdef int start(const funkc_plan *plan, void *row_factors, void *col_factors) noe
     status = make_room(held, 1, &room)
     if status != OK:
         return status
-    shards.start(held.plan, room.x_line, room.y_line, held.k, held.width, held.seed,
+    plans.start(held.plan, room.x_line, room.y_line, held.k, held.width, held.seed,
                  held.nonnegative, held.biases, 1)
-    shards.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
-    shards.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length)
+    plans.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
+    plans.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length)
     free_room(held, &room)
     return OK
 
@@ -474,11 +475,11 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
     status = make_room(held, n_threads, &room)
     if status != OK:
         return status
-    shards.put_in(held.plan, False, row_factors, held.length, room.x_line, held.width)
-    shards.put_in(held.plan, True, col_factors, held.length, room.y_line, held.width)
+    plans.put_in(held.plan, False, row_factors, held.length, room.x_line, held.width)
+    plans.put_in(held.plan, True, col_factors, held.length, room.y_line, held.width)
     status = train(held, &room, &params, n_epochs, n_threads, cancel, progress, user)
-    finite = shards.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
-    if not shards.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length):
+    finite = plans.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
+    if not plans.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length):
         finite = False
     free_room(held, &room)
     return status if finite else DIVERGED
@@ -589,7 +590,7 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
         return status
     if image == NULL or missing == NULL:
         return NULL_POINTER
-    return tiles.inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
+    return pictures.inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
                              min(n_threads, MOST_THREADS), cancel, given)
 
 

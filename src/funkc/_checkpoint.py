@@ -9,11 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from funkc import _io, _validate
+from funkc import _io
 from funkc._errors import DivergedError, ModelFileError, reject
-from funkc._ids import Ids
+from funkc._input import scalars
+from funkc._input.arrays import MOST_ROWS
+from funkc._input.ids import Ids
+from funkc._input.options import Options, Start, checked_options
 from funkc._train import MOST_HALVINGS, SIDES, history_of, tensors_of
-from funkc._validate import Options, Start
 
 if TYPE_CHECKING:
     import os
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from funkc._input.options import History
     from funkc._train import Training
-    from funkc._validate import History
 
 # Design
 # a. Training is a function of the cells, the options and the number of the epoch, so what it
@@ -108,13 +110,11 @@ class State:
         offset = math.nan if given["offset"] is None else given["offset"]
         checked = {name: value for name, value in given.items() if name not in ("seed", "offset")}
         options = dataclasses.replace(
-            _validate.options(**checked, random_state=given["seed"], offset=0.0), offset=offset
+            checked_options(**checked, random_state=given["seed"], offset=0.0), offset=offset
         )
         if given["offset"] is not None:
-            _validate.real("offset", offset, -math.inf)
-        n_rows, n_cols = (
-            _validate.integer("shape", size, 1, _validate.MOST_ROWS) for size in known["shape"]
-        )
+            scalars.real("offset", offset, -math.inf)
+        n_rows, n_cols = (scalars.integer("shape", size, 1, MOST_ROWS) for size in known["shape"])
         history = history_of(tensors)
         _require_numbers(known, len(history["epoch"]))
         rows, cols = (Ids.of_tensors(path, name, tensors) for name in IDS)
@@ -148,17 +148,17 @@ class State:
 
 def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
     """Refuse a state whose numbers none can be."""
-    _validate.integer("epochs", n_epochs, 1, 10**9)
-    _validate.integer("every", known["every"], 1, 10**9)
+    scalars.integer("epochs", n_epochs, 1, 10**9)
+    scalars.integer("every", known["every"], 1, 10**9)
     bytes.fromhex(known["cells"])
-    _validate.integer("seed", known["options"]["seed"], 0, 2**64 - 1)
-    _validate.integer("halvings", known["halvings"], 0, MOST_HALVINGS)
+    scalars.integer("seed", known["options"]["seed"], 0, 2**64 - 1)
+    scalars.integer("halvings", known["halvings"], 0, MOST_HALVINGS)
     float.fromhex(known["limit"])
     if known["share"] is not None:
-        _validate.real("share", known["share"], 0.0, above=True)
+        scalars.real("share", known["share"], 0.0, above=True)
     if "best_rmse" in known:
         float.fromhex(known["best_rmse"])
-        _validate.integer("best_epoch", known["best_epoch"], 1, n_epochs)
+        scalars.integer("best_epoch", known["best_epoch"], 1, n_epochs)
 
 
 def _require_factors(

@@ -81,7 +81,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
     )
 
 
-# What the core answers (the Status of _types.pxd).
+# What the core answers (the Status of types.pxd).
 OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE, CELLS_CHANGED, BAD_SHAPE = (
     range(8)
 )

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc import _shards
+from funkc._core import plan as core_plan
 from funkc._errors import MORE, raise_for_status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from funkc._validate import Options, Problem
+    from funkc._input.cells import Cells
+    from funkc._input.options import Options
 
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
@@ -73,7 +74,7 @@ class Schedule:
         out["target"] = np.empty(self.n_cells, np.float64)
         out["row_position"] = np.empty(self.n_rows, np.int64)
         out["col_position"] = np.empty(self.n_cols, np.int64)
-        _shards.unpack(self.plan, *out.values())
+        core_plan.unpack(self.plan, *out.values())
         return out
 
     def check(self) -> None:
@@ -89,14 +90,14 @@ class Schedule:
             assert owners.shape[1] == pairs.shape[1], f"two blocks of a wave share a {side}"
 
 
-def cut(problem: Problem, options: Options) -> Schedule:
+def cut(problem: Cells, options: Options) -> Schedule:
     """Cut the cells into waves of blocks."""
-    status, begun = _shards.begin(
+    status, begun = core_plan.begin(
         problem.rows,
         problem.cols,
         problem.values,
         problem.weights,
-        _shards.weight_scale(problem.weights),
+        core_plan.weight_scale(problem.weights),
         *problem.shape,
         row_width(options),
         options.dtype == np.float64,
@@ -108,8 +109,8 @@ def cut(problem: Problem, options: Options) -> Schedule:
         options.n_threads,
     )
     raise_for_status(status)
-    status, plan, cell = _shards.go_on(begun)
+    status, plan, cell = core_plan.go_on(begun)
     while status == MORE:  # signals are served in between
-        status, plan, cell = _shards.go_on(begun)
+        status, plan, cell = core_plan.go_on(begun)
     raise_for_status(status, cell)
-    return Schedule(plan=plan, **_shards.describe(plan))
+    return Schedule(plan=plan, **core_plan.describe(plan))

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funkc._core import serve
 from funkc._errors import reject
-from funkc._isa import serve
 from funkc._schedule import padded, with_bias
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from funkc._ids import Ids
+    from funkc._input.ids import Ids
 
 
 class Side:

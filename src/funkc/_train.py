@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc import _shards, _validate
+from funkc._core import engine
+from funkc._core import plan as core_plan
 from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status, reject
-from funkc._isa import engine
+from funkc._input import scalars
 from funkc._schedule import cut, row_width, with_bias
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from funkc._input.cells import Cells
+    from funkc._input.options import History, Options, Start
     from funkc._schedule import Schedule
-    from funkc._validate import History, Options, Problem, Start
 
 # Design
 # a. The core works through spans of steps (a step is one block of one epoch) without the
@@ -57,7 +59,7 @@ class Settings:
 def settle(schedule: Schedule, options: Options) -> Settings:
     """What was left to the library, chosen by the core, so that other callers get it too."""
     rows, cols = options.regularization or (-1.0, -1.0)
-    rate, row_regularization, col_regularization, n_epochs = _shards.settle(
+    rate, row_regularization, col_regularization, n_epochs = core_plan.settle(
         schedule.plan, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
     )
     return Settings(rate, (row_regularization, col_regularization), n_epochs)
@@ -112,11 +114,11 @@ def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 class Validation:
     """The error on cells that are not trained on, and the best factors so far."""
 
-    def __init__(self, schedule: Schedule, cells: Problem, n_threads: int) -> None:
+    def __init__(self, schedule: Schedule, cells: Cells, n_threads: int) -> None:
         n = cells.rows.size
         self._rows, self._cols = np.empty(n, np.int64), np.empty(n, np.int64)
-        inside = _shards.positions(schedule.plan, False, cells.rows, self._rows)
-        if not (_shards.positions(schedule.plan, True, cells.cols, self._cols) and inside):
+        inside = core_plan.positions(schedule.plan, False, cells.rows, self._rows)
+        if not (core_plan.positions(schedule.plan, True, cells.cols, self._cols) and inside):
             raise_for_status(CELLS_CHANGED)
         # In the order of training, so that the order of listing leaves no trace.
         order = np.lexsort((self._cols, self._rows))
@@ -171,7 +173,7 @@ class Training:
         schedule: Schedule,
         options: Options,
         start: Start | None = None,
-        held_out: Problem | None = None,
+        held_out: Cells | None = None,
     ) -> None:
         self.schedule = schedule
         self.options = options
@@ -206,7 +208,7 @@ class Training:
         plan = self.schedule.plan
         if self.start is None:
             for first, last in self._parts(max(self.schedule.n_rows, self.schedule.n_cols)):
-                _shards.start(
+                core_plan.start(
                     plan, self.x, self.y, o.k, o.seed, o.nonnegative, o.biases, first, last,
                     o.n_threads,
                 )  # fmt: skip
@@ -237,7 +239,7 @@ class Training:
     def contents(self) -> list[Any]:
         """The memory that says which cells are trained on and validated, and in which order."""
         held_out = [] if self._validation is None else self._validation.contents()
-        return [*_shards.contents(self.schedule.plan), *held_out]
+        return [*core_plan.contents(self.schedule.plan), *held_out]
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All that changes while training, and the start if it can't be made again."""
@@ -273,8 +275,8 @@ class Training:
         self, rows: NDArray[Any], cols: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
     ) -> None:
         """Factors in the caller's order, with biases as such, into the order of training."""
-        _shards.put_in(self.schedule.plan, False, rows, x)
-        _shards.put_in(self.schedule.plan, True, cols, y)
+        core_plan.put_in(self.schedule.plan, False, rows, x)
+        core_plan.put_in(self.schedule.plan, True, cols, y)
 
     def parameters(self) -> dict[str, Any]:
         """What was trained with, as a model keeps it."""
@@ -292,7 +294,7 @@ class Training:
     def _taken_out(self, columns: bool, x: NDArray[Any]) -> NDArray[Any]:
         out = np.empty((len(x), self.options.k + 2 * self.options.biases), self.options.dtype)
         for first, last in self._parts(len(out)):
-            if not _shards.take_out(self.schedule.plan, columns, x, out, first, last):
+            if not core_plan.take_out(self.schedule.plan, columns, x, out, first, last):
                 raise DivergedError(len(self.history["epoch"]), self._rates()[0])
         return out
 
@@ -465,11 +467,11 @@ class Training:
 
 
 def train(
-    problem: Problem,
+    problem: Cells,
     options: Options,
     after_epoch: Callable[[Training], object] | None = None,
     start: Start | None = None,
-    held_out: Problem | None = None,
+    held_out: Cells | None = None,
     between_spans: Callable[[], object] | None = None,
 ) -> tuple[Training, str]:
     """Cut and train, the steps that all who train share; and what stopped it."""
@@ -478,11 +480,11 @@ def train(
 
 
 def begin(
-    problem: Problem, options: Options, start: Start | None, held_out: Problem | None
+    problem: Cells, options: Options, start: Start | None, held_out: Cells | None
 ) -> Training:
     """Cut the cells, and put start factors in place."""
     row = options.dtype.itemsize * (row_width(options) + options.k) + 24
-    _validate.require_memory(
+    scalars.require_memory(
         sum(problem.shape) * row,
         f"factors of k = {options.k} for shape {problem.shape}",
         "lower k, or number only the rows and columns that occur",

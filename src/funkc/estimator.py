@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc import _validate
 from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
+from funkc._input import scalars
+from funkc._input.options import MOST_FACTORS
 from funkc.factorization import Factorization
 
 try:
@@ -320,7 +321,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         missing = self.missing_values
         nan = _means_nan(missing)
         if not nan:
-            missing = _validate.real("missing_values", missing, -math.inf)
+            missing = scalars.real("missing_values", missing, -math.inf)
         X = validate_data(
             self,
             X,
@@ -343,7 +344,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     def _learn(self, cells: _Cells, before: Factorization | None) -> FunkImputer:
         """Train on cells: the first ones, or more after others."""
         for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
-            _validate.flag(name, getattr(self, name))
+            scalars.flag(name, getattr(self, name))
         moments, n_rows = _Moments.of(cells), cells.shape[0]
         dtype, init = cells.values.dtype, None
         learning_rate, n_epochs = self.learning_rate, self.n_epochs
@@ -364,7 +365,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         fit = factorize(
             (cells.rows, cells.cols),
             values,
-            _validate.integer("n_components", self.n_components, 1, _validate.MOST_FACTORS),
+            scalars.integer("n_components", self.n_components, 1, MOST_FACTORS),
             shape=cells.shape,
             learning_rate=learning_rate,
             regularization=regularization,
@@ -373,7 +374,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             offset=0.0 if self.scale else "auto",
             init=init,
             random_state=self.random_state,
-            n_threads=_validate.jobs(self.n_jobs),
+            n_threads=scalars.jobs(self.n_jobs),
             dtype=dtype,
         )
         if before is None:
@@ -396,7 +397,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             (int(np.count_nonzero(chosen)), cells.shape[1]),
         )
         fit = copy.copy(self.factorization_)  # others may be using it with other threads
-        fit.n_threads = _validate.jobs(self.n_jobs)
+        fit.n_threads = scalars.jobs(self.n_jobs)
         values = cells.scaled(self.mean_, self.scale_, fit.dtype)
         new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
         products: NDArray[Any] = new.reconstruct().astype(np.float64)

@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from funkc import _io, _train, _validate
+from funkc import _io, _train
 from funkc._bar import listener
+from funkc._core import serve
 from funkc._errors import ModelFileError, missing_extra, raise_for_status, reject
-from funkc._ids import Ids, placed
-from funkc._isa import serve
+from funkc._input import scalars
+from funkc._input.arrays import are_ratings, require_apart, writable
+from funkc._input.cells import (
+    Cells,
+    CellsByRow,
+    by_row,
+    cells_by_row,
+    observed_by_blocks,
+    observed_cells,
+)
+from funkc._input.ids import Ids, placed
+from funkc._input.lookups import excluded_columns, index_pair, positions_of, require_finite_factors
+from funkc._input.options import checked_options, checked_start
 from funkc._schedule import padded
 from funkc._sides import Side
 
@@ -23,7 +35,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from funkc._validate import Duplicates, History
+    from funkc._input.arrays import Sides
+    from funkc._input.cells import Duplicates
+    from funkc._input.options import History
 
 NUMBERS_AT_ONCE = 1 << 20
 KIND = "model"
@@ -108,7 +122,7 @@ class Factorization:
 
     @n_threads.setter
     def n_threads(self, n_threads: int) -> None:
-        self._n_threads = _validate.threads(n_threads)
+        self._n_threads = scalars.threads(n_threads)
 
     @property
     def row_factors(self) -> NDArray[Any]:
@@ -206,16 +220,16 @@ class Factorization:
         >>> fit.predict(1, 2).shape, fit.predict(1).shape, fit.predict([0, 1, 1], 2).shape
         ((), (3,), (3,))
         """
-        mean = _validate.choice("unknown", unknown, ("error", "mean")) == "mean"
-        if _validate.flag("ids", ids):
+        mean = scalars.choice("unknown", unknown, ("error", "mean")) == "mean"
+        if scalars.flag("ids", ids):
             rows = self._rows.positions("rows", rows, mean)
             cols = self._cols.positions("cols", cols, mean)
         if isinstance(rows, slice) or isinstance(cols, slice):
-            i = _validate.positions("rows", rows, self.shape[0], mean)
-            j = _validate.positions("cols", cols, self.shape[1], mean)
+            i = positions_of("rows", rows, self.shape[0], mean)
+            j = positions_of("cols", cols, self.shape[1], mean)
             block = self._product(self._rows.taken(i.reshape(-1)), self._cols.taken(j.reshape(-1)))
             return block.reshape(i.shape + j.shape)
-        i, j = _validate.index_pair(rows, cols, self.shape, mean)
+        i, j = index_pair(rows, cols, self.shape, mean)
         out = np.empty(i.shape, self.dtype)
         flat, i, j = out.reshape(-1), i.reshape(-1), j.reshape(-1)
         at_once = max(1, NUMBERS_AT_ONCE // padded(self.k + 2))
@@ -266,9 +280,9 @@ class Factorization:
         >>> fit.reconstruct().shape, fit.reconstruct([0, 2]).shape
         ((3, 2), (2, 2))
         """
-        i = _validate.positions("rows", rows, self.shape[0], False, 1)
+        i = positions_of("rows", rows, self.shape[0], False, 1)
         if out is not None:
-            _validate.writable(out, (i.size, self.shape[1]), self.dtype)
+            writable(out, (i.size, self.shape[1]), self.dtype)
         everything = isinstance(rows, slice) and i.size == self.shape[0] and rows.step in (None, 1)
         x = self._rows.ready if everything else self._rows.taken(i.reshape(-1))
         return self._product(x, self._cols.ready, out)
@@ -306,20 +320,20 @@ class Factorization:
         >>> funkc.factorize(None, table, k=1).impute(None, table).round(1)[0]
         array([5. , 4. , 2.5])
         """
-        dtype, blocks = _validate.observed_by_blocks(
+        dtype, blocks = observed_by_blocks(
             *self._by_position(mask, values), shape=self.shape, duplicates=duplicates
         )
         made = np.empty((0, self.shape[1]), self.dtype)
         if out is not None:
-            _validate.writable(out, self.shape, dtype, at_least=True)
+            writable(out, self.shape, dtype, at_least=True)
             dtype = out.dtype
         if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
             dtype = self.dtype  # for a prediction that float16, say, can't hold
         if out is None:
             out = np.empty(self.shape, dtype)
         else:
-            _validate.writable(out, self.shape, dtype, at_least=True)
-            _validate.require_apart(out, values, mask)
+            writable(out, self.shape, dtype, at_least=True)
+            require_apart(out, values, mask)
             if np.finfo(out.dtype).max < np.finfo(self.dtype).max and self._exceeds(out.dtype):
                 what = f"is of {out.dtype}, which does not hold the predictions"
                 reject("out", what, f"pass an array of {self.dtype}")
@@ -450,20 +464,20 @@ class Factorization:
         *,
         by_col: bool,
     ) -> Factorization:
-        known: _validate.Sides = (self.shape[0], None) if by_col else (None, self.shape[1])
+        known: Sides = (self.shape[0], None) if by_col else (None, self.shape[1])
         new_ids = None
-        if mask is None and _validate.are_ratings(values):
+        if mask is None and are_ratings(values):
             row_ids, col_ids = self._require_ids()
             new_ids = Ids(values.col_ids if by_col else values.row_ids)
             row_ids, col_ids = (row_ids, new_ids) if by_col else (new_ids, col_ids)
             known = (row_ids.names.size, col_ids.names.size)
             mask, values = placed(values, row_ids, col_ids), values.values
-        cells = _validate.cells_by_row(
+        cells = cells_by_row(
             mask, values, known, shape=shape, weights=weights, duplicates=duplicates, by_col=by_col
         )
         ridge = self.parameters["regularization"][by_col]
         if regularization is not None:
-            ridge = _validate.real("regularization", regularization, 0.0)
+            ridge = scalars.real("regularization", regularization, 0.0)
         fixed, looked_for = (self._rows, self._cols) if by_col else (self._cols, self._rows)
         fitted = self._fitted(cells, fixed, looked_for, ridge, new_ids)
         rows, cols = (self._rows, fitted) if by_col else (fitted, self._cols)
@@ -483,7 +497,7 @@ class Factorization:
 
     def _fitted(
         self,
-        cells: _validate.CellsByRow,
+        cells: CellsByRow,
         fixed: Side,
         looked_for: Side,
         ridge: float,
@@ -494,12 +508,12 @@ class Factorization:
         biased = fixed.bias is not None
         size = self.k + biased
         n = cells.first.size - 1
-        _validate.require_memory(
+        scalars.require_memory(
             n * (size * self.dtype.itemsize + 16),
             f"the factors of {n:,} rows or columns",
             "number only those that occur",
         )
-        _validate.require_memory(
+        scalars.require_memory(
             8 * self.n_threads * (padded(size) + 6) ** 2,
             f"systems of {size} equations on {self.n_threads} threads",
             "lower k, or set n_threads = 1",
@@ -516,7 +530,7 @@ class Factorization:
             self.n_threads,
         )  # fmt: skip
         raise_for_status(status)
-        _validate.require_finite_factors(out, "row" if looked_for.first else "column", first)
+        require_finite_factors(out, "row" if looked_for.first else "column", first)
         bias = out[:, self.k].copy() if biased else None
         return Side(np.ascontiguousarray(out[:, : self.k]), bias, ids, first=looked_for.first)
 
@@ -568,14 +582,14 @@ class Factorization:
         array([[-1],
                [ 1]])
         """
-        if _validate.flag("ids", ids):
+        if scalars.flag("ids", ids):
             rows = self._rows.positions("rows", rows, False)
-        i = _validate.positions("rows", rows, self.shape[0], False, 1)
-        if _validate.are_ratings(exclude):
+        i = positions_of("rows", rows, self.shape[0], False, 1)
+        if are_ratings(exclude):
             known = placed(exclude, *self._require_ids(), unknown=-1)
             both = (known[0] >= 0) & (known[1] >= 0)
             exclude = known[0][both], known[1][both]
-        hidden = _validate.excluded(exclude, i.reshape(-1), self.shape)
+        hidden = excluded_columns(exclude, i.reshape(-1), self.shape)
         x = self._rows.taken(i.reshape(-1))
         found, scores = self._best(x, self._cols.ready, self.offset, n, *hidden)
         if ids:
@@ -647,9 +661,9 @@ class Factorization:
     def _similar(
         self, side: Side, name: str, chosen: ArrayLike | slice, n: int, ids: bool
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        if _validate.flag("ids", ids):
+        if scalars.flag("ids", ids):
             chosen = side.positions(name, chosen, False)
-        i = _validate.positions(name, chosen, len(side.factors), False, 1)
+        i = positions_of(name, chosen, len(side.factors), False, 1)
         one = np.arange(i.size + 1)
         x = side.directions
         found, scores = self._best(x[i.reshape(-1)], x, 0.0, n, one, i.reshape(-1))
@@ -666,9 +680,9 @@ class Factorization:
         hidden_from: NDArray[np.int64],
         hidden: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        wanted = _validate.integer("n", n, 1, 2**31 - 1)
+        wanted = scalars.integer("n", n, 1, 2**31 - 1)
         some = min(wanted, len(y))
-        _validate.require_memory(
+        scalars.require_memory(
             len(x) * wanted * (8 + self.dtype.itemsize),
             f"the best {wanted:,} of {len(x):,}",
             "ask for fewer, or for some rows after the others",
@@ -738,14 +752,14 @@ class Factorization:
         >>> fit.partial_fit(([3, 3], [0, 1]), np.array([4.0, 8.0])).shape
         (4, 2)
         """
-        epochs = _validate.integer("n_epochs", n_epochs, 1, 10**9)
+        epochs = scalars.integer("n_epochs", n_epochs, 1, 10**9)
         inherited = None
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
             learning_rate = inherited = self.parameters["learning_rate"] * share / 3
         if regularization is None:
             regularization = self.parameters["regularization"]
-        options = _validate.options(
+        options = checked_options(
             self.k,
             learning_rate=learning_rate,
             regularization=regularization,
@@ -758,13 +772,13 @@ class Factorization:
             biases=self.row_bias is not None,
             nonnegative=self.parameters["nonnegative"],
         )
-        listen = _validate.callback(callback, "(epoch, history)")
+        listen = scalars.callback(callback, "(epoch, history)")
         grown, cells = self._with_cells(mask, values, shape, weights, duplicates)
-        start = _validate.start(grown, cells.shape, options)
+        start = checked_start(grown, cells.shape, options)
         if inherited is not None:
             highest = _train.highest_rate(cells.values, self.offset)
             options = dataclasses.replace(options, learning_rate=min(inherited, highest))
-        with listener(listen, _validate.flag("verbose", verbose)) as after_epoch:
+        with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             training, stopped_by = _train.train(cells, options, after_epoch, start)
         trained = Factorization._of(training, stopped_by, grown._rows.ids, grown._cols.ids)
         trained.parameters = self.parameters
@@ -773,16 +787,16 @@ class Factorization:
 
     def _with_cells(
         self, mask: Any, values: Any, shape: Any, weights: Any, duplicates: Any
-    ) -> tuple[Factorization, _validate.Problem]:
+    ) -> tuple[Factorization, Cells]:
         """The model with room for rows and columns that are new, and the cells to train on."""
         row_ids, col_ids = self._rows.ids, self._cols.ids
-        if _validate.are_ratings(values) and mask is None:
+        if are_ratings(values) and mask is None:
             ratings, ids = values, self._require_ids()
             row_ids = ids[0].with_strangers(ratings.row_ids)
             col_ids = ids[1].with_strangers(ratings.col_ids)
             mask, values = placed(ratings, row_ids, col_ids), ratings.values
             shape = (row_ids.names.size, col_ids.names.size)
-        cells = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
+        cells = observed_cells(mask, values, shape=shape, duplicates=duplicates, weights=weights)
         if isinstance(mask, tuple) and shape is None:
             cells = cells.of_shape(
                 (max(cells.shape[0], self.shape[0]), max(cells.shape[1], self.shape[1]))
@@ -804,7 +818,7 @@ class Factorization:
 
     def _grown(
         self,
-        cells: _validate.Problem,
+        cells: Cells,
         row_ids: Ids | None,
         col_ids: Ids | None,
     ) -> Factorization:
@@ -814,14 +828,14 @@ class Factorization:
         if cells.shape[0] > m:
             some = cells.part((cells.rows >= m) & (cells.cols < n))
             some = dataclasses.replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
-            known = _validate.by_row(some, by_col=False, first=m)
+            known = by_row(some, by_col=False, first=m)
             new = self._fitted(known, cols, rows, ridges[0], first=m)
             rows = rows.followed_by(new)
         if cells.shape[1] > n:
             some = cells.part(cells.cols >= n)
             shape = (cells.shape[0], cells.shape[1] - n)
             some = dataclasses.replace(some, cols=some.cols - n, shape=shape)
-            known = _validate.by_row(some, by_col=True, first=n)
+            known = by_row(some, by_col=True, first=n)
             new = self._fitted(known, rows, cols, ridges[1], first=n)
             cols = cols.followed_by(new)
         return Factorization(
@@ -880,7 +894,7 @@ class Factorization:
 
     def _by_position(self, mask: Any, values: Any) -> tuple[Any, Any]:
         """Ratings as cells of this matrix; all else as it is."""
-        if mask is not None or not _validate.are_ratings(values):
+        if mask is not None or not are_ratings(values):
             return mask, values
         return placed(values, *self._require_ids()), values.values
 
@@ -918,7 +932,7 @@ class Factorization:
         ...     bool(funkc.load(path).predict(1, 1) == fit.predict(1, 1))
         True
         """
-        _validate.path("path", path)
+        scalars.path("path", path)
         tensors: dict[str, NDArray[Any]] = {}
         for name, side in (("row", self._rows), ("col", self._cols)):
             tensors[f"{name}_factors"] = side.factors
@@ -933,7 +947,7 @@ class Factorization:
             "parameters": json.dumps(self.parameters, allow_nan=False),
             "stopped_by": self.stopped_by,
         }
-        _io.write(_validate.path("path", path), tensors, metadata)
+        _io.write(scalars.path("path", path), tensors, metadata)
 
     # ------------------------------------------------------------ how it went
 
@@ -1017,9 +1031,9 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     True
     """
     found, metadata = _io.read(
-        _validate.path("path", path),
-        mmap=_validate.flag("mmap", mmap),
-        verify=_validate.flag("verify", verify),
+        scalars.path("path", path),
+        mmap=scalars.flag("mmap", mmap),
+        verify=scalars.flag("verify", verify),
     )
     if metadata.get("kind") != KIND:
         raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
@@ -1045,9 +1059,9 @@ def _of_tensors(
         raise ValueError("its arrays don't fit each other in shape or dtype")
     parameters = json.loads(metadata["parameters"])
     # What factorize would refuse can't have made a model.
-    options = _validate.options(
+    options = checked_options(
         x.shape[1],
-        random_state=_validate.integer("seed", parameters["seed"], 0, 2**64 - 1),
+        random_state=scalars.integer("seed", parameters["seed"], 0, 2**64 - 1),
         offset=float.fromhex(metadata["offset"]),
         **{name: parameters[name] for name in _FACTORIZE},
     )
@@ -1063,7 +1077,7 @@ def _of_tensors(
         parameters=parameters,
         history=_train.history_of(found),
         stopped_by=metadata["stopped_by"],
-        n_threads=_validate.threads(None),
+        n_threads=scalars.threads(None),
         row_ids=ids[0],
         col_ids=ids[1],
     )

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from funkc import _train, _validate
+from funkc import _train
 from funkc._bar import bar
+from funkc._core import pictures as core
 from funkc._errors import MORE, OK, raise_for_status, reject
-from funkc._isa import tiles as core
+from funkc._input import scalars
+from funkc._input.cells import cells_of_tiles
+from funkc._input.options import Options, checked_options
+from funkc._input.pixels import checked_tile_shape, image_and_holes
 from funkc._sides import product
 
 if TYPE_CHECKING:
@@ -254,12 +258,12 @@ def inpaint(
     >>> bool(np.abs(corrected - image).max() < 1)
     True
     """
-    _validate.choice("method", method, ("patches", "tiles", "funk"))
-    _validate.callback(callback, "(stage, step, image)")
-    _validate.flag("progress", progress)
-    _validate.flag("return_generated", return_generated)
-    picture, holes = _validate.image_and_holes(image, missing, channel_axis, alpha)
-    options = _validate.options(
+    scalars.choice("method", method, ("patches", "tiles", "funk"))
+    scalars.callback(callback, "(stage, step, image)")
+    scalars.flag("progress", progress)
+    scalars.flag("return_generated", return_generated)
+    picture, holes = image_and_holes(image, missing, channel_axis, alpha)
+    options = checked_options(
         (FUNK_FACTORS if method == "funk" else 1) if k is None else k,
         learning_rate=learning_rate,
         regularization=regularization,
@@ -296,7 +300,7 @@ def inpaint(
     unit = "epochs" if method == "funk" else "bands"
     with bar("pixels", unit) if progress else nullcontext() as shown:
         if method == "funk":
-            shape = FUNK_TILE if tile_shape is None else _validate.tile_shape(tile_shape)
+            shape = FUNK_TILE if tile_shape is None else checked_tile_shape(tile_shape)
             filling.by_funk(Tiling(holes.shape[0], holes.shape[1], shape), shown)
         else:
             filling.by_restoration(method, None if k is None else options.k, shown)
@@ -313,7 +317,7 @@ class Filling:
         holes: NDArray[np.bool_],
         channel_axis: int | None,
         alpha: int | None,
-        options: _validate.Options,
+        options: Options,
         callback: ImageCallback | None,
         return_generated: bool,
     ) -> None:
@@ -429,7 +433,7 @@ class Filling:
                 self._take(channel, tiling.assemble(*training.factors(), training.schedule.offset))
                 return self._call("funk", epoch)
 
-            problem = _validate.tiles(
+            problem = cells_of_tiles(
                 *tiling.cells(rows, cols), observed, tiling.shape, *tiling.cuts()
             )
             watched = self.callback is not None or shown is not None

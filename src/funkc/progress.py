@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from funkc import _validate
 from funkc._errors import missing_extra, reject
+from funkc._input.pixels import image_and_holes
 from funkc.images import inpaint
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def by_rank(
     ['rank 1', 'rank 2']
     """
     axis = options.get("channel_axis")
-    picture, holes = _validate.image_and_holes(image, missing, axis, options.get("alpha"))
+    picture, holes = image_and_holes(image, missing, axis, options.get("alpha"))
     deviation = float(picture[~holes].std(dtype=np.float64)) or 1.0
     usual = {"tile_shape": picture.shape[:2], "n_epochs": 60, "learning_rate": 0.03 / deviation}
     options = {**usual, **options, "method": "funk", "return_generated": True}

@@ -9,9 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from funkc import _train, _validate
+from funkc import _train
 from funkc._api import factorize
 from funkc._errors import DivergedError, missing_extra
+from funkc._input import scalars
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_grid, is_axis
+from funkc._input.split import fold_of_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from funkc._validate import Duplicates, Options, Problem
+    from funkc._input.cells import Cells, Duplicates
+    from funkc._input.options import Options
     from funkc.factorization import Factorization
 
 WAIT_SECONDS = 0.1  # a wait without an end would keep Ctrl-C waiting on Windows
@@ -275,8 +280,8 @@ def cross_validate(
     >>> bool(np.abs(result.fit.reconstruct() - ratings)[~mask].mean() < 0.1)
     True
     """
-    cells = _validate.problem(mask, values, shape=shape, duplicates=duplicates, weights=weights)
-    seed = _validate.seed_of(random_state)
+    cells = observed_cells(mask, values, shape=shape, duplicates=duplicates, weights=weights)
+    seed = scalars.seed_of(random_state)
     parameters = {
         "k": k,
         "regularization": regularization,
@@ -288,12 +293,12 @@ def cross_validate(
         "decay": decay,
         "group_size": group_size,
     }
-    grid = _validate.grid(parameters, seed, n_threads, dtype)
-    fold = _validate.folds(folds, cells, seed)
-    wanted = _validate.flag("refit", refit)
-    listen = _validate.callback(callback, "(done, total)")
+    grid = checked_grid(parameters, seed, n_threads, dtype)
+    fold = fold_of_cells(folds, cells, seed)
+    wanted = scalars.flag("refit", refit)
+    listen = scalars.callback(callback, "(done, total)")
     scores = _scores(cells, fold, [options for _, options in grid], listen)
-    named = [name for name in parameters if name == "k" or _validate.is_axis(parameters[name])]
+    named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
     n_folds = len(scores) // len(grid)
     table = [
         {
@@ -334,7 +339,7 @@ class _Score:
 
 
 def _scores(
-    cells: Problem,
+    cells: Cells,
     fold: NDArray[Any],
     grid: list[Options],
     listen: Callable[[int, int], object] | None,

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-shards_table: Any
+plan_table: Any
 
 # A plan, or a cut that was begun, is a PyCapsule, for which typing has no name.
 

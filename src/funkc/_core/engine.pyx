@@ -1,7 +1,7 @@
 """Waves of SGD.  This one source is built once per instruction set (see setup.py).
 
 Design
-a. A plan (see _types.pxd) is waves of blocks of runs.  Blocks of one wave share no row of
+a. A plan (see types.pxd) is waves of blocks of runs.  Blocks of one wave share no row of
    x and no row of y, so they run side by side without a lock.  A block may begin as soon as
    the waves before it are done with its row band and its column band: every row and column
    meets the blocks in one fixed order, so the result does not depend on the threads.
@@ -17,10 +17,10 @@ e. Nothing here raises, allocates, prints or takes the GIL while it works.
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._lanes cimport dots
-from funkc._types cimport EngineTable, Plan, Run, col_band_of, real_t, row_band_of
+from funkc._core.lanes cimport dots
+from funkc._core.types cimport EngineTable, Plan, Run, col_band_of, real_t, row_band_of
 from funkc.capi cimport funkc_params
-from funkc._update cimport FUNKC_PREFETCH, Rule, make_rule, take_run
+from funkc._core.update cimport FUNKC_PREFETCH, Rule, make_rule, take_run
 
 
 cdef extern from "claims.h" nogil:

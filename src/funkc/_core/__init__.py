@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from funkc import _machine
+from funkc._core import machine
 from funkc._errors import reject
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ LEVELS = {"base": 0, "v3": 3, "v4": 4}
 
 def _usable() -> list[str]:
     """The instruction sets that were built and that this processor has, best last."""
-    here = _machine.x86_level()
+    here = machine.x86_level()
     return [
         name
         for name, level in LEVELS.items()
-        if level <= here and find_spec(f"funkc._engine_{name}") is not None
+        if level <= here and find_spec(f"funkc._core.engine_{name}") is not None
     ]
 
 
@@ -46,6 +46,6 @@ def _choose() -> str:
 
 
 name: str = _choose()
-engine: ModuleType = import_module(f"funkc._engine_{name}")
-serve: ModuleType = import_module(f"funkc._serve_{name}")
-tiles: ModuleType = import_module(f"funkc._tiles_{name}")
+engine: ModuleType = import_module(f"funkc._core.engine_{name}")
+serve: ModuleType = import_module(f"funkc._core.serve_{name}")
+pictures: ModuleType = import_module(f"funkc._core.pictures_{name}")

@@ -38,9 +38,9 @@ cdef enum Method:
     PATCHES
     TILES
 
-# What the tiles' core has for other extensions: each of its modules holds one, in a PyCapsule
-# `tiles_table` of the name "funkc.tiles".
-cdef struct TilesTable:
+# What the pictures' core has for other extensions: each of its modules holds one, in a PyCapsule
+# `pictures_table` of the name "funkc.pictures".
+cdef struct PicturesTable:
     # Fills the holes of a picture (channels, height, width) in place, as funkc.inpaint does; its
     # bits are the same.  `missing` holds one mask for all channels (n_masks = 1) or one for each,
     # where what is not 0 is missing.  k = 0 is the usual number of factors.  Unless it is NULL,
@@ -112,7 +112,7 @@ cdef inline int64_t position(const int64_t *cuts, uint64_t place) noexcept nogil
 
 # What the other modules have for _capi.pyx, each in a PyCapsule that is named after it.  The
 # factors are float or double, as real_size says.
-cdef struct ShardsTable:
+cdef struct PlanTable:
     int (*make)(const funkc_cells *cells, const funkc_options *options, Py_ssize_t width,
                 Plan **plan) noexcept nogil
     void (*destroy)(Plan *plan) noexcept nogil

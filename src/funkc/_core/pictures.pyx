@@ -27,11 +27,11 @@ from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
 from libc.string cimport memcpy, memset
-from funkc._memory cimport give_back, obtain, obtain_zeros
-from funkc._stream cimport TILE_START, noise, stream_seed
-from funkc._types cimport (
+from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.stream cimport TILE_START, noise, stream_seed
+from funkc._core.types cimport (
     BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, OK, PATCHES,
-    TILES, TilesTable, value_t,
+    TILES, PicturesTable, value_t,
 )
 from funkc.capi cimport funkc_memory
 
@@ -772,9 +772,9 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
     return status
 
 
-cdef TilesTable table
+cdef PicturesTable table
 table.inpaint_f32 = inpaint_f32
-tiles_table = PyCapsule_New(&table, "funkc.tiles", NULL)
+pictures_table = PyCapsule_New(&table, "funkc.pictures", NULL)
 
 
 # ---------------------------------------------------------------- Python's doors

@@ -16,9 +16,9 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_New
-from funkc._lanes cimport dots
-from funkc._memory cimport give_back, obtain, obtain_zeros
-from funkc._types cimport (
+from funkc._core.lanes cimport dots
+from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.types cimport (
     BAD_SHAPE, COL_OUTSIDE, DUPLICATE_CELL, NO_MEMORY, OK, ROW_OUTSIDE, VALUES_TOO_WIDE,
     ServeTable, index_at, padded, real_t,
 )

@@ -12,7 +12,8 @@ import numpy as np
 
 from funkc import _io
 from funkc._errors import reject, shown
-from funkc._validate import as_array, choice
+from funkc._input.arrays import as_array
+from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
     import os

@@ -1,6 +1,6 @@
 """THE SGD rule, as the engine calls it.  The arithmetic stands in update.h and lanes.h."""
 from libc.stdint cimport uint8_t, uint16_t
-from funkc._types cimport real_t
+from funkc._core.types cimport real_t
 
 
 cdef extern from "update.h" nogil:

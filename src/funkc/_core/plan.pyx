@@ -25,14 +25,14 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memmove, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._memory cimport give_back, obtain, obtain_zeros
-from funkc._types cimport (
+from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.types cimport (
     BAD_OPTION, CANCELLED, CELLS_CHANGED, DUPLICATE_CELL, MORE, NO_MEMORY, OK, OUTSIDE_ITS_TILE,
-    VALUES_TOO_WIDE, Plan, Run, ShardsTable, col_band_of, index_at, index_t, position, real_t,
+    VALUES_TOO_WIDE, Plan, Run, PlanTable, col_band_of, index_at, index_t, position, real_t,
     row_band_of, value_t,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_options, funkc_params
-from funkc._stream cimport (
+from funkc._core.stream cimport (
     COL_ORDER, COL_START, FOLD, HELD_OUT, ROW_ORDER, ROW_START, below, noise, stream,
     stream_seed,
 )
@@ -1108,14 +1108,14 @@ cdef bint take_all_out(const Plan *plan, bint columns, const void *x, Py_ssize_t
                             <double *>factors)
 
 
-cdef ShardsTable table
+cdef PlanTable table
 table.make = make_plan
 table.destroy = plan_free
 table.settle = settle_params
 table.start = start_all
 table.put_in = put_all_in
 table.take_out = take_all_out
-shards_table = PyCapsule_New(&table, "funkc.shards", NULL)
+plan_table = PyCapsule_New(&table, "funkc.plan_table", NULL)
 
 
 # ---------------------------------------------------------------- Python's doors

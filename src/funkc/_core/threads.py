@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from funkc import _machine
+from funkc._core import machine
 
 
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path | None = None) -> float:
@@ -51,14 +51,14 @@ def _processors() -> int:
 
 def default_threads() -> int:
     """Affinity, control group and OMP_NUM_THREADS, whichever grants least; at least 1."""
-    if not _machine.openmp_enabled():
+    if not machine.openmp_enabled():
         return 1
     quota = _cgroup_quota()
-    granted = min(_processors(), _machine.max_threads())
+    granted = min(_processors(), machine.max_threads())
     return max(1, granted if math.isinf(quota) else min(granted, math.ceil(quota)))
 
 
 # libgomp's workers do not survive a fork, and a child that waits for them never returns.
 # The pool is built anew at the next call, in parent and child alike.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_machine.release_workers)
+    os.register_at_fork(before=machine.release_workers)

@@ -1,5 +1,5 @@
 """Products in the fixed order of lanes.h."""
-from funkc._types cimport real_t
+from funkc._core.types cimport real_t
 
 
 cdef extern from "lanes.h" nogil:

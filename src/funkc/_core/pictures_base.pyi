@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 FACTORS: int
 WIDE_SIDE: int
-tiles_table: Any
+pictures_table: Any
 
 def begin(
     missing: NDArray[np.uint8],

@@ -1,0 +1,262 @@
+"""``python -m funkc ratings``: learn from a file of ratings, and predict others."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import funkc
+from funkc import ratings as ratings_file
+from funkc._cli import arguments
+from funkc._errors import reject
+from funkc._io import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from funkc.ratings import Ratings
+
+
+def add(commands: Any) -> None:
+    parser = arguments.command(
+        commands,
+        "ratings",
+        run,
+        "learn from a file of ratings, and predict others",
+        "FILE has a row id (a user, say), a column id (a movie) and a number on every line. "
+        "Ids may be any integers or texts. Text files may be CSV, TSV, separated by '::' as "
+        "MovieLens .dat files are, or by spaces, and be packed with gzip; arrays are read "
+        "from .npz (NumPy) and .parquet (needs pyarrow).",
+    )
+    add = parser.add_argument
+    add("file", metavar="FILE", type=Path, help="the ratings")
+    add(
+        "--columns",
+        metavar="ROW,COL,VALUE",
+        type=arguments.columns,
+        help="which columns to take: names, or numbers counted from 1 (default: rows,cols,values "
+        "if they are named so, otherwise the first three)",
+    )
+    add(
+        "--delimiter",
+        metavar="TEXT",
+        type=arguments.delimiter,
+        help=r"what separates the columns, such as ',' ';' '::' or '\t' (default: found from "
+        "the first line)",
+    )
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of FILE holds names (default: if it can't be a rating)",
+    )
+    add(
+        "--duplicates",
+        choices=("error", "last", "mean", "sum"),
+        default="error",
+        help="what counts if a row and column occur together more than once (default: error)",
+    )
+    add("--k", type=arguments.count, default=32, help="number of factors (default: %(default)s)")
+    arguments.add_training(parser)
+    add("--learning-rate", metavar="RATE", type=arguments.above_zero, help="default: from the data")
+    add(
+        "--regularization",
+        metavar="LAMBDA",
+        type=arguments.from_zero,
+        help="default: from the data",
+    )
+    add(
+        "--holdout",
+        metavar="SHARE",
+        type=arguments.share_or_none,
+        default=0.1,
+        help="share of the ratings that is not trained on but predicted, to see how good "
+        "predictions are; 0 trains on all (default: %(default)s)",
+    )
+    add(
+        "--factors",
+        metavar="OUT.npz",
+        type=arguments.output,
+        help="write ids and factors to this file",
+    )
+    add(
+        "--predict",
+        metavar="PAIRS_FILE",
+        type=Path,
+        help="predict the pairs of row id and column id in this file; needs -o",
+    )
+    add(
+        "--pairs-header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of PAIRS_FILE holds names (default: if they are FILE's "
+        "names, or no numbers where all ids are numbers)",
+    )
+    add(
+        "-o",
+        "--output",
+        metavar="OUT.csv",
+        type=arguments.output,
+        help="where predictions are written",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    if (options.predict is None) != (options.output is None):
+        reject("--predict and -o", "belong together", "pass both or neither")
+    arguments.require_apart((options.file, options.predict), (options.output, options.factors))
+    began = time.perf_counter()
+    ratings = ratings_file.read(
+        options.file,
+        columns=options.columns,
+        delimiter=options.delimiter,
+        header=options.header,
+        duplicates=options.duplicates,
+        watch=_progress_bar,
+    )
+    pairs = None
+    if options.predict is not None:
+        pairs = ratings_file.read_pairs(
+            options.predict, ratings, header=options.pairs_header, watch=_progress_bar
+        )
+    _describe(ratings, options.file, time.perf_counter() - began)
+    trained, held = _hold_out(ratings, options.holdout, options.seed)
+    fit = _train(trained, options)
+    if held.values.size:
+        _print_held_out(fit, trained, held)
+    if options.factors is not None:
+        _write_factors(options.factors, fit, ratings)
+    if pairs is not None:
+        _write_predictions(options.output, fit, ratings, pairs, trained)
+
+
+def _progress_bar(lines: Iterable[Any]) -> Iterable[Any]:
+    """The lines, counted on stderr; as they are where no terminal (or no tqdm) shows it."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return lines
+    bar: Iterable[Any] = tqdm(
+        lines, "reading", unit=" lines", unit_scale=True, disable=None, ascii=True, leave=False
+    )
+    return bar
+
+
+def _describe(ratings: Ratings, path: Path, seconds: float) -> None:
+    row, col, value = ratings.names
+    m, n = ratings.shape
+    print(f"{path}: {ratings.values.size:,} ratings, read in {seconds:.1f} s")
+    print(f"  rows: {m:,} ({row})   columns: {n:,} ({col})   values: {value}")
+
+
+def _hold_out(ratings: Ratings, share: float, seed: int) -> tuple[Ratings, Ratings]:
+    """Ratings to train on, and others; the order of the file's lines has no part in it."""
+    count = ratings.values.size
+    held = np.zeros(count, bool)
+    some = min(round(share * count), count - 1)
+    held[np.random.default_rng(seed).permutation(count)[:some]] = True
+    print(f"  training on {count - some:,}, held out {some:,}")
+    return _part(ratings, ~held), _part(ratings, held)
+
+
+def _part(ratings: Ratings, chosen: NDArray[np.bool_]) -> Ratings:
+    return replace(
+        ratings,
+        rows=ratings.rows[chosen],
+        cols=ratings.cols[chosen],
+        values=ratings.values[chosen],
+    )
+
+
+def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization:
+    def print_epoch(epoch: int, history: dict[str, list[float]]) -> None:
+        print(f"epoch {epoch:3}   train RMSE {history['train_rmse'][-1]:.5g}")
+
+    fit = funkc.factorize(
+        (trained.rows, trained.cols),
+        trained.values,
+        options.k,
+        shape=trained.shape,
+        n_epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        regularization=options.regularization,
+        random_state=options.seed,
+        n_threads=options.threads,
+        callback=print_epoch,
+    )
+    print(f"trained k = {fit.k} in {fit.history['seconds'][-1]:.2f} s")
+    return fit
+
+
+def _familiar(trained: Ratings, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether both the row and the column of a pair have a rating that was trained on."""
+    m, n = trained.shape
+    row_seen, col_seen = np.zeros(m, bool), np.zeros(n, bool)
+    row_seen[trained.rows] = True
+    col_seen[trained.cols] = True
+    familiar: NDArray[np.bool_] = row_seen[rows] & col_seen[cols]
+    return familiar
+
+
+def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -> None:
+    familiar = _familiar(trained, held.rows, held.cols)
+    strange = familiar.size - np.count_nonzero(familiar)
+    if strange < familiar.size:
+        part = _part(held, familiar)
+        errors = fit.predict(part.rows, part.cols) - part.values
+        rmse = math.sqrt(np.mean(errors**2))
+        print(f"held-out RMSE {rmse:.5g} over {errors.size:,} ratings")
+    if strange:
+        print(
+            f"not counted: {strange:,} held-out ratings whose row or column has no rating "
+            "to learn from"
+        )
+
+
+def _write_factors(path: Path, fit: funkc.Factorization, ratings: Ratings) -> None:
+    with replacing(path) as file:
+        np.savez(
+            file,
+            row_ids=ratings.row_ids,
+            col_ids=ratings.col_ids,
+            row_factors=fit.row_factors,
+            col_factors=fit.col_factors,
+            offset=np.float64(fit.offset),
+        )
+    print(f"wrote ids and factors to {path}")
+
+
+def _write_predictions(
+    path: Path,
+    fit: funkc.Factorization,
+    ratings: Ratings,
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    trained: Ratings,
+) -> None:
+    rows, cols = pairs
+    row_ids, col_ids = ratings.row_ids.tolist(), ratings.col_ids.tolist()
+    predictions = fit.predict(rows, cols)
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow((*ratings.names[:2], "prediction"))
+        table.writerows(
+            (row_ids[row], col_ids[col], str(prediction))
+            for row, col, prediction in zip(rows.tolist(), cols.tolist(), predictions, strict=True)
+        )
+        text.detach()  # writes what it holds, and leaves the file open
+    print(f"wrote {rows.size:,} predictions to {path}")
+    strange = rows.size - np.count_nonzero(_familiar(trained, rows, cols))
+    if strange:
+        print(
+            f"note: {strange:,} of them are for a row or column whose ratings were all held "
+            "out, and are no more than what is usual; --holdout 0 trains on all"
+        )

@@ -1,0 +1,170 @@
+"""Checks of arrays: what they hold, their shape, and whether they can be written to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc._errors import reject, shown
+from funkc._input.scalars import integer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Sides = tuple[int | None, int | None]  # how many rows and columns; None: not said
+
+MOST_ROWS = 2**32 - 1
+
+
+def is_sparse(value: object) -> bool:
+    """Whether it is a scipy.sparse array or matrix; scipy need not be installed."""
+    return hasattr(type(value), "tocoo") and hasattr(type(value), "nnz")
+
+
+def are_ratings(value: object) -> bool:
+    """Whether it is a `funkc.Ratings`, which stands above this room."""
+    fields = ("rows", "cols", "values", "row_ids", "col_ids")
+    return all(hasattr(type(value), field) for field in fields)
+
+
+def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        reject(name, "the rows differ in length", "pass a rectangular array")
+
+
+def numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Refuse what is not a real number."""
+    if array.dtype.kind not in "buif":
+        remedies = {
+            "c": "pass its real part, or factorize real and imaginary parts apart",
+            "O": "convert it with .astype(float), with NaN for None",
+        }
+        reject(
+            name,
+            f"has dtype {array.dtype}, which does not hold real numbers",
+            remedies.get(array.dtype.kind, "convert it to numbers with .astype(float)"),
+            TypeError,
+        )
+    return array
+
+
+def for_core(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """C-contiguous and aligned, as the core's pointers must be: what was read from the middle
+    of a file may not be.
+    """
+    return np.require(array, dtype, ["C", "ALIGNED", "ENSUREARRAY"])
+
+
+def as_values(array: NDArray[Any]) -> NDArray[Any]:
+    """Float32 or float64, whichever holds the numbers, for the core."""
+    dtype = np.result_type(array.dtype, np.float32)  # small integers fit float32
+    if dtype not in (np.float32, np.float64):
+        dtype = np.dtype(np.float64)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is refused below, as inf
+        return for_core(array, dtype)
+
+
+def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
+    index = as_array(name, value)
+    if isinstance(index, np.ma.MaskedArray):
+        reject(name, "is a masked array", "pass a plain array of integers", TypeError)
+    if index.ndim != 1:
+        reject(name, f"has {index.ndim} dimensions", "pass a 1-D array of integers")
+    if index.size == 0:
+        return np.empty(0, np.int32)
+    if index.dtype.kind not in "iu":
+        reject(
+            name,
+            f"has dtype {index.dtype}",
+            "pass integers; np.unique(ids, return_inverse=True)[1] numbers arbitrary ids",
+            TypeError,
+        )
+    lowest, highest = int(index.min()), int(index.max())
+    if lowest < 0:
+        at = int(np.argmax(index < 0))
+        reject(name, f"{name}[{at}] = {index[at]} is negative", "positions count from 0")
+    if size is not None and highest >= size:
+        at = int(np.argmax(index >= size))
+        reject(
+            name,
+            f"{name}[{at}] = {index[at]} lies outside shape, which has {size} of them",
+            f"positions run from 0 to {size - 1}; pass a larger shape if need be",
+        )
+    if highest >= MOST_ROWS:
+        at = int(np.argmax(index >= MOST_ROWS))
+        reject(
+            name,
+            f"{name}[{at}] = {index[at]} is larger than any matrix in memory",
+            "number the ids from 0 with np.unique(ids, return_inverse=True)",
+        )
+    if index.dtype in (np.int32, np.int64):
+        return for_core(index, index.dtype.newbyteorder("="))
+    return index.astype(np.int32 if highest < 2**31 else np.int64)
+
+
+def as_shape(shape: object) -> Sides:
+    if shape is None:
+        return None, None
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        reject("shape", f"got {shown(shape)}", "pass a pair (rows, columns)", TypeError)
+    rows, cols = (
+        None if size is None else integer(f"shape[{at}]", size, 1, MOST_ROWS)
+        for at, size in enumerate(shape)
+    )
+    return rows, cols
+
+
+def matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
+    """The shape of a 2-D argument, which `shape`, where given, must repeat."""
+    if array.ndim != 2:
+        reject(name, f"has shape {array.shape}", "pass a 2-D array")
+    if 0 in array.shape:
+        reject(name, f"has shape {array.shape}, without a cell", "pass at least one cell")
+    if any(wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True)):
+        expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
+        reject(
+            name,
+            f"has shape {tuple(array.shape)} where ({expected}) is expected",
+            "pass a matrix of that shape",
+        )
+    return array.shape[0], array.shape[1]
+
+
+def writable(
+    out: Any, shape: tuple[int, int], dtype: np.dtype[Any], *, at_least: bool = False
+) -> None:
+    """Refuse an array that does not hold a result."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        reject("out", f"is of type {type(out).__name__}", "pass a numpy.ndarray", TypeError)
+    if out.shape != shape:
+        reject("out", f"has shape {out.shape}", f"pass shape {shape}")
+    if at_least:
+        fits = out.dtype.kind == "f" and np.result_type(out.dtype, dtype) == out.dtype
+    else:
+        fits = out.dtype == dtype and out.flags.c_contiguous and out.flags.aligned
+    if not fits:
+        layout = "" if out.flags.c_contiguous else " and is not C-contiguous"
+        layout += "" if out.flags.aligned else " and is not aligned"
+        reject(
+            "out",
+            f"holds {out.dtype}{layout}",
+            f"pass an array of {dtype}" + ("" if at_least else ", C-contiguous and aligned"),
+            TypeError,
+        )
+    if not out.flags.writeable:
+        reject("out", "can't be written to", "pass a copy")
+
+
+def require_apart(out: NDArray[Any], *given: Any) -> None:
+    """Refuse to write over what is still to be read; the very same cells are read in time."""
+    for array in given:
+        if not isinstance(array, np.ndarray) or not np.may_share_memory(out, array):
+            continue
+        same = np.asarray(array).__array_interface__["data"] == out.__array_interface__["data"]
+        if not same or array.strides != out.strides or array.dtype != out.dtype:
+            reject("out", "overlaps values or mask", "pass an array of its own, or values itself")

@@ -1,0 +1,133 @@
+"""Checks of what a factorization is asked for: rows, columns, and cells to leave out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc._errors import reject
+from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape
+from funkc._input.cells import cells_of_sparse, in_order
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def positions_of(
+    name: str, value: ArrayLike | slice, size: int, mean: bool, most_dimensions: int = 64
+) -> NDArray[np.int64]:
+    """Which of `size` rows (or columns); IndexError outside, or -1 if that means the mean."""
+    if isinstance(value, slice):
+        return np.arange(size, dtype=np.int64)[value]
+    index = as_array(name, value)
+    if isinstance(index, np.ma.MaskedArray):
+        reject(name, "is a masked array", "pass a plain array of integers", TypeError)
+    if index.dtype.kind not in "iu" and index.size:
+        reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
+    if index.ndim > most_dimensions:
+        reject(name, f"has {index.ndim} dimensions", "pass one position, or a 1-D array")
+    outside = (index < 0) | (index >= size)
+    if outside.any():
+        if mean:
+            found = index.astype(np.int64)
+            return np.where(outside, -1, found)
+        at = tuple(int(i) for i in np.argwhere(outside)[0])
+        place = f"[{', '.join(map(str, at))}]" if at else ""
+        reject(
+            name,
+            f"{name}{place} = {index[at]} is not among the {size} that were trained",
+            f"positions run from 0 to {size - 1}",
+            IndexError,
+        )
+    return index.astype(np.int64)
+
+
+def index_pair(
+    rows: ArrayLike, cols: ArrayLike, shape: tuple[int, int], mean: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns to predict, broadcast against each other."""
+    found = [
+        positions_of(name, value, size, mean)
+        for name, value, size in (("rows", rows, shape[0]), ("cols", cols, shape[1]))
+    ]
+    try:
+        both = np.broadcast_arrays(*found)
+    except ValueError:
+        reject(
+            "rows and cols",
+            f"have shapes {found[0].shape} and {found[1].shape}",
+            "pass shapes that broadcast",
+        )
+    return both[0], both[1]
+
+
+def excluded_columns(
+    exclude: Any, rows: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The columns that each of `rows` leaves out, in order, and where each row's begin."""
+    first = np.zeros(rows.size + 1, np.int64)
+    if exclude is None:
+        return first, np.empty(0, np.int64)
+    if isinstance(exclude, list):
+        if len(exclude) != rows.size:
+            reject(
+                "exclude",
+                f"lists columns for {len(exclude)} rows where {rows.size} are asked for",
+                "pass one array of columns for each row, or a pair (rows, cols)",
+            )
+        lists = [as_index(f"exclude[{at}]", part, shape[1]) for at, part in enumerate(exclude)]
+        np.cumsum([part.size for part in lists], out=first[1:])
+        return first, np.concatenate([np.sort(part) for part in lists] or [first[:0]]).astype(
+            np.int64
+        )
+    if is_sparse(exclude):
+        of, cols = cells_of_sparse(exclude, shape, "exclude")[:2]
+    elif isinstance(exclude, tuple):
+        if len(exclude) != 2:
+            reject("exclude", f"is a tuple of {len(exclude)}", "pass a pair (rows, cols)")
+        of = as_index("exclude[0]", exclude[0], shape[0])
+        cols = as_index("exclude[1]", exclude[1], shape[1])
+        if of.size != cols.size:
+            reject(
+                "exclude",
+                f"has {of.size} rows and {cols.size} columns",
+                "pass one row and one column for every cell",
+            )
+    else:
+        marks = as_array("exclude", exclude)
+        if marks.dtype != bool or isinstance(marks, np.ma.MaskedArray):
+            reject(
+                "exclude",
+                f"has dtype {marks.dtype}" if marks.dtype != bool else "is a masked array",
+                "pass a boolean array (True where to leave out), a sparse array, a pair (rows, "
+                "cols) or a list of columns for each row",
+                TypeError,
+            )
+        matrix_shape(marks, shape, "exclude")
+        found = [np.flatnonzero(marks[row]) for row in rows.tolist()]
+        np.cumsum([part.size for part in found], out=first[1:])
+        return first, np.concatenate([*found, first[:0]])
+    if rows.size < 64 < of.size:
+        asked = np.isin(of, rows)
+        of, cols = of[asked], cols[asked]
+    keys, order = in_order(of, cols, shape[1])
+    if order is not None:
+        cols = cols[order]
+    begin = np.searchsorted(keys, rows.astype(np.uint64) * np.uint64(shape[1]))
+    end = np.searchsorted(keys, (rows + 1).astype(np.uint64) * np.uint64(shape[1]))
+    np.cumsum(end - begin, out=first[1:])
+    at = np.repeat(begin - first[:-1], end - begin) + np.arange(first[-1])
+    return first, cols[at].astype(np.int64)
+
+
+def require_finite_factors(fitted: NDArray[Any], what: str, first: int) -> None:
+    """Refuse rows (or columns) that were fitted beyond what their dtype holds."""
+    finite = np.isfinite(fitted).all(axis=1)
+    if not finite.all():
+        reject(
+            "values",
+            f"the factors of {what} {first + int(np.argmin(finite))} are beyond what "
+            f"{fitted.dtype} holds",
+            "divide the values by a constant, or raise regularization",
+        )

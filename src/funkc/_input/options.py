@@ -1,0 +1,205 @@
+"""Checks of how to train: one set of options, a grid of them, and factors to begin with."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc._errors import reject, shown
+from funkc._input.arrays import as_array, numeric
+from funkc._input.scalars import choice, flag, integer, real, seed_of, threads
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    History = dict[str, list[float]]
+
+MOST_FACTORS = 65_536
+
+
+@dataclass(frozen=True)
+class Start:
+    """Factors to begin with, checked."""
+
+    row_factors: NDArray[Any]
+    col_factors: NDArray[Any]
+    row_bias: NDArray[Any] | None
+    col_bias: NDArray[Any] | None
+    offset: float | None  # None: not said
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train, checked.  None: to be chosen from the data."""
+
+    k: int
+    learning_rate: float | None
+    regularization: tuple[float, float] | None  # of rows, of columns
+    n_epochs: int | None
+    offset: float  # not a number: to be chosen
+    decay: str
+    group_size: int
+    seed: int
+    n_threads: int
+    dtype: np.dtype[Any]
+    on_interrupt: str
+    biases: bool
+    nonnegative: bool
+    patience: int
+
+
+def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
+    remedy = "pass numpy.float32 or numpy.float64"
+    try:
+        found = np.dtype(np.float32 if dtype is None else dtype)
+    except (TypeError, ValueError, SyntaxError):
+        reject("dtype", f"got {shown(dtype)}", remedy, TypeError)
+    if found not in (np.float32, np.float64):
+        reject("dtype", f"got {found}", remedy, TypeError)
+    return found.newbyteorder("=")
+
+
+def _regularization(value: object) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if isinstance(value, (tuple, list, np.ndarray)) and as_array("regularization", value).ndim == 1:
+        if len(value) != 2:
+            reject(
+                "regularization",
+                f"got {len(value)} numbers",
+                "pass one number, or a pair (of rows, of columns)",
+            )
+        rows, cols = value
+        return real("regularization[0]", rows, 0.0), real("regularization[1]", cols, 0.0)
+    both = real("regularization", value, 0.0)
+    return both, both
+
+
+def _offset(value: object, nonnegative: object) -> float:
+    """A number; "auto" is 0 for nonnegative factors, otherwise to be chosen."""
+    if not isinstance(value, str):
+        return real("offset", value, -math.inf)
+    choice("offset", value, ("auto",))
+    return 0.0 if nonnegative else math.nan
+
+
+def _group_size(value: object) -> int:
+    size = integer("group_size", value, 1, 8)
+    if size not in (1, 8):
+        reject("group_size", f"got {size}", "pass 8, or 1 for Funk's own order")
+    return size
+
+
+def checked_options(
+    k: object,
+    *,
+    learning_rate: object = None,
+    regularization: object = None,
+    n_epochs: object = None,
+    offset: object = "auto",
+    decay: object = "linear",
+    group_size: object = 8,
+    random_state: object = 0,
+    n_threads: object = None,
+    dtype: DTypeLike | None = None,
+    on_interrupt: object = "raise",
+    biases: object = False,
+    nonnegative: object = False,
+    patience: object = 5,
+) -> Options:
+    return Options(
+        k=integer("k", k, 1, MOST_FACTORS),
+        learning_rate=None
+        if learning_rate is None
+        else real("learning_rate", learning_rate, 0.0, above=True),
+        regularization=_regularization(regularization),
+        n_epochs=None if n_epochs is None else integer("n_epochs", n_epochs, 1, 10**9),
+        offset=_offset(offset, nonnegative),
+        decay=choice("decay", decay, ("linear", "constant")),
+        group_size=_group_size(group_size),
+        seed=seed_of(random_state),
+        n_threads=threads(n_threads),
+        dtype=_float_dtype(dtype),
+        on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
+        biases=flag("biases", biases),
+        nonnegative=flag("nonnegative", nonnegative),
+        patience=integer("patience", patience, 1, 10**9),
+    )
+
+
+def checked_grid(
+    parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None
+) -> list[tuple[dict[str, Any], Options]]:
+    """Every combination of the parameters that are given as lists, the last changing fastest."""
+    axes: dict[str, list[Any]] = {}
+    for name, value in parameters.items():
+        listed = list(value) if is_axis(value) else [value]
+        if not listed:
+            reject(name, "is empty", "pass at least one value")
+        numpys = (np.generic, np.ndarray)
+        axes[name] = [one.tolist() if isinstance(one, numpys) else one for one in listed]
+        for at, one in enumerate(axes[name]):
+            try:
+                checked_options(**{"k": 1, name: one})
+            except (TypeError, ValueError) as error:
+                place = f"{name}[{at}]" if is_axis(value) else name
+                raise type(error)(str(error).replace(name, place, 1)) from None
+    combinations = (
+        dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+    )
+    return [
+        (each, checked_options(**each, random_state=seed, n_threads=n_threads, dtype=dtype))
+        for each in combinations
+    ]
+
+
+def is_axis(value: object) -> bool:
+    """Whether it lists values to try; a tuple is one value, such as a pair."""
+    return isinstance(value, (list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start | None:
+    """Factors to begin with: of a factorization, or a pair of arrays."""
+    if init is None:
+        return None
+    if hasattr(init, "row_factors") and hasattr(init, "col_factors"):
+        parts = (init.row_factors, init.col_factors, init.row_bias, init.col_bias)
+        offset = real("init.offset", init.offset, -math.inf)
+    elif isinstance(init, (tuple, list)) and len(init) == 2:
+        parts = (init[0], init[1], None, None)
+        offset = None
+    else:
+        reject(
+            "init",
+            f"got {shown(init)}",
+            "pass a Factorization, or a pair (row_factors, col_factors)",
+            TypeError,
+        )
+    names = ("row_factors", "col_factors", "row_bias", "col_bias")
+    shapes = ((shape[0], options.k), (shape[1], options.k), (shape[0],), (shape[1],))
+    checked: list[NDArray[Any] | None] = []
+    for name, part, wanted in zip(names, parts, shapes, strict=True):
+        if part is None:
+            checked.append(None)
+            continue
+        array = numeric(f"init {name}", as_array(f"init {name}", part))
+        if array.shape != wanted:
+            reject(f"init {name}", f"has shape {array.shape}", f"pass shape {wanted}")
+        with np.errstate(over="ignore"):
+            array = np.array(array, options.dtype, order="C")
+        if not np.isfinite(array).all():
+            reject(f"init {name}", "holds NaN or infinity", "pass finite numbers")
+        if options.nonnegative and name.endswith("factors") and (array < 0).any():
+            reject(f"init {name}", "holds negative numbers", "pass nonnegative=False")
+        checked.append(array)
+    if (checked[2] is None or checked[3] is None) and (checked[2] is not checked[3]):
+        reject("init", "has biases for one side only", "pass both or neither")
+    if checked[2] is not None and not options.biases:
+        reject("init", "has biases", "pass biases=True")
+    assert checked[0] is not None
+    assert checked[1] is not None
+    return Start(checked[0], checked[1], checked[2], checked[3], offset)

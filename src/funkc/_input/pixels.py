@@ -1,0 +1,92 @@
+"""Checks of an image and its mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc._errors import reject, shown
+from funkc._input.arrays import MOST_ROWS, as_array, numeric
+from funkc._input.scalars import integer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def checked_tile_shape(value: object) -> tuple[int, int]:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        reject("tile_shape", f"got {shown(value)}", "pass a pair (rows, columns)", TypeError)
+    return (
+        integer("tile_shape[0]", value[0], 1, MOST_ROWS),
+        integer("tile_shape[1]", value[1], 1, MOST_ROWS),
+    )
+
+
+def image_and_holes(
+    image: Any, missing: Any, channel_axis: object, alpha: object
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The picture and where it is unknown, both (h, w, channels)."""
+    array = numeric("image", as_array("image", image))
+    hidden = np.ma.getmaskarray(array)
+    array = np.asarray(array)
+    axis = None
+    if channel_axis is not None:
+        axis = integer("channel_axis", channel_axis, -array.ndim, array.ndim - 1) % array.ndim
+    if array.ndim != (2 if axis is None else 3):
+        reject(
+            "image",
+            f"has shape {array.shape}",
+            "leave channel_axis out, or pass a 3-D image"
+            if array.ndim == 2
+            else "pass a 2-D image, or a 3-D one and the channel_axis that holds the channels",
+        )
+    if array.size == 0:
+        reject("image", f"has shape {array.shape}, without a pixel", "pass at least one pixel")
+    plane = tuple(size for at, size in enumerate(array.shape) if at != axis)
+    if missing is None:
+        holes = hidden | np.isnan(array) if array.dtype.kind == "f" else hidden
+    else:
+        holes = as_array("missing", missing)
+        if holes.dtype != bool:
+            reject(
+                "missing",
+                f"has dtype {holes.dtype}",
+                "pass a boolean array, True where a pixel is unknown",
+                TypeError,
+            )
+        if holes.shape == plane and axis is not None:
+            holes = np.broadcast_to(np.expand_dims(holes, axis), array.shape)
+        if holes.shape != array.shape:
+            reject(
+                "missing",
+                f"has shape {holes.shape} where the image has {array.shape}",
+                "pass one value for every pixel" + ("" if axis is None else ", or every channel"),
+            )
+        holes = holes | hidden
+    picture = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
+    holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
+    if alpha is not None:
+        if axis is None:
+            reject("alpha", f"got {alpha!r} without channels", "pass channel_axis too, or leave it")
+        channel = integer("alpha", alpha, -picture.shape[2], picture.shape[2] - 1)
+        holes = holes.copy()
+        holes[:, :, channel] = False
+    unknown = holes.all(axis=(0, 1))
+    if unknown.any():
+        where = "" if axis is None else f" in channel {int(np.argmax(unknown))}"
+        reject("missing", f"marks every pixel{where} as unknown", f"leave some; {_SEEN}")
+    if picture.dtype.kind == "f":
+        bad = ~holes & ~np.isfinite(picture)
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            reject(
+                "image",
+                f"is {picture[at]} at row {at[0]}, column {at[1]}, a pixel that counts as observed",
+                f"mark the pixel as missing; {_SEEN}",
+            )
+    native = picture.dtype.newbyteorder("=")
+    return np.ascontiguousarray(picture, native), np.ascontiguousarray(holes)
+
+
+_SEEN = "if your mask is True where a pixel is observed, pass ~mask"

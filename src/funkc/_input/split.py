@@ -1,0 +1,72 @@
+"""Which cells are held out, for validation and for cross-validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funkc._core import plan as core_plan
+from funkc._errors import reject
+from funkc._input.arrays import are_ratings
+from funkc._input.cells import observed_cells
+from funkc._input.scalars import integer, real
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from funkc._input.cells import Cells
+    from funkc._input.options import Options
+
+MOST_FOLDS = 1_000
+
+
+def held_out(validation: Any, cells: Cells, options: Options) -> tuple[Cells, Cells | None]:
+    """What to train on and what to validate on."""
+    if validation is None:
+        return cells, None
+    if isinstance(validation, (tuple, list)):
+        if len(validation) != 2:
+            reject(
+                "validation",
+                f"has {len(validation)} parts",
+                "pass a share between 0 and 1, or a pair (mask, values)",
+            )
+        if are_ratings(validation[1]):  # whose ids may stand at other positions
+            reject(
+                "validation",
+                "holds a Ratings, which numbers its ids for itself",
+                "pass ((rows, cols), values) with positions by funkc.ratings.encode among the "
+                "ids that are trained on, or a share",
+                TypeError,
+            )
+        return cells, observed_cells(validation[0], validation[1], shape=cells.shape)
+    share = real("validation", validation, 0.0, above=True)
+    if share >= 1:
+        reject("validation", f"got {share!r}", "pass a share between 0 and 1")
+    mark = np.empty(cells.rows.size, np.uint8)
+    core_plan.hold_out(cells.rows, cells.cols, cells.shape[1], options.seed, share, mark)
+    held = mark.astype(bool)
+    if not held.any() or held.all():
+        reject(
+            "validation",
+            f"got {share!r}, which leaves {int((~held).sum())} of {held.size} cells to train on",
+            "pass (mask, values), or another share",
+        )
+    return cells.part(~held), cells.part(held)
+
+
+def fold_of_cells(n_folds: object, cells: Cells, seed: int) -> NDArray[np.uint16]:
+    """Which fold every cell is held out in; none is without a cell."""
+    number = integer("folds", n_folds, 2, MOST_FOLDS)
+    fold = np.empty(cells.rows.size, np.uint16)
+    core_plan.fold_of(cells.rows, cells.cols, cells.shape[1], seed, number, fold)
+    empty = np.bincount(fold, minlength=number) == 0
+    if empty.any():
+        reject(
+            "folds",
+            f"got {number}, and none of {fold.size} observed cells falls into fold "
+            f"{int(np.argmax(empty))}",
+            "pass fewer folds, or another random_state",
+        )
+    return fold
