@@ -169,7 +169,7 @@ class Reference:
         )
         self.x = self._start(m, self.row_order, stream_seed(seed, ROW_START), sign=1)
         self.y = self._start(n, self.col_order, stream_seed(seed, COL_START), sign=-1)
-        self.n_cells = len(values)
+        self.shape, self.n_cells = shape, len(values)
 
     def _start(self, n, order, seed, sign):
         above = self.mean - self.offset
@@ -230,7 +230,9 @@ class Reference:
 
 def default_settings(oracle, n_epochs=None):
     """Rates of all epochs and regularization, as the documentation gives them."""
-    longer = max(1.0, (1e5 / oracle.n_cells) ** (1 / 3))
+    n, places = oracle.n_cells, oracle.shape[0] * oracle.shape[1]
+    capped = 1 + n / (8 * math.sqrt(places)) + 20 * n / places
+    longer = max(1.0, min((1e5 / n) ** (1 / 3), capped))
     n_epochs = n_epochs or math.ceil(20 * longer)
     level = max(2 * oracle.deviation, abs(oracle.mean - oracle.offset))
     rate = min(0.6 * longer / (n_epochs * oracle.deviation), 0.12 / level)

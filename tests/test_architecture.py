@@ -23,38 +23,42 @@ _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py
     images.py ratings.py selection.py
-selection.py: _api.py _errors.py _input/cells.py _input/options.py _input/scalars.py
-    _input/split.py _train.py factorization.py
-estimator.py: _api.py _errors.py _input/options.py _input/scalars.py factorization.py
+estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _sides.py factorization.py
+selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
+    _train.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
-_api.py: _bar.py _checkpoint.py _input/arrays.py _input/cells.py _input/ids.py _input/options.py
-    _input/scalars.py _input/split.py _train.py factorization.py
+_api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
+    _input/split.py _train.py factorization.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
-factorization.py: _bar.py _core/serve.pyx _errors.py _input/arrays.py _input/cells.py
-    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _io.py _schedule.py
-    _sides.py _train.py
-capi.py: _capi.pyx
+factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
+    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _model_file.py
+    _schedule.py _sides.py _train.py
+_model_file.py: _errors.py _input/ids.py _input/options.py _input/scalars.py _io.py _sides.py
+    _train.py
+_fold_in.py: _core/serve.pyx _errors.py _input/cells.py _input/ids.py _input/lookups.py
+    _input/scalars.py _schedule.py _sides.py
 _checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _input/scalars.py
     _io.py _train.py
 _bar.py: _errors.py _input/options.py _train.py
-ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
+capi.py: _capi.pyx
 _train.py: _core/engine.pyx _core/plan.pyx _errors.py _input/cells.py _input/options.py
     _input/scalars.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
-_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
-    capi.pxd
+ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
-_input/tables.py: _errors.py _input/ids.py
 _input/split.py: _core/plan.pyx _errors.py _input/arrays.py _input/cells.py _input/options.py
     _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py
+_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
+    capi.pxd
+_input/tables.py: _errors.py _input/ids.py
+_input/cells.py: _errors.py _input/arrays.py _input/ids.py _input/scalars.py
 _core/__init__.py: _core/engine.pyx _core/machine.pyx _core/pictures.pyx _core/serve.pyx
     _errors.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/scalars.py
-_input/ids.py: _errors.py _input/arrays.py _input/scalars.py _io.py
-_input/cells.py: _errors.py _input/arrays.py _input/scalars.py
+_input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _core/serve.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/ridge.h
     _core/types.pxd capi.pxd
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/types.pxd

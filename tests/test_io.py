@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from funkc import ModelFileError, _io
+from funkc._input import ids
 
 POSIX = os.name == "posix"
 DAMAGES = int(os.environ.get("FUNKC_DAMAGES", "1000"))
@@ -72,7 +73,7 @@ def some_tensors(seed=0, n=200):
         "cols": rng.normal(size=(n // 2, 3)).astype(np.float32),
         "offset": np.array(rng.normal()),
         "none": np.zeros((0, 3)),
-        **_io.strings_to_tensors("ids", np.array(["ann", "Amélie", "", "Ω"])),
+        **ids.strings_to_tensors("ids", np.array(["ann", "Amélie", "", "Ω"])),
     }
 
 
@@ -851,16 +852,16 @@ def test_two_savers_at_once(tmp_path):
 @settings(max_examples=200, deadline=None)
 def test_ids_come_back(texts):
     given = np.array(texts, dtype=np.str_)
-    tensors = _io.strings_to_tensors("row_ids", given)
+    tensors = ids.strings_to_tensors("row_ids", given)
     assert bytes(tensors["row_ids.text"]) == "".join(texts).encode()
-    found = _io.strings_from_tensors("file", "row_ids", tensors)
+    found = ids.strings_from_tensors("file", "row_ids", tensors)
     assert found.dtype.kind == "U"
     assert found.tolist() == texts
 
 
 def test_ids_that_utf_8_can_not_hold():
     with pytest.raises(ValueError, match=r"ids: entry 1, 'a\\ud800', can't be held by UTF-8"):
-        _io.strings_to_tensors("ids", np.array(["b", "a\ud800"]))
+        ids.strings_to_tensors("ids", np.array(["b", "a\ud800"]))
 
 
 def ids_of(text, offsets):
@@ -899,7 +900,7 @@ def test_ids_that_are_damaged(tensors, match):
     tracemalloc.start()
     try:
         with pytest.raises(ModelFileError, match=f"^file: .*{match}.*; pass a file"):
-            _io.strings_from_tensors("file", "ids", tensors)
+            ids.strings_from_tensors("file", "ids", tensors)
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
@@ -909,5 +910,5 @@ def test_lopsided_ids_are_refused_before_they_are_saved():
     given = np.full(2_000, "a", "U9000")
     given[3] = "b" * 9_000
     with pytest.raises(ValueError, match="ids: one of them has 9,000 characters, most have few"):
-        _io.strings_to_tensors("ids", given)
-    _io.strings_to_tensors("ids", given[:1_000])  # it fits in the memory that may be spared
+        ids.strings_to_tensors("ids", given)
+    ids.strings_to_tensors("ids", given[:1_000])  # it fits in the memory that may be spared

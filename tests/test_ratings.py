@@ -891,8 +891,6 @@ def test_ratings_that_cannot_be_trained_on():
         funkc.factorize(found, None, k=1)
     with pytest.raises(ValueError, match=r"of shape \(40, 30\) where \(40, 31\) is expected"):
         funkc.factorize(None, found, k=1, shape=(40, 31))
-    with pytest.raises(TypeError, match="validation: holds a Ratings"):
-        funkc.factorize(None, found, k=1, validation=(None, found))
     nothing = replace(found, rows=found.rows[:0], cols=found.cols[:0], values=found.values[:0])
     with pytest.raises(ValueError, match="marks no cell"):
         funkc.factorize(None, nothing, k=1)

@@ -20,6 +20,7 @@ import pytest
 
 import funkc
 from funkc import ModelFileError, _io
+from funkc._input import ids
 
 KILLS = int(os.environ.get("FUNKC_KILLS", "8"))
 SOURCE = str(Path(funkc.__file__).parents[1])
@@ -175,7 +176,7 @@ def gone(*names):
 
 
 def text_ids(*names):
-    return _io.strings_to_tensors("row_ids", np.array(names))
+    return ids.strings_to_tensors("row_ids", np.array(names))
 
 
 NO_MODEL = {

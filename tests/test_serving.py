@@ -831,7 +831,12 @@ def test_partial_fit_takes_a_few_cells_and_keeps_the_rest():
     [
         ((None, np.ones((66, 75))), {}, ValueError, "values: has 66 rows where 67 were trained;"),
         ((None, np.ones((67, 9))), {}, ValueError, "values: has 9 columns where 75 were trained"),
-        ((([0], [0]), [1.0]), {"shape": (3, 75)}, ValueError, "values: has 3 rows where 67 were"),
+        (
+            (([0], [0]), [1.0]),
+            {"shape": (3, 75)},
+            ValueError,
+            r"shape: got \(3, 75\) where 67 rows were trained; pass 67 or more",
+        ),
         ((([70, 0, 70], [1, 0, 1]), [1, 2, 3]), {}, ValueError, "mask: row 70, column 1 is listed"),
         ((([1, 0, 1], [80, 0, 80]), [1, 2, 3]), {}, ValueError, "mask: row 1, column 80 is listed"),
         ((([1, 0, 1], [5, 0, 5]), [1, 2, 3]), {}, ValueError, "mask: row 1, column 5 is listed"),

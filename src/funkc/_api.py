@@ -9,11 +9,9 @@ from funkc import _train
 from funkc._bar import listener
 from funkc._checkpoint import Checkpoint, State
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings
-from funkc._input.cells import observed_cells
-from funkc._input.ids import Ids, placed
+from funkc._input.cells import UNKNOWN, Axis, observed_cells
 from funkc._input.options import checked_options, checked_start
-from funkc._input.split import held_out
+from funkc._input.split import held_out, is_own
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from funkc._input.cells import Duplicates
+    from funkc._input.ids import Ids
     from funkc._input.options import History
 
     Callback = Callable[[int, History], object]
@@ -172,11 +171,11 @@ def factorize(
     **Threads**: the GIL is free while training; several Python threads may call at once, and
     a forked child may call after its parent did.
 
-    **Defaults**: with σ the deviation of the values, c their number and
-    l = max(1, (100,000 / c)^⅓), n_epochs is 20 l, rounded up, and the rates begin at
-    0.6 l / (n_epochs σ), but not above 0.12 / max(2σ, |mean - offset|). Values may therefore
-    have any scale and shift that the dtype bears (products of values far below 1e-30 vanish
-    in float32).
+    **Defaults**: with σ the standard deviation of the values, c their number and
+    l = max(1, min((100,000 / c)^⅓, 1 + c / (8 √(m n)) + 20 c / (m n))), n_epochs is 20 l,
+    rounded up, the learning rate begins at 0.6 l / (n_epochs σ), but not above
+    0.12 / max(2σ, |mean - offset|), and λ is 0.03 σ. Values may therefore have any scale and
+    shift that the dtype can represent (products of values far below 1e-30 vanish in float32).
 
     **No observation**: a row or column without any keeps its start, so that its predictions
     are close to what is usual for the columns (or rows) it meets.
@@ -217,28 +216,26 @@ def factorize(
         nonnegative=nonnegative,
         patience=patience,
     )
-    ids: tuple[Ids | None, Ids | None] = None, None
-    if isinstance(init, Factorization):
-        init, problem = init._with_cells(mask, values, shape, weights, duplicates)
-        ids = init._rows.ids, init._cols.ids
-    else:
-        problem = observed_cells(mask, values, shape=shape, duplicates=duplicates, weights=weights)
-        if are_ratings(values):
-            ids = Ids(values.row_ids), Ids(values.col_ids)
-    start = checked_start(init, problem.shape, options)
+    matrix = init._matrix(grows=True) if isinstance(init, Factorization) else UNKNOWN
+    cells = observed_cells(
+        mask, values, weights=weights, shape=shape, duplicates=duplicates, matrix=matrix
+    )
+    cells, held = held_out(validation, cells, options, duplicates)
+    if isinstance(init, Factorization):  # its new rows see nothing that is held out
+        init = init._grown(cells)
+    start = checked_start(init, cells.shape, options)
     if start is not None and start.offset is not None and offset == "auto":
         options = dataclasses.replace(options, offset=start.offset)
-    problem, held = held_out(validation, problem, options)
     keep = None
     if checkpoint is not None:
         every = scalars.integer("checkpoint_every", checkpoint_every, 1, 10**9)
         share = None
-        if validation is not None and not isinstance(validation, (tuple, list)):
+        if validation is not None and not is_own(validation):
             share = scalars.real("validation", validation, 0.0)
-        keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, ids)
+        keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, cells.ids)
     listen = scalars.callback(callback, "(epoch, history)")
-    training = _train.begin(problem, options, start, held)
-    return _finished(training, ids, keep, listen, verbose)
+    training = _train.begin(cells, options, start, held)
+    return _finished(training, cells.ids, keep, listen, verbose)
 
 
 def resume(
@@ -304,14 +301,12 @@ def resume(
         on_interrupt=scalars.choice("on_interrupt", on_interrupt, ("raise", "return")),
     )
     keep = state.checkpoint
-    row_ids, col_ids = keep.ids
-    if mask is None and are_ratings(values) and row_ids is not None and col_ids is not None:
-        mask, values = placed(values, row_ids, col_ids), values.values
-    problem = observed_cells(
-        mask, values, shape=state.shape, duplicates=duplicates, weights=weights
+    matrix = Axis(state.shape[0], keep.ids[0]), Axis(state.shape[1], keep.ids[1])
+    cells = observed_cells(mask, values, weights=weights, duplicates=duplicates, matrix=matrix)
+    cells, held = held_out(
+        keep.share if validation is None else validation, cells, options, duplicates
     )
-    problem, held = held_out(keep.share if validation is None else validation, problem, options)
-    training = _train.begin(problem, options, state.start, held)
+    training = _train.begin(cells, options, state.start, held)
     state.require_same_cells(training)
     training.go_on_from(state.tensors, state.known, state.history)
     listen = scalars.callback(callback, "(epoch, history)")

@@ -61,12 +61,12 @@ class Side:
         out[positions < 0] = -1 if names.dtype.kind == "i" else ""
         return out
 
-    def followed_by(self, more: Side) -> Side:
-        """These and those, without ids."""
+    def followed_by(self, more: Side, ids: Ids | None) -> Side:
+        """These and those, with the ids of both."""
         bias = None
         if self.bias is not None and more.bias is not None:
             bias = np.concatenate([self.bias, more.bias])
-        return Side(np.concatenate([self.factors, more.factors]), bias, first=self.first)
+        return Side(np.concatenate([self.factors, more.factors]), bias, ids, first=self.first)
 
     @property
     def ready(self) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
 from funkc._input import scalars
 from funkc._input.options import MOST_FACTORS
-from funkc.factorization import Factorization
+from funkc._sides import Side
 
 try:
     from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -26,6 +26,8 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from funkc.factorization import Factorization
 
 # Good on small tables of many kinds with 10 to 80 % holes (benchmarks/imputers.py).
 REGULARIZATION = 0.15
@@ -483,14 +485,9 @@ def _model(
     fit: Factorization, row_factors: NDArray[Any], col_factors: NDArray[Any]
 ) -> Factorization:
     """The factorization with other factors."""
-    return Factorization(
-        row_factors.astype(fit.dtype),
-        col_factors.astype(fit.dtype),
-        offset=fit.offset,
-        parameters=fit.parameters,
-        history=fit.history,
-        stopped_by=fit.stopped_by,
-        n_threads=fit.n_threads,
+    return fit._changed(
+        _rows=Side(row_factors.astype(fit.dtype), None, first=True),
+        _cols=Side(col_factors.astype(fit.dtype), None, first=False),
     )
 
 

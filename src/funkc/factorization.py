@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from funkc import _io, _train
+from funkc import _model_file, _train
 from funkc._bar import listener
 from funkc._core import serve
-from funkc._errors import ModelFileError, missing_extra, raise_for_status, reject
+from funkc._errors import missing_extra, reject
+from funkc._fold_in import Fitting
 from funkc._input import scalars
 from funkc._input.arrays import are_ratings, require_apart, writable
-from funkc._input.cells import (
-    Cells,
-    CellsByRow,
-    by_row,
-    cells_by_row,
-    observed_by_blocks,
-    observed_cells,
-)
+from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
-from funkc._input.lookups import excluded_columns, index_pair, positions_of, require_finite_factors
+from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.options import checked_options, checked_start
 from funkc._schedule import padded
 from funkc._sides import Side
@@ -35,13 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from funkc._input.arrays import Sides
-    from funkc._input.cells import Duplicates
+    from funkc._input.cells import Cells, Duplicates, Matrix
     from funkc._input.options import History
 
 NUMBERS_AT_ONCE = 1 << 20
-KIND = "model"
-_FACTORIZE = ("learning_rate", "regularization", "n_epochs", "decay", "group_size", "nonnegative")
 
 
 class Factorization:
@@ -321,7 +312,7 @@ class Factorization:
         array([5. , 4. , 2.5])
         """
         dtype, blocks = observed_by_blocks(
-            *self._by_position(mask, values), shape=self.shape, duplicates=duplicates
+            mask, values, matrix=self._matrix(), duplicates=duplicates
         )
         made = np.empty((0, self.shape[1]), self.dtype)
         if out is not None:
@@ -464,75 +455,47 @@ class Factorization:
         *,
         by_col: bool,
     ) -> Factorization:
-        known: Sides = (self.shape[0], None) if by_col else (None, self.shape[1])
-        new_ids = None
-        if mask is None and are_ratings(values):
-            row_ids, col_ids = self._require_ids()
-            new_ids = Ids(values.col_ids if by_col else values.row_ids)
-            row_ids, col_ids = (row_ids, new_ids) if by_col else (new_ids, col_ids)
-            known = (row_ids.names.size, col_ids.names.size)
-            mask, values = placed(values, row_ids, col_ids), values.values
-        cells = cells_by_row(
-            mask, values, known, shape=shape, weights=weights, duplicates=duplicates, by_col=by_col
+        rows, cols = self._matrix()
+        matrix = (rows, Axis()) if by_col else (Axis(), cols)
+        cells = observed_cells(
+            mask,
+            values,
+            weights=weights,
+            shape=shape,
+            duplicates=duplicates,
+            matrix=matrix,
+            nothing=True,
         )
         ridge = self.parameters["regularization"][by_col]
         if regularization is not None:
             ridge = scalars.real("regularization", regularization, 0.0)
-        fixed, looked_for = (self._rows, self._cols) if by_col else (self._cols, self._rows)
-        fitted = self._fitted(cells, fixed, looked_for, ridge, new_ids)
-        rows, cols = (self._rows, fitted) if by_col else (fitted, self._cols)
-        return Factorization(
-            rows.factors,
-            cols.factors,
-            row_bias=rows.bias,
-            col_bias=cols.bias,
-            offset=self.offset,
-            parameters=self.parameters,
+        fitted = self._fitting.side(
+            by_row(cells, by_col=by_col),
+            *((self._rows, self._cols) if by_col else (self._cols, self._rows)),
+            ridge,
+            ids=cells.ids[by_col] if are_ratings(values) else None,
+        )
+        return self._changed(
+            **{"_cols" if by_col else "_rows": fitted},
             history={name: [] for name in self.history},
             stopped_by="fold-in",
-            n_threads=self.n_threads,
-            row_ids=rows.ids,
-            col_ids=cols.ids,
         )
 
-    def _fitted(
-        self,
-        cells: CellsByRow,
-        fixed: Side,
-        looked_for: Side,
-        ridge: float,
-        ids: Ids | None = None,
-        first: int = 0,
-    ) -> Side:
-        """Rows (or columns) fitted to the fixed side; `first` is the number of the first."""
-        biased = fixed.bias is not None
-        size = self.k + biased
-        n = cells.first.size - 1
-        scalars.require_memory(
-            n * (size * self.dtype.itemsize + 16),
-            f"the factors of {n:,} rows or columns",
-            "number only those that occur",
-        )
-        scalars.require_memory(
-            8 * self.n_threads * (padded(size) + 6) ** 2,
-            f"systems of {size} equations on {self.n_threads} threads",
-            "lower k, or set n_threads = 1",
-        )
-        base = np.full(len(fixed.factors), self.offset)
-        y = fixed.factors
-        if fixed.bias is not None:
-            base += fixed.bias
-            y = np.concatenate([y, np.ones((len(y), 1), y.dtype)], axis=1)
-        out = np.empty((cells.first.size - 1, size), self.dtype)
-        status = serve.fold_in(
-            np.ascontiguousarray(y), base, cells.first, cells.cols, cells.values, cells.weights,
-            looked_for.mean, ridge, self.k if self.parameters["nonnegative"] else 0, out,
-            self.n_threads,
-        )  # fmt: skip
-        raise_for_status(status)
-        require_finite_factors(out, "row" if looked_for.first else "column", first)
-        bias = out[:, self.k].copy() if biased else None
-        return Side(np.ascontiguousarray(out[:, : self.k]), bias, ids, first=looked_for.first)
+    def _matrix(self, *, grows: bool = False) -> Matrix:
+        """What entries are held against: the matrix, to which new rows and columns may come."""
+        rows, cols = (Axis(len(s.factors), s.ids, grows) for s in (self._rows, self._cols))
+        return rows, cols
+
+    @property
+    def _fitting(self) -> Fitting:
+        """How new rows and columns are fitted to this factorization."""
+        return Fitting(self.offset, self.parameters["nonnegative"], self.n_threads)
+
+    def _changed(self, **parts: Any) -> Factorization:
+        """The same but for some parts, such as `_rows`."""
+        changed = copy.copy(self)
+        changed.__dict__.update({"parameters": dict(self.parameters), **parts})
+        return changed
 
     # ------------------------------------------------------------ the best
 
@@ -773,84 +736,38 @@ class Factorization:
             nonnegative=self.parameters["nonnegative"],
         )
         listen = scalars.callback(callback, "(epoch, history)")
-        grown, cells = self._with_cells(mask, values, shape, weights, duplicates)
+        cells = self._cells_to_learn(mask, values, shape, weights, duplicates)
+        grown = self._grown(cells)
         start = checked_start(grown, cells.shape, options)
         if inherited is not None:
             highest = _train.highest_rate(cells.values, self.offset)
             options = dataclasses.replace(options, learning_rate=min(inherited, highest))
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             training, stopped_by = _train.train(cells, options, after_epoch, start)
-        trained = Factorization._of(training, stopped_by, grown._rows.ids, grown._cols.ids)
+        trained = Factorization._of(training, stopped_by, *cells.ids)
         trained.parameters = self.parameters
         self.__dict__.update(trained.__dict__)
         return self
 
-    def _with_cells(
+    def _cells_to_learn(
         self, mask: Any, values: Any, shape: Any, weights: Any, duplicates: Any
-    ) -> tuple[Factorization, Cells]:
-        """The model with room for rows and columns that are new, and the cells to train on."""
-        row_ids, col_ids = self._rows.ids, self._cols.ids
-        if are_ratings(values) and mask is None:
-            ratings, ids = values, self._require_ids()
-            row_ids = ids[0].with_strangers(ratings.row_ids)
-            col_ids = ids[1].with_strangers(ratings.col_ids)
-            mask, values = placed(ratings, row_ids, col_ids), ratings.values
-            shape = (row_ids.names.size, col_ids.names.size)
-        cells = observed_cells(mask, values, shape=shape, duplicates=duplicates, weights=weights)
-        if isinstance(mask, tuple) and shape is None:
-            cells = cells.of_shape(
-                (max(cells.shape[0], self.shape[0]), max(cells.shape[1], self.shape[1]))
-            )
-        for at, (what, known) in enumerate((("rows", row_ids), ("columns", col_ids))):
-            if cells.shape[at] < self.shape[at]:
-                reject(
-                    "values",
-                    f"has {cells.shape[at]} {what} where {self.shape[at]} were trained",
-                    f"pass all {what}, or a pair (rows, cols) of positions among them",
-                )
-            if known is not None and cells.shape[at] > known.names.size:
-                reject(
-                    "values",
-                    f"has {cells.shape[at]} {what} where {known.names.size} have ids",
-                    f"pass Ratings, which give ids to the new {what}",
-                )
-        return self._grown(cells, row_ids, col_ids), cells
-
-    def _grown(
-        self,
-        cells: Cells,
-        row_ids: Ids | None,
-        col_ids: Ids | None,
-    ) -> Factorization:
-        """Rows, and then columns, that are new fitted to what there is."""
-        (m, n), (rows, cols) = self.shape, (self._rows, self._cols)
-        ridges = self.parameters["regularization"]
-        if cells.shape[0] > m:
-            some = cells.part((cells.rows >= m) & (cells.cols < n))
-            some = dataclasses.replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
-            known = by_row(some, by_col=False, first=m)
-            new = self._fitted(known, cols, rows, ridges[0], first=m)
-            rows = rows.followed_by(new)
-        if cells.shape[1] > n:
-            some = cells.part(cells.cols >= n)
-            shape = (cells.shape[0], cells.shape[1] - n)
-            some = dataclasses.replace(some, cols=some.cols - n, shape=shape)
-            known = by_row(some, by_col=True, first=n)
-            new = self._fitted(known, rows, cols, ridges[1], first=n)
-            cols = cols.followed_by(new)
-        return Factorization(
-            rows.factors,
-            cols.factors,
-            row_bias=rows.bias,
-            col_bias=cols.bias,
-            offset=self.offset,
-            parameters=self.parameters,
-            history=self.history,
-            stopped_by=self.stopped_by,
-            n_threads=self.n_threads,
-            row_ids=row_ids,
-            col_ids=col_ids,
+    ) -> Cells:
+        """Entries of this matrix, and of rows and columns that are new to it."""
+        return observed_cells(
+            mask,
+            values,
+            weights=weights,
+            shape=shape,
+            duplicates=duplicates,
+            matrix=self._matrix(grows=True),
         )
+
+    def _grown(self, cells: Cells) -> Factorization:
+        """With rows, and then columns, that are new fitted to what there is."""
+        rows, cols = self._fitting.grown(
+            self._rows, self._cols, cells, self.parameters["regularization"]
+        )
+        return self._changed(_rows=rows, _cols=cols)
 
     @classmethod
     def _of(
@@ -892,12 +809,6 @@ class Factorization:
             )
         return self._rows.ids, self._cols.ids
 
-    def _by_position(self, mask: Any, values: Any) -> tuple[Any, Any]:
-        """Ratings as cells of this matrix; all else as it is."""
-        if mask is not None or not are_ratings(values):
-            return mask, values
-        return placed(values, *self._require_ids()), values.values
-
     # ------------------------------------------------------------ files
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -932,22 +843,15 @@ class Factorization:
         ...     bool(funkc.load(path).predict(1, 1) == fit.predict(1, 1))
         True
         """
-        scalars.path("path", path)
-        tensors: dict[str, NDArray[Any]] = {}
-        for name, side in (("row", self._rows), ("col", self._cols)):
-            tensors[f"{name}_factors"] = side.factors
-            if side.bias is not None:
-                tensors[f"{name}_bias"] = side.bias
-            if side.ids is not None:
-                tensors |= side.ids.tensors(f"{name}_ids")
-        tensors |= _train.tensors_of(self.history)
-        metadata = {
-            "kind": KIND,
-            "offset": float(self.offset).hex(),
-            "parameters": json.dumps(self.parameters, allow_nan=False),
-            "stopped_by": self.stopped_by,
-        }
-        _io.write(scalars.path("path", path), tensors, metadata)
+        _model_file.write(
+            scalars.path("path", path),
+            self._rows,
+            self._cols,
+            offset=self.offset,
+            parameters=self.parameters,
+            history=self.history,
+            stopped_by=self.stopped_by,
+        )
 
     # ------------------------------------------------------------ how it went
 
@@ -1030,57 +934,12 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     >>> bool((again.reconstruct() == fit.reconstruct()).all())
     True
     """
-    found, metadata = _io.read(
+    parts = _model_file.read(
         scalars.path("path", path),
         mmap=scalars.flag("mmap", mmap),
         verify=scalars.flag("verify", verify),
     )
-    if metadata.get("kind") != KIND:
-        raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
-    with _io.understanding(path, KIND):
-        return _of_tensors(path, found, metadata)
-
-
-def _of_tensors(
-    path: str | os.PathLike[str], found: dict[str, NDArray[Any]], metadata: dict[str, str]
-) -> Factorization:
-    """What `save` put into a file whose checksums are right."""
-    x, y = found["row_factors"], found["col_factors"]
-    ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
-    bias = [found.get(name) for name in ("row_bias", "col_bias")]
-    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and x.size and y.size
-    fits = fits and x.dtype == y.dtype and x.dtype.kind == "f"
-    fits = fits and (bias[0] is None) == (bias[1] is None)
-    for side, own_bias, own_ids in zip((x, y), bias, ids, strict=True):
-        if own_bias is not None:
-            fits = fits and own_bias.shape == side.shape[:1] and own_bias.dtype == side.dtype
-        fits = fits and (own_ids is None or own_ids.names.size == len(side))
-    if not fits:
-        raise ValueError("its arrays don't fit each other in shape or dtype")
-    parameters = json.loads(metadata["parameters"])
-    # What factorize would refuse can't have made a model.
-    options = checked_options(
-        x.shape[1],
-        random_state=scalars.integer("seed", parameters["seed"], 0, 2**64 - 1),
-        offset=float.fromhex(metadata["offset"]),
-        **{name: parameters[name] for name in _FACTORIZE},
-    )
-    if None in (options.learning_rate, options.n_epochs):
-        raise ValueError("its parameters are not settled")
-    parameters["regularization"] = tuple(parameters["regularization"])
-    return Factorization(
-        x,
-        y,
-        row_bias=bias[0],
-        col_bias=bias[1],
-        offset=options.offset,
-        parameters=parameters,
-        history=_train.history_of(found),
-        stopped_by=metadata["stopped_by"],
-        n_threads=scalars.threads(None),
-        row_ids=ids[0],
-        col_ids=ids[1],
-    )
+    return Factorization(**parts, n_threads=scalars.threads(None))
 
 
 def _rows_at_once(n_cols: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from funkc._errors import reject, shown
 from funkc._input import scalars
-from funkc._input.cells import observed
+from funkc._input.cells import POLICIES, observed_cells
 from funkc._input.ids import (
     INTEGER,
     encode,
@@ -60,6 +60,8 @@ class Ratings:
         as text.
     names : tuple of str
         What the file or frame calls its rows, columns and values.
+    weights : (c,) array of float64, or None
+        How much each rating counts, in the same order, where that was given.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Ratings:
     row_ids: NDArray[Any]
     col_ids: NDArray[Any]
     names: tuple[str, str, str] = NAMES
+    weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         require_sorted("row_ids", self.row_ids)
@@ -97,9 +100,10 @@ class Ratings:
         col_ids: ArrayLike,
         values: ArrayLike,
         *,
+        weight: ArrayLike | None = None,
         duplicates: Duplicates = "error",
     ) -> Ratings:
-        """Number the ids of three columns of equal length.
+        """Map the ids in columns of equal length to positions.
 
         Parameters
         ----------
@@ -108,8 +112,12 @@ class Ratings:
             are the same id.
         values : (c,) array
             The ratings, of any real dtype.
+        weight : (c,) array, optional
+            How much each rating counts, in the order of the columns: finite and not negative.
+            The weights are sorted with the ratings, and apply wherever the ratings are used.
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            What to do when a row and column occur together more than once.
+            What to do when a row and column occur together more than once. Not together with
+            `weight`, unless it is "error".
 
         Returns
         -------
@@ -128,15 +136,24 @@ class Ratings:
         >>> ratings.row_ids, ratings.values
         (array(['a', 'b'], dtype='<U1'), array([2., 2.]))
         """
-        names = ("row_ids", "col_ids", "values")
-        table = table_of_arrays("ratings", names, (row_ids, col_ids, values), "position {}".format)
+        names, columns = ["row_ids", "col_ids", "values"], [row_ids, col_ids, values]
+        if weight is not None:
+            names.append("weight")
+            columns.append(weight)
+        table = table_of_arrays("ratings", names, columns, "position {}".format)
         return _ratings(replace(table, names=NAMES), "ratings", duplicates)
 
     @staticmethod
     def from_dataframe(
-        df: Any, *, row: Any, col: Any, value: Any, duplicates: Duplicates = "error"
+        df: Any,
+        *,
+        row: Any,
+        col: Any,
+        value: Any,
+        weight: Any = None,
+        duplicates: Duplicates = "error",
     ) -> Ratings:
-        """Number the ids in two columns of a data frame.
+        """Map the ids in two columns of a data frame to positions.
 
         Parameters
         ----------
@@ -148,8 +165,13 @@ class Ratings:
             Names of the columns of row ids, column ids and ratings. Ids are integers or text,
             also categories; an integer and its text are the same id. Other columns are
             ignored.
+        weight : str, optional
+            The name of the column that says how much each rating counts: finite numbers that
+            are not negative. They are sorted with the ratings, and apply wherever the ratings
+            are used.
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            What to do when a row and column occur together more than once.
+            What to do when a row and column occur together more than once. Not together with
+            `weight`, unless it is "error".
 
         Returns
         -------
@@ -171,8 +193,11 @@ class Ratings:
         >>> ratings.row_ids[ratings.rows], ratings.col_ids[ratings.cols], ratings.values
         (array(['ann', 'bob'], dtype='<U3'), array(['Jaws', 'Up'], dtype='<U4'), array([5., 4.]))
         """
-        names = (row, col, value)
-        table = table_of_arrays("df", names, columns_of(df, names), "position {}".format)
+        names = {"row": row, "col": col, "value": value}
+        if weight is not None:
+            names["weight"] = weight
+        columns = columns_of(df, names)
+        table = table_of_arrays("df", list(names.values()), columns, "position {}".format)
         return _ratings(table, "df", duplicates)
 
 
@@ -312,13 +337,24 @@ def read_pairs(
 def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
     if not table.rows.positions.size:
         reject(source, "holds no ratings", "pass at least one")
-    scalars.choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
+    scalars.choice("duplicates", duplicates, POLICIES)
+    rows, cols, values, weights = (
+        table.rows.positions,
+        table.cols.positions,
+        table.values,
+        table.weights,
+    )
     if duplicates == "error":
-        rows, cols, values = _sorted_once(table, source)
+        order = _order_once(table, source)
+        rows, cols, values = rows[order], cols[order], values[order]
+        weights = None if weights is None else weights[order]
+    elif weights is not None:
+        found = f'is given beside duplicates="{duplicates}"'
+        reject("weight", found, "settle the duplicates before")
     else:
         shape = (table.rows.ids.size, table.cols.ids.size)
-        pair = (table.rows.positions, table.cols.positions)
-        rows, cols, values, _ = observed(pair, table.values, shape=shape, duplicates=duplicates)
+        cells = observed_cells((rows, cols), values, shape=shape, duplicates=duplicates)
+        rows, cols, values = cells.rows, cells.cols, cells.values
     return Ratings(
         rows.astype(np.int64, copy=False),
         cols.astype(np.int64, copy=False),
@@ -326,11 +362,12 @@ def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
         table.rows.ids,
         table.cols.ids,
         (table.names[0], table.names[1], table.names[2]),
+        weights,
     )
 
 
-def _sorted_once(table: Table, source: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Rows, columns and values sorted by cell; an error for a cell that comes twice."""
+def _order_once(table: Table, source: str) -> NDArray[np.intp]:
+    """What sorts the entries by row and column; an error for a pair that occurs twice."""
     rows, cols = table.rows.positions, table.cols.positions
     order = np.lexsort((cols, rows))
     rows, cols = rows[order], cols[order]
@@ -344,4 +381,4 @@ def _sorted_once(table: Table, source: str) -> tuple[NDArray[Any], NDArray[Any],
             f"{table.place(int(order[at]))}",
             "set duplicates to last, mean or sum to say which value counts",
         )
-    return rows, cols, table.values[order]
+    return order

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _train
-from funkc._api import factorize
 from funkc._errors import DivergedError, missing_extra
 from funkc._input import scalars
 from funkc._input.cells import observed_cells
 from funkc._input.options import checked_grid, is_axis
 from funkc._input.split import fold_of_cells
+from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from funkc._input.cells import Cells, Duplicates
     from funkc._input.options import Options
-    from funkc.factorization import Factorization
 
 WAIT_SECONDS = 0.1  # a wait without an end would keep Ctrl-C waiting on Windows
 MOST_TICKS = 10
@@ -312,18 +311,7 @@ def cross_validate(
         raise next(score.diverged for score in scores if score.diverged is not None)
     fit = None
     if wanted:
-        del cells, fold
-        fit = factorize(
-            mask,
-            values,
-            **grid[best][0],
-            shape=shape,
-            weights=weights,
-            random_state=seed,
-            n_threads=n_threads,
-            dtype=dtype,
-            duplicates=duplicates,
-        )
+        fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
     return CrossValidation(
         table, {name: table[best][name] for name in named}, table[best]["rmse"], fit
     )

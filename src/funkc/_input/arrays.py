@@ -28,6 +28,23 @@ def are_ratings(value: object) -> bool:
     return all(hasattr(type(value), field) for field in fields)
 
 
+def require_same_labels(name: str, frame: Any, values: Any) -> None:
+    """Refuse a data frame whose rows or columns are labelled otherwise than those of values:
+    both are taken by position.
+    """
+    for axis, what in (("index", "rows"), ("columns", "columns")):
+        own, other = (
+            getattr(x, axis, None) if hasattr(x, "iloc") else None for x in (frame, values)
+        )
+        if own is None or other is None or getattr(values, "ndim", 0) != 2 or own.equals(other):
+            continue
+        reject(
+            name,
+            f"has other {what} than values, or in another order, by their labels",
+            f"pass {name}.reindex_like(values), or arrays",
+        )
+
+
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
     try:
         return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)

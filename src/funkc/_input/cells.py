@@ -1,4 +1,4 @@
-"""The observed cells, of every form that the library accepts."""
+"""The way in: what a caller passes as observed entries, of every form and on every road."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from funkc._input.arrays import (
     is_sparse,
     matrix_shape,
     numeric,
+    require_same_labels,
 )
+from funkc._input.ids import Ids
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
@@ -31,36 +33,60 @@ if TYPE_CHECKING:
 
     Duplicates = Literal["error", "last", "mean", "sum"]
 
-CELLS_AT_ONCE = 1 << 20
-
+# Design
+# a. `observed_cells` is the one function that turns mask, values, weights, shape and duplicates
+#    into cells, for training, validation, fold-in, learning on and imputing alike, so that a
+#    rule holds on every road.
+# b. What the roads differ in is what is known of the matrix beforehand: an `Axis` for its rows
+#    and one for its columns, each with the size and the ids of a factorization, if there is one.
 
 NO_CUTS = np.empty(0, np.int64)
-
-
 NO_WEIGHTS = np.empty(0, np.float64)
+CELLS_AT_ONCE = 1 << 20
+POLICIES = ("error", "last", "mean", "sum")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is known of the rows, or of the columns, before the entries are looked at."""
+
+    size: int | None = None  # of a factorization; None: the entries tell
+    ids: Ids | None = None  # which stand at those positions
+    grows: bool = False  # whether positions and ids beyond them are new ones
+
+
+Matrix = tuple[Axis, Axis]
+UNKNOWN = (Axis(), Axis())
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The observed cells, checked: finite values at places inside the shape."""
+    """The observed entries, checked: finite values at places inside the shape."""
 
     rows: NDArray[Any]  # int32 or int64, like cols
     cols: NDArray[Any]
     values: NDArray[Any]  # float32 or float64
     shape: tuple[int, int]
     weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one a cell
+    ids: tuple[Ids | None, Ids | None] = (None, None)  # of all rows and columns
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
     col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
 
-    def of_shape(self, shape: tuple[int, int]) -> Cells:
-        """The same cells in a larger matrix."""
-        return replace(self, shape=shape)
+    @property
+    def matrix(self) -> Matrix:
+        """For other entries of the same matrix."""
+        return Axis(self.shape[0], self.ids[0]), Axis(self.shape[1], self.ids[1])
 
     def part(self, chosen: NDArray[np.bool_]) -> Cells:
         """Some of the cells, of the same matrix."""
-        weights = self.weights[chosen] if self.weights.size else NO_WEIGHTS
-        return Cells(self.rows[chosen], self.cols[chosen], self.values[chosen], self.shape, weights)
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            cols=self.cols[chosen],
+            values=self.values[chosen],
+            weights=self.weights[chosen] if self.weights.size else NO_WEIGHTS,
+        )
 
 
 _INVERTED = (
@@ -101,16 +127,36 @@ def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     return rows, cols, values[observed], shape
 
 
-def _cells_of_ratings(ratings: Any, shape: Sides) -> tuple[Any, ...]:
-    if any(wanted not in (None, size) for wanted, size in zip(shape, ratings.shape, strict=True)):
+def _cells_of_ratings(
+    ratings: Any, shape: Sides, matrix: Matrix
+) -> tuple[Any, tuple[Ids | None, Ids | None]]:
+    """Ratings, at the positions of their ids in the matrix; and the ids of all positions."""
+    positions, known = [], []
+    for at, (axis, ids) in enumerate(zip(matrix, (ratings.row_ids, ratings.col_ids), strict=True)):
+        if axis.ids is None and axis.size is not None:
+            reject(
+                "values",
+                "are Ratings, but this factorization knows positions only",
+                "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
+            )
+        if axis.ids is None:
+            known.append(Ids(ids))
+            positions.append((ratings.rows, ratings.cols)[at])
+            continue
+        known.append(axis.ids.with_strangers(ids) if axis.grows else axis.ids)
+        found = known[at].find(ids, f"values.{('row', 'col')[at]}_ids")
+        index = as_index(("rows", "cols")[at], (ratings.rows, ratings.cols)[at], found.size)
+        positions.append(found[index])
+    sizes = known[0].names.size, known[1].names.size
+    if any(wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)):
         expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
         reject(
             "values",
-            f"are Ratings of shape {ratings.shape} where ({expected}) is expected",
+            f"are Ratings of shape {sizes} where ({expected}) is expected",
             "leave shape out, or pass Ratings with as many ids",
         )
     values = np.asarray(numeric("values", as_array("values", ratings.values)))
-    return _cells_of_pair((ratings.rows, ratings.cols), values, ratings.shape)
+    return _cells_of_pair((positions[0], positions[1]), values, sizes), (known[0], known[1])
 
 
 def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
@@ -214,23 +260,102 @@ def _require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
     )
 
 
-def observed(
+@dataclass(frozen=True)
+class _Listed:
+    """Observed entries as the caller has them, with values of the caller's dtype."""
+
+    rows: NDArray[Any]
+    cols: NDArray[Any]
+    values: NDArray[Any]
+    shape: tuple[int, int]
+    weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)
+    ids: tuple[Ids | None, Ids | None] = (None, None)
+
+
+def observed_cells(
     mask: Any,
     values: Any,
     *,
+    weights: Any = None,
     shape: object = None,
     duplicates: object = "error",
+    matrix: Matrix = UNKNOWN,
     nothing: bool = False,
-    first_row: int = 0,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], tuple[int, int]]:
-    """Rows, columns and values (in the caller's dtype) of the observed cells, and the shape.
+) -> Cells:
+    """The observed entries as the core takes them.
 
-    Takes any form that the library accepts. Whether a cell is listed twice is left to the
-    reader if `duplicates` is "error". `nothing` says that there need not be a cell, and
-    `first_row` which row of a larger matrix is the first of this.
+    `nothing` says that there need not be any. Whether an entry is listed twice is left to the
+    reader if `duplicates` is "error".
     """
-    policy = choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
-    size = as_shape(shape)
+    listed = _listed(mask, values, weights, shape, duplicates, matrix, nothing)
+    rows, cols, converted = listed.rows, listed.cols, as_values(listed.values)
+    _require_finite(rows, cols, converted)  # a long double may be too large for float64
+    wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
+    return Cells(
+        for_core(rows, wide),
+        for_core(cols, wide),
+        converted,
+        listed.shape,
+        listed.weights,
+        listed.ids,
+    )
+
+
+def _listed(
+    mask: Any,
+    values: Any,
+    weights: Any,
+    shape: object,
+    duplicates: object,
+    matrix: Matrix,
+    nothing: bool,
+) -> _Listed:
+    """Any form of input, listed and checked."""
+    policy = choice("duplicates", duplicates, POLICIES)
+    size = _expected_shape(shape, matrix)
+    _require_no_second_mask(mask, values)
+    if is_sparse(weights) or are_ratings(weights):
+        what = "a sparse array" if is_sparse(weights) else "a Ratings"
+        reject("weights", f"is {what}", "pass one weight for every observed entry", TypeError)
+    if weights is not None and policy != "error":
+        reject("weights", f'are given beside duplicates="{policy}"', "settle duplicates before")
+    ids: tuple[Ids | None, Ids | None] = (matrix[0].ids, matrix[1].ids)
+    if are_ratings(values):
+        cells, ids = _cells_of_ratings(values, size, matrix)
+        if weights is not None:
+            reject(
+                "weights",
+                "are given beside Ratings, which are sorted: they may be in another order",
+                "pass them as weight= to Ratings.from_arrays or Ratings.from_dataframe, which "
+                "sort them along",
+            )
+        if values.weights is not None:
+            weights, policy = values.weights, "error"  # each entry is there once
+    elif is_sparse(values):
+        cells = cells_of_sparse(values, size)
+    else:
+        for name, labelled in (("mask", mask), ("weights", weights)):
+            require_same_labels(name, labelled, values)
+        cells = _cells_of_arrays(mask, as_array("values", values), size)
+    rows, cols, given, found = cells
+    found = _grown_shape(found, shape, matrix, ids, listed=isinstance(mask, tuple))
+    if rows.size == 0 and not nothing:
+        _reject_nothing()
+    _require_finite(rows, cols, given)
+    if policy != "error" and rows.size:
+        rows, cols, given = _settle(policy, rows, cols, given)
+        _require_finite(rows, cols, given)
+    weighing = NO_WEIGHTS
+    if weights is not None:
+        weighing = _weights(weights, rows, cols, given, found)
+        some = weighing > 0
+        if not some.all():  # a weight of zero: not observed
+            rows, cols, given, weighing = rows[some], cols[some], given[some], weighing[some]
+    return _Listed(rows, cols, given, found, weighing, ids)
+
+
+def _require_no_second_mask(mask: Any, values: Any) -> None:
+    """Refuse what can't be a mask, and a mask beside values that are one themselves."""
     if is_sparse(mask):
         reject(
             "mask",
@@ -245,72 +370,74 @@ def observed(
         what = "a sparse array" if is_sparse(values) else "a Ratings"
         remedy = "pass mask=None: what is stored is observed"
         reject("values", f"is {what} beside a mask", remedy, TypeError)
-    if is_sparse(values):
-        cells = cells_of_sparse(values, size)
-    elif are_ratings(values):
-        cells = _cells_of_ratings(values, size)
+
+
+def _cells_of_arrays(
+    mask: Any, array: NDArray[Any], size: Sides, first_row: int = 0
+) -> tuple[Any, ...]:
+    """Of an array of values; `first_row` is the row of a larger matrix that it begins with."""
+    if mask is None:
+        return _cells_of_dense(array, size)
+    hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
+    array = np.asarray(numeric("values", array))
+    if isinstance(mask, tuple):
+        cells = _cells_of_pair(mask, array, size)
     else:
-        array = as_array("values", values)
-        if mask is None:
-            cells = _cells_of_dense(array, size)
-        else:
-            hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-            array = np.asarray(numeric("values", array))
-            if isinstance(mask, tuple):
-                cells = _cells_of_pair(mask, array, size)
-            else:
-                cells = _cells_of_mask(as_array("mask", mask), array, size)
-            if hidden is not None:
-                _require_shown(hidden, cells[0], cells[1], first_row)
-    rows, cols, given, size = cells
-    if first_row:
-        rows = rows + first_row
-    if rows.size == 0:
-        if not nothing:
-            _reject_nothing()
-        return rows, cols, given, size
-    _require_finite(rows, cols, given)
-    if policy != "error":
-        rows, cols, given = _settle(policy, rows, cols, given)
-        _require_finite(rows, cols, given)
-    return rows, cols, given, size
+        cells = _cells_of_mask(as_array("mask", mask), array, size)
+    if hidden is not None:
+        _require_shown(hidden, cells[0], cells[1], first_row)
+    return cells
 
 
-def observed_cells(
-    mask: Any,
-    values: Any,
+def _expected_shape(shape: object, matrix: Matrix) -> Sides:
+    """The shape that the caller says or the factorization has; None where neither tells."""
+    said = as_shape(shape)
+    for what, one, axis in zip(("rows", "columns"), said, matrix, strict=True):
+        if one is None or axis.size is None:
+            continue
+        if one < axis.size or (one > axis.size and not axis.grows):
+            reject(
+                "shape",
+                f"got {shown(shape)} where {axis.size} {what} were trained",
+                f"pass {axis.size}{' or more' if axis.grows else ''}, or None, for the {what}",
+            )
+    rows, cols = (
+        axis.size if one is None and not axis.grows else one
+        for one, axis in zip(said, matrix, strict=True)
+    )
+    return rows, cols
+
+
+def _grown_shape(
+    found: tuple[int, int],
+    shape: object,
+    matrix: Matrix,
+    ids: tuple[Ids | None, Ids | None],
     *,
-    shape: object = None,
-    duplicates: object = "error",
-    weights: Any = None,
-    nothing: bool = False,
-) -> Cells:
-    """The observed cells as the core takes them."""
-    if weights is not None and are_ratings(values):
-        reject(
-            "weights",
-            "are given beside Ratings, which are in an order of their own",
-            "pass (ratings.rows, ratings.cols) and ratings.values, and weights in that order",
-        )
-    rows, cols, given, size = observed(
-        mask, values, shape=shape, duplicates=duplicates, nothing=nothing
-    )
-    weighing = NO_WEIGHTS
-    if weights is not None:
-        weighing = _weights(weights, rows, cols, given, size, duplicates)
-        some = weighing > 0
-        if not some.all():  # a weight of zero: not observed
-            rows, cols, given, weighing = rows[some], cols[some], given[some], weighing[some]
-    converted = as_values(given)
-    _require_finite(rows, cols, converted)  # a long double may be too large for float64
-    wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
-    return Cells(
-        for_core(rows, wide),
-        for_core(cols, wide),
-        converted,
-        size,
-        weighing,
-    )
+    listed: bool,
+) -> tuple[int, int]:
+    """The shape with the rows and columns of a factorization that may grow."""
+    said = as_shape(shape)
+    sizes = list(found)
+    for at, (what, axis) in enumerate(zip(("rows", "columns"), matrix, strict=True)):
+        if axis.size is None or not axis.grows:
+            continue
+        if listed and said[at] is None:
+            sizes[at] = max(sizes[at], axis.size)
+        if sizes[at] < axis.size:
+            reject(
+                "values",
+                f"has {sizes[at]} {what} where {axis.size} were trained",
+                f"pass all {what}, or a pair (rows, cols) of positions among them",
+            )
+        named = ids[at]
+        if named is not None and sizes[at] > named.names.size:
+            reject(
+                "values",
+                f"has {sizes[at]} {what} where {named.names.size} have ids",
+                f"pass Ratings, which give ids to the new {what}",
+            )
+    return sizes[0], sizes[1]
 
 
 def _weights(
@@ -319,11 +446,8 @@ def _weights(
     cols: NDArray[Any],
     values: NDArray[Any],
     shape: tuple[int, int],
-    duplicates: object,
 ) -> NDArray[np.float64]:
     """One weight for every observed cell."""
-    if duplicates != "error":
-        reject("weights", f'are given beside duplicates="{duplicates}"', "settle duplicates before")
     array = as_array("weights", weights)
     if isinstance(array, np.ma.MaskedArray):
         reject("weights", "is a masked array", "pass a plain array", TypeError)
@@ -386,33 +510,17 @@ def in_order(
     return keys[order], order
 
 
-def cells_by_row(
-    mask: Any,
-    values: Any,
-    known: Sides,
-    *,
-    shape: object,
-    weights: Any,
-    duplicates: object,
-    by_col: bool,
-) -> CellsByRow:
-    """Cells of rows (or columns) that are new to one side that is known."""
-    said = as_shape(shape)
-    for at in (0, 1):
-        if said[at] is not None and known[at] is not None and said[at] != known[at]:
-            what = ("rows", "columns")[at]
-            reject(
-                "shape",
-                f"got {shown(shape)} where {known[at]} {what} were trained",
-                f"pass {known[at]}, or None, for the {what}",
-            )
-    both = (said[0] or known[0], said[1] or known[1])
-    return by_row(
-        observed_cells(
-            mask, values, shape=both, duplicates=duplicates, weights=weights, nothing=True
-        ),
-        by_col=by_col,
-    )
+def _listed_twice(keys: NDArray[np.uint64], n_cols: int) -> tuple[int, int] | None:
+    """Row and column of the first of the ordered keys that occurs again."""
+    again = keys[1:] == keys[:-1]
+    return divmod(int(keys[int(np.argmax(again))]), n_cols) if again.any() else None
+
+
+def require_once(cells: Cells | _Listed) -> None:
+    """Refuse a cell that is listed twice."""
+    keys, _ = in_order(cells.rows, cells.cols, cells.shape[1])
+    if twice := _listed_twice(keys, cells.shape[1]):
+        raise_for_status(DUPLICATE_CELL, twice)
 
 
 def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
@@ -421,10 +529,9 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
     keys, order = in_order(rows, cols, n_cols)
-    again = keys[1:] == keys[:-1]
-    if again.any():
-        row, col = divmod(int(keys[int(np.argmax(again))]), n_cols)
-        raise_for_status(DUPLICATE_CELL, (col, first + row) if by_col else (first + row, col))
+    if twice := _listed_twice(keys, n_cols):
+        row, col = first + twice[0], twice[1]
+        raise_for_status(DUPLICATE_CELL, (col, row) if by_col else (row, col))
     chosen = slice(None) if order is None else order
     begin = np.zeros(n_rows + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=begin[1:])
@@ -437,30 +544,32 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
 
 
 def observed_by_blocks(
-    mask: Any, values: Any, *, shape: tuple[int, int], duplicates: object
+    mask: Any, values: Any, *, matrix: Matrix, duplicates: object
 ) -> tuple[np.dtype[Any], Iterator[tuple[int, int, Any, Any]]]:
     """A floating dtype that holds the values, and the observed cells of one block of rows after
     the other: first and last row, which cells, and values.  Listed cells, (rows, cols), are one
     block; dense forms are never listed, but have a mask and all values of the block.
     """
-    choice("duplicates", duplicates, ("error", "last", "mean", "sum"))
-    array = None if isinstance(mask, tuple) or is_sparse(values) else as_array("values", values)
+    choice("duplicates", duplicates, POLICIES)
+    shape = _expected_shape(None, matrix)
+    listed = isinstance(mask, tuple) or any(map(is_sparse, (mask, values))) or are_ratings(values)
+    array = None if listed else as_array("values", values)
     marks = None if mask is None or array is None else as_array("mask", mask)
-    if array is None or array.ndim != 2 or is_sparse(mask):
-        rows, cols, given, _ = observed(mask, values, shape=shape, duplicates=duplicates)
-        keys, _ = in_order(rows, cols, shape[1])
-        again = keys[1:] == keys[:-1]
-        if again.any():
-            cell = divmod(int(keys[int(np.argmax(again))]), shape[1])
-            raise_for_status(DUPLICATE_CELL, cell)
-        return _floating(given.dtype), iter([(0, shape[0], (rows, cols), given)])
-    for name, matrix in (("mask", marks), ("values", array)):
-        if matrix is not None:
-            matrix_shape(matrix, shape, name)
-    at_once = max(1, CELLS_AT_ONCE // shape[1])
+    if array is None or array.ndim != 2:
+        cells = _listed(mask, values, None, None, duplicates, matrix, True)
+        require_once(cells)
+        return _floating(cells.values.dtype), iter(
+            [(0, cells.shape[0], (cells.rows, cells.cols), cells.values)]
+        )
+    require_same_labels("mask", mask, values)
+    for name, matrix_given in (("mask", marks), ("values", array)):
+        if matrix_given is not None:
+            matrix_shape(matrix_given, shape, name)
+    n_rows, n_cols = array.shape
+    at_once = max(1, CELLS_AT_ONCE // n_cols)
     blocks = (
-        _dense_block(marks, array, first, min(shape[0], first + at_once))
-        for first in range(0, shape[0], at_once)
+        _dense_block(marks, array, first, min(n_rows, first + at_once))
+        for first in range(0, n_rows, at_once)
     )
     return _floating(numeric("values", array).dtype), blocks
 
@@ -480,8 +589,9 @@ def _dense_block(
         seen = marks[first:last]
     bad = seen.dtype != bool or isinstance(seen, np.ma.MaskedArray) or (seen & hidden).any()
     if bad or (values.dtype.kind == "f" and not np.isfinite(values[seen]).all()):
-        part = None if marks is None else seen
-        observed(part, block, nothing=True, first_row=first)  # which has the words
+        part = None if marks is None else seen  # to which _cells_of_arrays has the words
+        rows, cols, given, _ = _cells_of_arrays(part, block, (None, None), first)
+        _require_finite(rows + first, cols, given)
     return first, last, seen, values
 
 

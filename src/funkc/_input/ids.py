@@ -6,18 +6,17 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from funkc import _io
-from funkc._errors import reject, shown
+from funkc._errors import ModelFileError, reject, shown
 from funkc._input.arrays import as_array
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 #    integers of 64 bits, otherwise as text.
 # b. Sorted ids are looked up by bisection, so that a few cost little among millions.
 
+SPARE_MEMORY = 1 << 26
+WIDENING = 256
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
 
 
@@ -272,7 +273,7 @@ class Ids:
         """As a file holds them."""
         if self.names.dtype.kind == "i":
             return {name: self.names}
-        return _io.strings_to_tensors(name, self.names)
+        return strings_to_tensors(name, self.names)
 
     @classmethod
     def of_tensors(
@@ -280,7 +281,7 @@ class Ids:
     ) -> Ids | None:
         """From a file that holds them, or None."""
         if f"{name}.text" in tensors or f"{name}.offsets" in tensors:
-            names = _io.strings_from_tensors(path, name, tensors)
+            names = strings_from_tensors(path, name, tensors)
         elif name in tensors:
             names = tensors[name]
         else:
@@ -310,3 +311,111 @@ def placed(
         row_ids.find(ratings.row_ids, "values.row_ids", unknown)[ratings.rows],
         col_ids.find(ratings.col_ids, "values.col_ids", unknown)[ratings.cols],
     )
+
+
+# ---------------------------------------------------------------- in files
+
+
+def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+    """An array of texts as two arrays that `write` takes.
+
+    Parameters
+    ----------
+    name : str
+        What they are; it begins the names of the two.
+    texts : (n,) array of str
+
+    Returns
+    -------
+    dict of str to array
+        ``NAME.text``, the texts' UTF-8 without gaps, and ``NAME.offsets``, n + 1 int64: where
+        each begins, and the end.
+
+    Raises
+    ------
+    ValueError
+        A text can't be held by UTF-8, or one is so long beside the others that an array of
+        them would take far more memory than the file.
+    """
+    assert texts.ndim == 1
+    assert texts.dtype.kind == "U"
+    encoded = []
+    for at, text in enumerate(texts.tolist()):
+        try:
+            encoded.append(text.encode())
+        except UnicodeEncodeError:
+            reject(name, f"entry {at}, {shown(text)}, can't be held by UTF-8", "replace it")
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    tensors: dict[str, NDArray[Any]] = {
+        f"{name}.text": np.frombuffer(b"".join(encoded), np.uint8),
+        f"{name}.offsets": offsets,
+    }
+    width = max(map(len, texts.tolist()), default=0)
+    if _is_lopsided(width, *tensors.values()):
+        reject(name, f"one of them has {width:,} characters, most have few", "shorten it")
+    return tensors
+
+
+def strings_from_tensors(
+    path: str | os.PathLike[str], name: str, tensors: Mapping[str, NDArray[Any]]
+) -> NDArray[np.str_]:
+    """The texts that `strings_to_tensors` took apart.
+
+    Parameters
+    ----------
+    path : str or path
+        Which file the arrays are from, for errors.
+    name : str
+        As given to `strings_to_tensors`.
+    tensors : mapping of str to array
+        With ``NAME.text`` and ``NAME.offsets``.
+
+    Returns
+    -------
+    (n,) array of str
+
+    Raises
+    ------
+    ModelFileError
+        The two arrays are not there, or are none that `strings_to_tensors` gives.
+    """
+    text, offsets = tensors.get(f"{name}.text"), tensors.get(f"{name}.offsets")
+    if text is None or offsets is None:
+        _refuse_texts(path, f"lacks the array '{name}.text' or '{name}.offsets'")
+    if text.dtype != np.uint8 or offsets.dtype != np.int64 or text.ndim != 1 or offsets.ndim != 1:
+        found = f"'{name}.text' and '{name}.offsets' have wrong dtypes or shapes"
+        _refuse_texts(path, found)
+    if offsets.size == 0 or (offsets[0], offsets[-1]) != (0, text.size):
+        found = f"'{name}.offsets' does not begin with 0 and end with {text.size}"
+        _refuse_texts(path, found)
+    backward = offsets[1:] < offsets[:-1]
+    if backward.any():
+        found = f"'{name}.offsets' goes back behind position {int(np.argmax(backward))}"
+        _refuse_texts(path, found)
+    texts = []
+    for at, (begin, end) in enumerate(
+        zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ):
+        try:
+            texts.append(text[begin:end].tobytes().decode())
+        except UnicodeDecodeError:
+            found = f"'{name}.text', entry {at} (bytes {begin} to {end}), is no UTF-8"
+            _refuse_texts(path, found)
+        if texts[-1].endswith("\0"):  # which NumPy would drop
+            _refuse_texts(path, f"'{name}.text', entry {at}, ends with a zero")
+    width = max(map(len, texts), default=0)
+    if _is_lopsided(width, text, offsets):
+        found = f"'{name}.text' has an entry of {width:,} characters where most have few"
+        _refuse_texts(path, found)
+    return np.array(texts, f"U{max(width, 1)}")
+
+
+def _is_lopsided(width: int, text: NDArray[Any], offsets: NDArray[Any]) -> bool:
+    """Whether an array of str would take far more memory than the texts in the file."""
+    needed = offsets.size * width * np.dtype("U1").itemsize
+    return needed > max(SPARE_MEMORY, WIDENING * (text.nbytes + offsets.nbytes))
+
+
+def _refuse_texts(path: str | os.PathLike[str], found: str) -> NoReturn:
+    reject(str(path), found, "pass a file that funkc saved", ModelFileError)

@@ -27,9 +27,9 @@ class Start:
 
     row_factors: NDArray[Any]
     col_factors: NDArray[Any]
-    row_bias: NDArray[Any] | None
-    col_bias: NDArray[Any] | None
-    offset: float | None  # None: not said
+    row_bias: NDArray[Any] | None = None
+    col_bias: NDArray[Any] | None = None
+    offset: float | None = None  # None: not said
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,12 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
         )
     names = ("row_factors", "col_factors", "row_bias", "col_bias")
     shapes = ((shape[0], options.k), (shape[1], options.k), (shape[0],), (shape[1],))
-    checked: list[NDArray[Any] | None] = []
+    checked: dict[str, NDArray[Any]] = {}
     for name, part, wanted in zip(names, parts, shapes, strict=True):
-        if part is None:
-            checked.append(None)
+        if part is None and name.endswith("bias"):
             continue
+        if part is None:
+            reject(f"init {name}", "got None", f"pass an array of shape {wanted}", TypeError)
         array = numeric(f"init {name}", as_array(f"init {name}", part))
         if array.shape != wanted:
             reject(f"init {name}", f"has shape {array.shape}", f"pass shape {wanted}")
@@ -195,11 +196,9 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
             reject(f"init {name}", "holds NaN or infinity", "pass finite numbers")
         if options.nonnegative and name.endswith("factors") and (array < 0).any():
             reject(f"init {name}", "holds negative numbers", "pass nonnegative=False")
-        checked.append(array)
-    if (checked[2] is None or checked[3] is None) and (checked[2] is not checked[3]):
+        checked[name] = array
+    if ("row_bias" in checked) != ("col_bias" in checked):
         reject("init", "has biases for one side only", "pass both or neither")
-    if checked[2] is not None and not options.biases:
+    if "row_bias" in checked and not options.biases:
         reject("init", "has biases", "pass biases=True")
-    assert checked[0] is not None
-    assert checked[1] is not None
-    return Start(checked[0], checked[1], checked[2], checked[3], offset)
+    return Start(**checked, offset=offset)

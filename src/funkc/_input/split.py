@@ -9,7 +9,7 @@ import numpy as np
 from funkc._core import plan as core_plan
 from funkc._errors import reject
 from funkc._input.arrays import are_ratings
-from funkc._input.cells import observed_cells
+from funkc._input.cells import observed_cells, require_once
 from funkc._input.scalars import integer, real
 
 if TYPE_CHECKING:
@@ -21,26 +21,19 @@ if TYPE_CHECKING:
 MOST_FOLDS = 1_000
 
 
-def held_out(validation: Any, cells: Cells, options: Options) -> tuple[Cells, Cells | None]:
+def is_own(validation: object) -> bool:
+    """Whether it is entries of the caller's choice, rather than a share."""
+    return isinstance(validation, (tuple, list)) or are_ratings(validation)
+
+
+def held_out(
+    validation: Any, cells: Cells, options: Options, duplicates: object = "error"
+) -> tuple[Cells, Cells | None]:
     """What to train on and what to validate on."""
     if validation is None:
         return cells, None
-    if isinstance(validation, (tuple, list)):
-        if len(validation) != 2:
-            reject(
-                "validation",
-                f"has {len(validation)} parts",
-                "pass a share between 0 and 1, or a pair (mask, values)",
-            )
-        if are_ratings(validation[1]):  # whose ids may stand at other positions
-            reject(
-                "validation",
-                "holds a Ratings, which numbers its ids for itself",
-                "pass ((rows, cols), values) with positions by funkc.ratings.encode among the "
-                "ids that are trained on, or a share",
-                TypeError,
-            )
-        return cells, observed_cells(validation[0], validation[1], shape=cells.shape)
+    if is_own(validation):
+        return cells, _own_validation(validation, cells, duplicates)
     share = real("validation", validation, 0.0, above=True)
     if share >= 1:
         reject("validation", f"got {share!r}", "pass a share between 0 and 1")
@@ -54,6 +47,23 @@ def held_out(validation: Any, cells: Cells, options: Options) -> tuple[Cells, Ce
             "pass (mask, values), or another share",
         )
     return cells.part(~held), cells.part(held)
+
+
+def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
+    """Entries of the caller's choice, of the matrix that is trained on."""
+    pair = (None, validation) if are_ratings(validation) else validation
+    if len(pair) != 2:
+        reject(
+            "validation",
+            f"has {len(pair)} parts",
+            "pass a share between 0 and 1, a pair (mask, values), or Ratings",
+        )
+    try:
+        held = observed_cells(*pair, duplicates=duplicates, matrix=cells.matrix)
+        require_once(held)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"validation, {error}") from None
+    return held
 
 
 def fold_of_cells(n_folds: object, cells: Cells, seed: int) -> NDArray[np.uint16]:

@@ -53,6 +53,7 @@ class Table:
     cols: Side
     values: NDArray[Any]  # empty for pairs
     place: Place
+    weights: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -305,9 +306,9 @@ def _refuse_record(
 # ---------------------------------------------------------------- columns
 
 
-def columns_of(df: Any, wanted: tuple[Any, Any, Any]) -> list[Any]:
-    """The columns of a data frame of whichever library, by name."""
-    for argument, name in zip(("row", "col", "value"), wanted, strict=True):
+def columns_of(df: Any, wanted: Mapping[str, Any]) -> list[Any]:
+    """The columns of a data frame of whichever library, by the names that arguments give."""
+    for argument, name in wanted.items():
         try:
             hash(name)
         except TypeError:
@@ -327,16 +328,16 @@ def columns_of(df: Any, wanted: tuple[Any, Any, Any]) -> list[Any]:
     else:
         table = _arrow_table(df)
         names, column = table.column_names, table.column
-    for name in wanted:
+    for name in wanted.values():
         if names.count(name) != 1:
             reject(
                 "df",
                 f"has {'several columns' if name in names else 'no column'} {shown(name)}",
                 f"choose among {', '.join(map(str, names))}",
             )
-    if len(set(wanted)) < 3:
-        reject("row, col, value", "name one column twice", "name three different ones")
-    return [column(names.index(name)) for name in wanted]
+    if len(set(wanted.values())) < len(wanted):
+        reject(", ".join(wanted), "name one column twice", f"name {len(wanted)} different ones")
+    return [column(names.index(name)) for name in wanted.values()]
 
 
 def _arrow_table(df: Any) -> Any:
@@ -358,7 +359,7 @@ def _arrow_table(df: Any) -> Any:
 def table_of_arrays(
     source: str, names: Sequence[Any], columns: Sequence[Any], place: Place
 ) -> Table:
-    """Of two columns of ids and, for ratings, one of values."""
+    """Of two columns of ids, for ratings one of values, and perhaps one of weights."""
 
     def where(entry: int) -> str:
         return f"{source}, {place(entry)}"
@@ -374,9 +375,15 @@ def table_of_arrays(
         for name, array in zip(names[:2], arrays, strict=False)
     ]
     values = np.empty(0)
-    if len(arrays) == 3:
+    if len(arrays) > 2:
         values = _numbers(arrays[2], source, names[2], where)
-    return Table(names, sides[0], sides[1], values, place)
+    weights = None
+    if len(arrays) > 3:
+        weights = _numbers(arrays[3], source, names[3], where)
+        if (weights < 0).any():
+            at = int(np.argmax(weights < 0))
+            reject(where(at), f"{names[3]} is {weights[at]}", "pass weights that are not negative")
+    return Table(names, sides[0], sides[1], values, place, weights)
 
 
 def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[np.float64]:

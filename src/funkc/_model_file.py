@@ -1,0 +1,103 @@
+"""What the file of a factorization holds."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from funkc import _io
+from funkc._errors import ModelFileError
+from funkc._input.ids import Ids
+from funkc._input.options import checked_options
+from funkc._input.scalars import integer
+from funkc._train import history_of, tensors_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from funkc._input.options import History
+    from funkc._sides import Side
+
+KIND = "model"
+_FACTORIZE = ("learning_rate", "regularization", "n_epochs", "decay", "group_size", "nonnegative")
+
+
+def write(
+    path: str | os.PathLike[str],
+    rows: Side,
+    cols: Side,
+    *,
+    offset: float,
+    parameters: Mapping[str, Any],
+    history: History,
+    stopped_by: str,
+) -> None:
+    """Put a model's file in the place of what was there."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, side in (("row", rows), ("col", cols)):
+        tensors[f"{name}_factors"] = side.factors
+        if side.bias is not None:
+            tensors[f"{name}_bias"] = side.bias
+        if side.ids is not None:
+            tensors |= side.ids.tensors(f"{name}_ids")
+    tensors |= tensors_of(history)
+    metadata = {
+        "kind": KIND,
+        "offset": float(offset).hex(),
+        "parameters": json.dumps(dict(parameters), allow_nan=False),
+        "stopped_by": stopped_by,
+    }
+    _io.write(path, tensors, metadata)
+
+
+def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str, Any]:
+    """What a `Factorization` is made of, but for the number of threads."""
+    found, metadata = _io.read(path, mmap=mmap, verify=verify)
+    if metadata.get("kind") != KIND:
+        raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
+    with _io.understanding(path, KIND):
+        return _of_tensors(path, found, metadata)
+
+
+def _of_tensors(
+    path: str | os.PathLike[str], found: dict[str, NDArray[Any]], metadata: dict[str, str]
+) -> dict[str, Any]:
+    """What `save` put into a file whose checksums are right."""
+    x, y = found["row_factors"], found["col_factors"]
+    ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
+    bias = [found.get(name) for name in ("row_bias", "col_bias")]
+    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and x.size and y.size
+    fits = fits and x.dtype == y.dtype and x.dtype.kind == "f"
+    fits = fits and (bias[0] is None) == (bias[1] is None)
+    for side, own_bias, own_ids in zip((x, y), bias, ids, strict=True):
+        if own_bias is not None:
+            fits = fits and own_bias.shape == side.shape[:1] and own_bias.dtype == side.dtype
+        fits = fits and (own_ids is None or own_ids.names.size == len(side))
+    if not fits:
+        raise ValueError("its arrays don't fit each other in shape or dtype")
+    parameters = json.loads(metadata["parameters"])
+    # What factorize would refuse can't have made a model.
+    options = checked_options(
+        x.shape[1],
+        random_state=integer("seed", parameters["seed"], 0, 2**64 - 1),
+        offset=float.fromhex(metadata["offset"]),
+        **{name: parameters[name] for name in _FACTORIZE},
+    )
+    if None in (options.learning_rate, options.n_epochs):
+        raise ValueError("its parameters are not settled")
+    parameters["regularization"] = tuple(parameters["regularization"])
+    return {
+        "row_factors": x,
+        "col_factors": y,
+        "row_bias": bias[0],
+        "col_bias": bias[1],
+        "offset": options.offset,
+        "parameters": parameters,
+        "history": history_of(found),
+        "stopped_by": metadata["stopped_by"],
+        "row_ids": ids[0],
+        "col_ids": ids[1],
+    }
