@@ -98,8 +98,11 @@ program=(-m pytest -q -p no:cacheprovider --deselect tests/test_images.py::test_
 if [ $# != 0 ]; then
     program+=("$@")
 elif [ "$mode" = memory ]; then
-    program+=(tests/test_{input,schedule,training,factorization,forms,images,selection}.py)
-    program+=(tests/test_{options,estimator,progress,io,bits,serving,resume,capi}.py)
+    program+=(tests/core/test_{schedule,bits,capi,capi_faults}.py)
+    program+=(tests/input/test_{arguments,cells,duplicates,any_call,forms}.py)
+    program+=(tests/test_{training,options,factorization,fold_in,partial_fit,model_ids}.py)
+    program+=(tests/test_{serving,serving_threads,images,progress,selection,estimator}.py)
+    program+=(tests/test_{io,io_damage,saved_models,resume,verbose}.py)
 elif [ "$mode" = threads ]; then
     program=(tools/exercise.py)
 else

@@ -11,11 +11,11 @@ import pytest
 
 import funkc
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "embed"
 INCLUDE = Path(funkc.get_include())
-FIRST = HERE / "embed" / "abi_1"  # the headers of the first release
+SOURCES = ROOT / "tests" / "embed"
+FIRST = SOURCES / "abi_1"  # the headers of the first release
 
 pytestmark = pytest.mark.skipif(
     not EXAMPLES.is_dir(), reason="the examples are not beside the tests"
@@ -152,7 +152,7 @@ def test_the_header_compiles_without_a_warning_and_without_python(name, language
     standard = {"c": "c99", "c++": "c++17"}[language]
     alone = tmp_path / "alone.c"
     alone.write_text("#include <funkc.h>\nextern int nothing;\n")
-    for source in (HERE / "embed" / "every_function.c", alone):
+    for source in (SOURCES / "every_function.c", alone):
         run(
             name, "-x", language, f"-std={standard}", *WARNINGS, "-I", INCLUDE, "-c", source,
             "-o", tmp_path / "out.o",

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_calls import assert_same_bits
 
 import funkc
 from funkc._input.cells import observed_cells
@@ -83,12 +84,6 @@ def fit_of(mask, values, problem, **options):
 
 def reference(problem, **options):
     return fit_of(problem.pair, problem.values, problem, shape=problem.shape, **options)
-
-
-def assert_same_bits(one, other):
-    assert one.row_factors.tobytes() == other.row_factors.tobytes()
-    assert one.col_factors.tobytes() == other.col_factors.tobytes()
-    assert one.offset == other.offset
 
 
 def arrays_in(form):
