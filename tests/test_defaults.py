@@ -2,9 +2,11 @@
 
 import functools
 import logging
+import types
 
 import numpy as np
 import pytest
+import reference
 
 import funkc
 from funkc._cli.demo import DEMO_RATINGS
@@ -290,3 +292,31 @@ def log_normal(n, spread):
     row, col = rng.normal(size=300), rng.normal(size=200)
     logarithms = (row[cells.rows] + col[cells.cols] + 0.5 * rng.normal(size=n)) / 1.5
     return Data(cells.rows, cells.cols, np.exp(spread * logarithms), cells.shape)
+
+
+# ---------------------------------------------------------------- the documented formulas
+
+
+def drawn_problem(seed):
+    """A shape from a few rows to 10,000, and as many distinct entries as a share of it."""
+    rng = np.random.default_rng(seed)
+    m, n = (int(size) for size in np.exp(rng.uniform(np.log(3), np.log(10_000), 2)))
+    count = int(np.clip(np.exp(rng.uniform(np.log(4), np.log(150_000))), 4, m * n))
+    cells = np.unique(rng.integers(0, m * n, count))
+    values = rng.normal(rng.normal(), np.exp(rng.normal(0, 3)), cells.size)
+    return np.divmod(cells, n), values, (m, n)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_default_settings_are_those_of_the_documentation(seed):
+    cells, values, shape = drawn_problem(seed)
+    fit = factorize(cells, values, 1, shape=shape, callback=lambda epoch, history: True)
+    mean, deviation = reference.statistics(values.tolist())
+    problem = types.SimpleNamespace(
+        n_cells=values.size, shape=shape, mean=mean, deviation=deviation, offset=fit.offset
+    )
+    rates, regularization = reference.default_settings(problem)
+    assert fit.offset == pytest.approx(mean - 2 * deviation, rel=1e-12)
+    assert fit.parameters["n_epochs"] == len(rates)
+    assert fit.parameters["learning_rate"] == pytest.approx(rates[0], rel=1e-12)
+    assert fit.parameters["regularization"] == pytest.approx(regularization, rel=1e-12)
