@@ -104,7 +104,8 @@ static int report(const char *type, uint64_t (*digest_of)(const Case *))
 int main(void)
 {
     const uint64_t state = funkc_float_begin();
-    const int failed = report("float32", digest_of_f32) || report("float64", digest_of_f64);
+    const int failed = report("float32", funkc_digest_of_f32) ||
+                       report("float64", funkc_digest_of_f64);
     funkc_float_end(state);
     return failed;
 }

@@ -49,7 +49,7 @@
 #define FUNKC_PREFETCH(address) ((void)0)
 #endif
 
-#define FUNKC_JOIN_(name, suffix) name##_##suffix
+#define FUNKC_JOIN_(name, suffix) funkc_##name##_##suffix
 #define FUNKC_JOIN(name, suffix) FUNKC_JOIN_(name, suffix)
 #define NAME(name) FUNKC_JOIN(name, SUFFIX)
 

@@ -3,7 +3,7 @@
    Rows are Gaussian around a mean with a few directions of variation (probabilistic PCA; Tipping
    & Bishop 1999), fitted to the observed pixels by one step of EM from a start that the filled
    picture gives.  In lanes stand patches, or places: never does a sum cross lanes but in
-   products_f32, whose order is fixed. */
+   funkc_products_f32, whose order is fixed. */
 #ifndef FUNKC_PATCHES_H
 #define FUNKC_PATCHES_H
 
@@ -41,17 +41,17 @@ typedef struct {
 FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, ptrdiff_t y_step,
                              ptrdiff_t t_step, int n, lanes *sums)
 {
-    lanes s0 = all_f32(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+    lanes s0 = funkc_all_f32(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     for (int t = 0; t < n; t++, x += x_step, y += t_step) {
-        const lanes here = load_f32(x);
-        s0 = add_f32(s0, mul_f32(here, all_f32(y[0])));
-        s1 = add_f32(s1, mul_f32(here, all_f32(y[y_step])));
-        s2 = add_f32(s2, mul_f32(here, all_f32(y[2 * y_step])));
-        s3 = add_f32(s3, mul_f32(here, all_f32(y[3 * y_step])));
-        s4 = add_f32(s4, mul_f32(here, all_f32(y[4 * y_step])));
-        s5 = add_f32(s5, mul_f32(here, all_f32(y[5 * y_step])));
-        s6 = add_f32(s6, mul_f32(here, all_f32(y[6 * y_step])));
-        s7 = add_f32(s7, mul_f32(here, all_f32(y[7 * y_step])));
+        const lanes here = funkc_load_f32(x);
+        s0 = funkc_add_f32(s0, funkc_mul_f32(here, funkc_all_f32(y[0])));
+        s1 = funkc_add_f32(s1, funkc_mul_f32(here, funkc_all_f32(y[y_step])));
+        s2 = funkc_add_f32(s2, funkc_mul_f32(here, funkc_all_f32(y[2 * y_step])));
+        s3 = funkc_add_f32(s3, funkc_mul_f32(here, funkc_all_f32(y[3 * y_step])));
+        s4 = funkc_add_f32(s4, funkc_mul_f32(here, funkc_all_f32(y[4 * y_step])));
+        s5 = funkc_add_f32(s5, funkc_mul_f32(here, funkc_all_f32(y[5 * y_step])));
+        s6 = funkc_add_f32(s6, funkc_mul_f32(here, funkc_all_f32(y[6 * y_step])));
+        s7 = funkc_add_f32(s7, funkc_mul_f32(here, funkc_all_f32(y[7 * y_step])));
     }
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
     sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
@@ -71,18 +71,21 @@ static void funkc_group_start(funkc_group *group)
     const int n = group->n, places = group->places, factors = group->factors;
     const int padded = (places + 15) / 16 * 16;
     for (int j = 0; j < padded; j += LANES) {
-        lanes sum = all_f32(0);
-        for (int i = 0; i < n; i++) sum = add_f32(sum, load_f32(&group->by_patch[i][j]));
-        store_f32(&group->mean[j], div_f32(sum, all_f32((float)n)));
+        lanes sum = funkc_all_f32(0);
+        for (int i = 0; i < n; i++)
+            sum = funkc_add_f32(sum, funkc_load_f32(&group->by_patch[i][j]));
+        funkc_store_f32(&group->mean[j], funkc_div_f32(sum, funkc_all_f32((float)n)));
     }
     for (int i = 0; i < n; i++)
         for (int j = 0; j < padded; j += LANES)
-            store_f32(&group->by_patch[i][j], sub_f32(load_f32(&group->by_patch[i][j]),
-                                                      load_f32(&group->mean[j])));
+            funkc_store_f32(&group->by_patch[i][j],
+                            funkc_sub_f32(funkc_load_f32(&group->by_patch[i][j]),
+                                          funkc_load_f32(&group->mean[j])));
     for (int j = 0; j < places; j++)
         for (int i = 0; i < MOST_PATCHES; i += LANES)
-            store_f32(&group->filled[j][i], sub_f32(load_f32(&group->filled[j][i]),
-                                                    all_f32(group->mean[j])));
+            funkc_store_f32(&group->filled[j][i],
+                            funkc_sub_f32(funkc_load_f32(&group->filled[j][i]),
+                                          funkc_all_f32(group->mean[j])));
 
     /* Subspace iteration; its first scores are signs that an integer hash draws. */
     for (int a = 0; a < factors; a++)
@@ -95,27 +98,28 @@ static void funkc_group_start(funkc_group *group)
         for (int j = 0; j < padded; j += LANES) {
             funkc_all_sums(&group->by_patch[0][j], MOST_PLACES, group->u[0], MOST_PATCHES, n,
                            factors, sums);
-            for (int a = 0; a < factors; a++) store_f32(&group->v[a][j], sums[a]);
+            for (int a = 0; a < factors; a++) funkc_store_f32(&group->v[a][j], sums[a]);
         }
         for (int a = 0; a < factors; a++) {
             float *q = group->v[a];
             for (int b = 0; b <= a; b++) {
                 const float *other = group->v[b];
                 float product[8];
-                products_f32(q, &other, 1, padded, product);
+                funkc_products_f32(q, &other, 1, padded, product);
                 const float length = sqrtf(product[0]);
                 const float by = b < a ? product[0] : length > 1e-20f ? 1 / length : 0;
                 for (int j = 0; j < padded; j += LANES) {
-                    const lanes old = load_f32(q + j);
-                    store_f32(q + j, b < a ? sub_f32(old, mul_f32(all_f32(by), load_f32(other + j)))
-                                           : mul_f32(old, all_f32(by)));
+                    const lanes old = funkc_load_f32(q + j);
+                    const lanes part =
+                        funkc_mul_f32(funkc_all_f32(by), b < a ? funkc_load_f32(other + j) : old);
+                    funkc_store_f32(q + j, b < a ? funkc_sub_f32(old, part) : part);
                 }
             }
         }
         for (int i = 0; i < MOST_PATCHES; i += LANES) {
             funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
                            factors, sums);
-            for (int a = 0; a < factors; a++) store_f32(&group->u[a][i], sums[a]);
+            for (int a = 0; a < factors; a++) funkc_store_f32(&group->u[a][i], sums[a]);
         }
         for (int a = 0; a < factors; a++)
             for (int i = n; i < MOST_PATCHES; i++) group->u[a][i] = 0;
@@ -123,23 +127,25 @@ static void funkc_group_start(funkc_group *group)
     float product[8], total = 0, told = 0;
     for (int i = 0; i < n; i++) {
         const float *row = group->by_patch[i];
-        products_f32(row, &row, 1, padded, product);
+        funkc_products_f32(row, &row, 1, padded, product);
         total += product[0];
     }
     for (int a = 0; a < factors; a++) {
         const float *scores = group->u[a];
-        products_f32(scores, &scores, 1, MOST_PATCHES, product);
+        funkc_products_f32(scores, &scores, 1, MOST_PATCHES, product);
         told += product[0];
         const float deviation = sqrtf(product[0] / (float)n);
         for (int j = 0; j < padded; j += LANES)
-            store_f32(&group->v[a][j], mul_f32(load_f32(&group->v[a][j]), all_f32(deviation)));
+            funkc_store_f32(&group->v[a][j], funkc_mul_f32(funkc_load_f32(&group->v[a][j]),
+                                                           funkc_all_f32(deviation)));
     }
     const float left = places > factors ? (total - told) / (float)(n * (places - factors)) : 0;
     group->variance = left > LEAST_VARIANCE ? left : LEAST_VARIANCE;
     for (int j = 0; j < places; j++) /* centre the observed ones alone from here on */
         for (int i = 0; i < MOST_PATCHES; i += LANES)
-            store_f32(&group->filled[j][i], mul_f32(load_f32(&group->filled[j][i]),
-                                                    load_f32(&group->observed[j][i])));
+            funkc_store_f32(&group->filled[j][i],
+                            funkc_mul_f32(funkc_load_f32(&group->filled[j][i]),
+                                          funkc_load_f32(&group->observed[j][i])));
 }
 
 static void funkc_group_products(funkc_group *group)
@@ -147,8 +153,9 @@ static void funkc_group_products(funkc_group *group)
     for (int a = 0; a < group->factors; a++)
         for (int b = 0; b <= a; b++)
             for (int j = 0; j < group->places; j += LANES)
-                store_f32(&group->vv[FUNKC_PAIR(a, b)][j],
-                          mul_f32(load_f32(&group->v[a][j]), load_f32(&group->v[b][j])));
+                funkc_store_f32(&group->vv[FUNKC_PAIR(a, b)][j],
+                                funkc_mul_f32(funkc_load_f32(&group->v[a][j]),
+                                              funkc_load_f32(&group->v[b][j])));
 }
 
 /* E: what the observed pixels of every patch say about its scores. */
@@ -156,7 +163,7 @@ FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
 {
     const int places = group->places;
     const int pairs = FUNKC_PAIR(factors, 0);
-    const lanes variance = all_f32(group->variance);
+    const lanes variance = funkc_all_f32(group->variance);
     funkc_group_products(group);
     for (int i = 0; i < group->n; i += LANES) {
         lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], inverse[MOST_FACTORS], C[MOST_PAIRS];
@@ -165,13 +172,13 @@ FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
         funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
                        factors, b);
         for (int a = 0; a < factors; a++)
-            A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], variance);
+            A[FUNKC_PAIR(a, a)] = funkc_add_f32(A[FUNKC_PAIR(a, a)], variance);
         funkc_decompose(A, inverse, factors);
         funkc_solve(A, inverse, b, factors);
         funkc_invert(A, inverse, C, factors);
-        for (int a = 0; a < factors; a++) store_f32(&group->u[a][i], b[a]);
+        for (int a = 0; a < factors; a++) funkc_store_f32(&group->u[a][i], b[a]);
         for (int p = 0; p < pairs; p++)
-            store_f32(&group->uncertain[p][i], mul_f32(variance, C[p]));
+            funkc_store_f32(&group->uncertain[p][i], funkc_mul_f32(variance, C[p]));
     }
 }
 
@@ -196,47 +203,52 @@ static void funkc_group_maximize(funkc_group *group)
     for (int a = 0; a < factors; a++)
         for (int b = 0; b <= a; b++)
             for (int i = 0; i < n; i += LANES)
-                store_f32(&group->uu[FUNKC_PAIR(a, b)][i],
-                          add_f32(mul_f32(load_f32(&group->u[a][i]), load_f32(&group->u[b][i])),
-                                  load_f32(&group->uncertain[FUNKC_PAIR(a, b)][i])));
+                funkc_store_f32(&group->uu[FUNKC_PAIR(a, b)][i],
+                                funkc_add_f32(funkc_mul_f32(funkc_load_f32(&group->u[a][i]),
+                                                            funkc_load_f32(&group->u[b][i])),
+                                              funkc_load_f32(
+                                                  &group->uncertain[FUNKC_PAIR(a, b)][i])));
     for (int j = 0; j < places; j += LANES) {
         lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], right[MOST_FACTORS],
             inverse[MOST_FACTORS];
-        lanes count = all_f32(0), rest = all_f32(0), square = all_f32(0);
+        lanes count = funkc_all_f32(0), rest = funkc_all_f32(0), square = funkc_all_f32(0);
         for (int i = 0; i < n; i++) {
-            const lanes here = load_f32(&group->observed_by_patch[i][j]);
-            lanes fit = all_f32(0);
+            const lanes here = funkc_load_f32(&group->observed_by_patch[i][j]);
+            lanes fit = funkc_all_f32(0);
             for (int a = 0; a < factors; a++)
-                fit = add_f32(fit, mul_f32(all_f32(group->u[a][i]), load_f32(&group->v[a][j])));
-            count = add_f32(count, here);
-            rest = add_f32(rest, mul_f32(here, sub_f32(load_f32(&group->by_patch[i][j]), fit)));
+                fit = funkc_add_f32(fit, funkc_mul_f32(funkc_all_f32(group->u[a][i]),
+                                                       funkc_load_f32(&group->v[a][j])));
+            count = funkc_add_f32(count, here);
+            fit = funkc_sub_f32(funkc_load_f32(&group->by_patch[i][j]), fit);
+            rest = funkc_add_f32(rest, funkc_mul_f32(here, fit));
         }
         /* Half an observation says that the mean stays as it was, which is 0 by now. */
-        const lanes shift = div_f32(rest, add_f32(count, all_f32(0.5f)));
+        const lanes shift = funkc_div_f32(rest, funkc_add_f32(count, funkc_all_f32(0.5f)));
         lanes values[MOST_PATCHES];
         for (int i = 0; i < n; i++) {
-            values[i] = mul_f32(load_f32(&group->observed_by_patch[i][j]),
-                                sub_f32(load_f32(&group->by_patch[i][j]), shift));
-            square = add_f32(square, mul_f32(values[i], values[i]));
+            values[i] = funkc_mul_f32(funkc_load_f32(&group->observed_by_patch[i][j]),
+                                funkc_sub_f32(funkc_load_f32(&group->by_patch[i][j]), shift));
+            square = funkc_add_f32(square, funkc_mul_f32(values[i], values[i]));
         }
         funkc_all_sums((const float *)values, LANES, group->u[0], MOST_PATCHES, n, factors, b);
         funkc_all_sums(&group->observed_by_patch[0][j], MOST_PLACES, group->uu[0], MOST_PATCHES, n,
                        pairs, A);
         for (int a = 0; a < factors; a++) {
-            A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], all_f32(group->variance));
+            A[FUNKC_PAIR(a, a)] =
+                funkc_add_f32(A[FUNKC_PAIR(a, a)], funkc_all_f32(group->variance));
             right[a] = b[a];
         }
         funkc_decompose(A, inverse, factors);
         funkc_solve(A, inverse, b, factors);
         /* sum of (y - v.u)^2 expected = y.y - v.right - variance v.v, for v solves the system */
         for (int a = 0; a < factors; a++) {
-            store_f32(&group->v[a][j], b[a]);
-            square = sub_f32(square, mul_f32(b[a], add_f32(right[a], mul_f32(
-                                                      all_f32(group->variance), b[a]))));
+            funkc_store_f32(&group->v[a][j], b[a]);
+            const lanes shrunk = funkc_mul_f32(funkc_all_f32(group->variance), b[a]);
+            square = funkc_sub_f32(square, funkc_mul_f32(b[a], funkc_add_f32(right[a], shrunk)));
         }
-        store_f32(&squares[j], square);
-        store_f32(&counts[j], count);
-        store_f32(&shifts[j], shift);
+        funkc_store_f32(&squares[j], square);
+        funkc_store_f32(&counts[j], count);
+        funkc_store_f32(&shifts[j], shift);
     }
     double total = 0, count = 0;
     for (int j = 0; j < places; j++) {
@@ -244,9 +256,10 @@ static void funkc_group_maximize(funkc_group *group)
         count += counts[j];
         group->mean[j] += shifts[j];
         for (int i = 0; i < MOST_PATCHES; i += LANES)
-            store_f32(&group->filled[j][i],
-                      sub_f32(load_f32(&group->filled[j][i]),
-                              mul_f32(load_f32(&group->observed[j][i]), all_f32(shifts[j]))));
+            funkc_store_f32(&group->filled[j][i],
+                            funkc_sub_f32(funkc_load_f32(&group->filled[j][i]),
+                                          funkc_mul_f32(funkc_load_f32(&group->observed[j][i]),
+                                                        funkc_all_f32(shifts[j]))));
     }
     const float variance = (float)(total / (count > 0 ? count : 1));
     group->variance = variance > LEAST_VARIANCE ? variance : LEAST_VARIANCE;
@@ -260,7 +273,7 @@ static void funkc_group_predict(funkc_group *group)
         for (int b = 0; b < a; b++)
             for (int i = 0; i < group->n; i += LANES) {
                 float *at = &group->uncertain[FUNKC_PAIR(a, b)][i];
-                store_f32(at, mul_f32(load_f32(at), all_f32(2)));
+                funkc_store_f32(at, funkc_mul_f32(funkc_load_f32(at), funkc_all_f32(2)));
             }
     for (int i = 0; i < group->n; i += LANES)
         for (int j = 0; j < group->places; j += AT_ONCE) {
@@ -270,13 +283,14 @@ static void funkc_group_predict(funkc_group *group)
             funkc_sums(&group->uncertain[0][i], MOST_PATCHES, &group->vv[0][j], 1, MOST_PLACES,
                        pairs, spreads);
             for (int q = 0; q < AT_ONCE; q++) {
-                const lanes hidden = sub_f32(all_f32(1), load_f32(&group->observed[j + q][i]));
-                const lanes variance = add_f32(all_f32(group->variance + 1e-6f),
-                                               mul_f32(hidden, spreads[q]));
-                const lanes trust = div_f32(all_f32(1), variance);
-                const lanes made = add_f32(all_f32(group->mean[j + q]), fits[q]);
-                store_f32(&group->trust[j + q][i], trust);
-                store_f32(&group->out[j + q][i], mul_f32(made, trust));
+                const lanes hidden =
+                    funkc_sub_f32(funkc_all_f32(1), funkc_load_f32(&group->observed[j + q][i]));
+                const lanes variance = funkc_add_f32(funkc_all_f32(group->variance + 1e-6f),
+                                                     funkc_mul_f32(hidden, spreads[q]));
+                const lanes trust = funkc_div_f32(funkc_all_f32(1), variance);
+                const lanes made = funkc_add_f32(funkc_all_f32(group->mean[j + q]), fits[q]);
+                funkc_store_f32(&group->trust[j + q][i], trust);
+                funkc_store_f32(&group->out[j + q][i], funkc_mul_f32(made, trust));
             }
         }
 }
@@ -307,25 +321,25 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
     int n = 0;
     for (ptrdiff_t y = top_from; y <= top_to; y++) {
         for (int x = 0; x < across; x += 3 * LANES) {
-            lanes s0 = all_f32(0), s1 = s0, s2 = s0;
+            lanes s0 = funkc_all_f32(0), s1 = s0, s2 = s0;
             for (ptrdiff_t c = 0; c < picture->channels; c++)
                 for (int down = 0; down < size; down++) {
                     const float *here = picture->pixels + c * plane + (top + down) * width + left;
                     const float *there =
                         picture->pixels + c * plane + (y + down) * width + left_from + x;
                     for (int right = 0; right < size; right++, there++) {
-                        const lanes wanted = all_f32(here[right]);
-                        const lanes a0 = sub_f32(load_f32(there), wanted);
-                        const lanes a1 = sub_f32(load_f32(there + LANES), wanted);
-                        const lanes a2 = sub_f32(load_f32(there + 2 * LANES), wanted);
-                        s0 = add_f32(s0, mul_f32(a0, a0));
-                        s1 = add_f32(s1, mul_f32(a1, a1));
-                        s2 = add_f32(s2, mul_f32(a2, a2));
+                        const lanes wanted = funkc_all_f32(here[right]);
+                        const lanes a0 = funkc_sub_f32(funkc_load_f32(there), wanted);
+                        const lanes a1 = funkc_sub_f32(funkc_load_f32(there + LANES), wanted);
+                        const lanes a2 = funkc_sub_f32(funkc_load_f32(there + 2 * LANES), wanted);
+                        s0 = funkc_add_f32(s0, funkc_mul_f32(a0, a0));
+                        s1 = funkc_add_f32(s1, funkc_mul_f32(a1, a1));
+                        s2 = funkc_add_f32(s2, funkc_mul_f32(a2, a2));
                     }
                 }
-            store_f32(distances + x, s0);
-            store_f32(distances + x + LANES, s1);
-            store_f32(distances + x + 2 * LANES, s2);
+            funkc_store_f32(distances + x, s0);
+            funkc_store_f32(distances + x + LANES, s1);
+            funkc_store_f32(distances + x + 2 * LANES, s2);
         }
         memcpy(keys + n, distances, (size_t)across * sizeof(float));
         n += across; /* floats that are not negative are in the order of their bits */

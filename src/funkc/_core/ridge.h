@@ -15,10 +15,10 @@
 #define FUNKC_RESTRICT __restrict__
 #endif
 
-enum { RIDGE_CELLS = 4, RIDGE_SWEEPS = 20 };
+enum { FUNKC_RIDGE_CELLS = 4, FUNKC_RIDGE_SWEEPS = 20 };
 
-/* A += sum of w f f', b += sum of w t f, over RIDGE_CELLS cells; f is cell by cell, in `stride`
-   places each. */
+/* A += sum of w f f', b += sum of w t f, over FUNKC_RIDGE_CELLS cells; f is cell by cell, in
+   `stride` places each. */
 static void funkc_ridge_add(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
                             const double *FUNKC_RESTRICT f, const double *FUNKC_RESTRICT w,
                             const double *FUNKC_RESTRICT t, ptrdiff_t size, ptrdiff_t stride)
@@ -84,7 +84,7 @@ static void funkc_ridge_nonnegative(double *A, const double *b, double *x, doubl
                                     ptrdiff_t size, ptrdiff_t stride, ptrdiff_t nonnegative)
 {
     double *diagonal = room, *z = room + stride, *column = room + 2 * stride;
-    for (int sweep = 0; sweep < RIDGE_SWEEPS; sweep++)
+    for (int sweep = 0; sweep < FUNKC_RIDGE_SWEEPS; sweep++)
         for (ptrdiff_t i = 0; i < size; i++) {
             const double pivot = A[i * stride + i];
             if (!(pivot > 0)) continue;

@@ -41,7 +41,7 @@ cdef extern from "<math.h>" nogil:
 
 
 cdef extern from "ridge.h" nogil:
-    int RIDGE_CELLS
+    int RIDGE_CELLS "FUNKC_RIDGE_CELLS"
     void funkc_ridge_add(double *A, double *b, const double *f, const double *w, const double *t,
                          Py_ssize_t size, Py_ssize_t stride)
     void funkc_ridge_subtract(const double *A, const double *x, double *b, Py_ssize_t size,

@@ -7,7 +7,7 @@
 
 #include "lanes.h"
 
-typedef vector_f32 lanes;
+typedef funkc_vector_f32 lanes;
 enum {
     LANES = (int)(sizeof(lanes) / sizeof(float)),
     MOST_FACTORS = 16,
@@ -21,12 +21,13 @@ FUNKC_INLINE void funkc_decompose(lanes *A, lanes *inverse, int n)
 {
     for (int j = 0; j < n; j++) {
         lanes column[MOST_FACTORS];
-        inverse[j] = div_f32(all_f32(1), A[FUNKC_PAIR(j, j)]);
+        inverse[j] = funkc_div_f32(funkc_all_f32(1), A[FUNKC_PAIR(j, j)]);
         for (int i = j + 1; i < n; i++) column[i] = A[FUNKC_PAIR(i, j)];
         for (int i = j + 1; i < n; i++) {
-            const lanes l = mul_f32(column[i], inverse[j]);
+            const lanes l = funkc_mul_f32(column[i], inverse[j]);
             for (int c = j + 1; c <= i; c++)
-                A[FUNKC_PAIR(i, c)] = sub_f32(A[FUNKC_PAIR(i, c)], mul_f32(l, column[c]));
+                A[FUNKC_PAIR(i, c)] =
+                    funkc_sub_f32(A[FUNKC_PAIR(i, c)], funkc_mul_f32(l, column[c]));
             A[FUNKC_PAIR(i, j)] = l;
         }
     }
@@ -37,11 +38,11 @@ FUNKC_INLINE void funkc_solve(const lanes *L, const lanes *inverse, lanes *b, in
 {
     for (int i = 1; i < n; i++)
         for (int j = 0; j < i; j++)
-            b[i] = sub_f32(b[i], mul_f32(L[FUNKC_PAIR(i, j)], b[j]));
+            b[i] = funkc_sub_f32(b[i], funkc_mul_f32(L[FUNKC_PAIR(i, j)], b[j]));
     for (int i = n - 1; i >= 0; i--) {
-        b[i] = mul_f32(b[i], inverse[i]);
+        b[i] = funkc_mul_f32(b[i], inverse[i]);
         for (int j = i + 1; j < n; j++)
-            b[i] = sub_f32(b[i], mul_f32(L[FUNKC_PAIR(j, i)], b[j]));
+            b[i] = funkc_sub_f32(b[i], funkc_mul_f32(L[FUNKC_PAIR(j, i)], b[j]));
     }
 }
 
@@ -50,20 +51,20 @@ FUNKC_INLINE void funkc_invert(const lanes *L, const lanes *inverse, lanes *out,
 {
     lanes W[MOST_PAIRS]; /* the inverse of L */
     for (int j = 0; j < n; j++) {
-        W[FUNKC_PAIR(j, j)] = all_f32(1);
+        W[FUNKC_PAIR(j, j)] = funkc_all_f32(1);
         for (int i = j + 1; i < n; i++) {
             lanes sum = L[FUNKC_PAIR(i, j)];
             for (int c = j + 1; c < i; c++)
-                sum = add_f32(sum, mul_f32(L[FUNKC_PAIR(i, c)], W[FUNKC_PAIR(c, j)]));
-            W[FUNKC_PAIR(i, j)] = sub_f32(all_f32(0), sum);
+                sum = funkc_add_f32(sum, funkc_mul_f32(L[FUNKC_PAIR(i, c)], W[FUNKC_PAIR(c, j)]));
+            W[FUNKC_PAIR(i, j)] = funkc_sub_f32(funkc_all_f32(0), sum);
         }
     }
     for (int a = 0; a < n; a++)
         for (int b = 0; b <= a; b++) {
-            lanes sum = mul_f32(inverse[a], W[FUNKC_PAIR(a, b)]);
+            lanes sum = funkc_mul_f32(inverse[a], W[FUNKC_PAIR(a, b)]);
             for (int c = a + 1; c < n; c++)
-                sum = add_f32(sum, mul_f32(mul_f32(inverse[c], W[FUNKC_PAIR(c, a)]),
-                                           W[FUNKC_PAIR(c, b)]));
+                sum = funkc_add_f32(sum, funkc_mul_f32(
+                    funkc_mul_f32(inverse[c], W[FUNKC_PAIR(c, a)]), W[FUNKC_PAIR(c, b)]));
             out[FUNKC_PAIR(a, b)] = sum;
         }
 }

@@ -44,7 +44,7 @@ FUNKC_INLINE void funkc_tiles_side(const lanes *values, const lanes *observed, l
         lanes seen[MOST_FACTORS][TILE];
         for (int j = 0; j < n_other; j++) {
             const lanes here = observed[i * step + j * other_step];
-            for (int a = 0; a < k; a++) seen[a][j] = mul_f32(here, other[j * k + a]);
+            for (int a = 0; a < k; a++) seen[a][j] = funkc_mul_f32(here, other[j * k + a]);
         }
         /* Four sums at a time; those too many are overwritten by the next ones. */
         for (int a = 0; a <= k; a++) {
@@ -53,24 +53,24 @@ FUNKC_INLINE void funkc_tiles_side(const lanes *values, const lanes *observed, l
             lanes *sums = a < k ? A + FUNKC_PAIR(a, 0) : b;
             for (int c = 0; c <= a && c < k; c += 4) {
                 const lanes *right = other + c;
-                lanes s0 = all_f32(0), s1 = s0, s2 = s0, s3 = s0;
+                lanes s0 = funkc_all_f32(0), s1 = s0, s2 = s0, s3 = s0;
                 for (int j = 0; j < n_other; j++, right += k) {
                     const lanes l = left[j * left_step];
-                    s0 = add_f32(s0, mul_f32(l, right[0]));
-                    s1 = add_f32(s1, mul_f32(l, right[1]));
-                    s2 = add_f32(s2, mul_f32(l, right[2]));
-                    s3 = add_f32(s3, mul_f32(l, right[3]));
+                    s0 = funkc_add_f32(s0, funkc_mul_f32(l, right[0]));
+                    s1 = funkc_add_f32(s1, funkc_mul_f32(l, right[1]));
+                    s2 = funkc_add_f32(s2, funkc_mul_f32(l, right[2]));
+                    s3 = funkc_add_f32(s3, funkc_mul_f32(l, right[3]));
                 }
                 sums[c] = s0, sums[c + 1] = s1, sums[c + 2] = s2, sums[c + 3] = s3;
             }
         }
-        const lanes hold = all_f32(ridge + smooth * bend[i][i]);
-        for (int a = 0; a < k; a++) A[FUNKC_PAIR(a, a)] = add_f32(A[FUNKC_PAIR(a, a)], hold);
+        const lanes hold = funkc_all_f32(ridge + smooth * bend[i][i]);
+        for (int a = 0; a < k; a++) A[FUNKC_PAIR(a, a)] = funkc_add_f32(A[FUNKC_PAIR(a, a)], hold);
         for (int l = i < 2 ? 0 : i - 2; l < n && l <= i + 2; l++) {
             const float pull = smooth * bend[i][l];
             if (l != i && pull != 0)
                 for (int a = 0; a < k; a++)
-                    b[a] = sub_f32(b[a], mul_f32(all_f32(pull), side[l * k + a]));
+                    b[a] = funkc_sub_f32(b[a], funkc_mul_f32(funkc_all_f32(pull), side[l * k + a]));
         }
         funkc_decompose(A, inverse, k);
         funkc_solve(A, inverse, b, k);
@@ -98,9 +98,9 @@ static void funkc_tiles_fit(funkc_tiles *tiles, int height, int width, int k, in
         else funkc_tiles_sweep(tiles, height, width, k, ridge, smooth);
     for (int i = 0; i < height; i++)
         for (int j = 0; j < width; j++) {
-            lanes sum = all_f32(0);
+            lanes sum = funkc_all_f32(0);
             for (int a = 0; a < k; a++)
-                sum = add_f32(sum, mul_f32(tiles->u[i * k + a], tiles->v[j * k + a]));
+                sum = funkc_add_f32(sum, funkc_mul_f32(tiles->u[i * k + a], tiles->v[j * k + a]));
             tiles->values[i * TILE + j] = sum;
         }
 }

@@ -4,45 +4,49 @@ from funkc._core.types cimport real_t
 
 
 cdef extern from "update.h" nogil:
-    ctypedef struct rule_f32:
+    ctypedef struct funkc_rule_f32:
         int constrained
         int nonnegative
         Py_ssize_t one_in_x
         Py_ssize_t one_in_y
-    ctypedef struct rule_f64:
+    ctypedef struct funkc_rule_f64:
         int constrained
         int nonnegative
         Py_ssize_t one_in_x
         Py_ssize_t one_in_y
-    ctypedef struct targets_f32:
+    ctypedef struct funkc_targets_f32:
         const uint8_t *codes
         const float *values
         const float *weights
-    ctypedef struct targets_f64:
+    ctypedef struct funkc_targets_f64:
         const uint8_t *codes
         const double *values
         const double *weights
-    rule_f32 make_rule_f32(double rate, double row_regularization, double col_regularization)
-    rule_f64 make_rule_f64(double rate, double row_regularization, double col_regularization)
-    void run_f32(float *x, float *y, const uint16_t *cols, targets_f32 targets, Py_ssize_t n,
-                 int group_size, Py_ssize_t width, const rule_f32 *rule, double *squares)
-    void run_f64(double *x, double *y, const uint16_t *cols, targets_f64 targets, Py_ssize_t n,
-                 int group_size, Py_ssize_t width, const rule_f64 *rule, double *squares)
+    funkc_rule_f32 funkc_make_rule_f32(double rate, double row_regularization,
+                                       double col_regularization)
+    funkc_rule_f64 funkc_make_rule_f64(double rate, double row_regularization,
+                                       double col_regularization)
+    void funkc_run_f32(float *x, float *y, const uint16_t *cols, funkc_targets_f32 targets,
+                       Py_ssize_t n, int group_size, Py_ssize_t width, const funkc_rule_f32 *rule,
+                       double *squares)
+    void funkc_run_f64(double *x, double *y, const uint16_t *cols, funkc_targets_f64 targets,
+                       Py_ssize_t n, int group_size, Py_ssize_t width, const funkc_rule_f64 *rule,
+                       double *squares)
     void FUNKC_PREFETCH(const void *address)
 
 
 # The constants of one epoch, in the precision of the factors.
 cdef struct Rule:
-    rule_f32 f32
-    rule_f64 f64
+    funkc_rule_f32 f32
+    funkc_rule_f64 f64
 
 
 cdef inline Rule make_rule(double rate, double row_regularization, double col_regularization,
                            int k, bint nonnegative, bint biases) noexcept nogil:
     """With biases, the places k and k + 1 of a row are [bias, 1], those of a column [1, bias]."""
     cdef Rule rule
-    rule.f32 = make_rule_f32(rate, row_regularization, col_regularization)
-    rule.f64 = make_rule_f64(rate, row_regularization, col_regularization)
+    rule.f32 = funkc_make_rule_f32(rate, row_regularization, col_regularization)
+    rule.f64 = funkc_make_rule_f64(rate, row_regularization, col_regularization)
     if nonnegative:
         rule.f32.nonnegative = rule.f64.nonnegative = k
     if biases:
@@ -58,15 +62,15 @@ cdef inline void take_run(
     double *squares
 ) noexcept nogil:
     """Steps over the n cells of one row, in order, in groups of group_size."""
-    cdef targets_f32 narrow
-    cdef targets_f64 wide
+    cdef funkc_targets_f32 narrow
+    cdef funkc_targets_f64 wide
     if real_t is float:
         narrow.codes = codes
         narrow.values = values
         narrow.weights = weights
-        run_f32(x, y, cols, narrow, n, group_size, width, &rule.f32, squares)
+        funkc_run_f32(x, y, cols, narrow, n, group_size, width, &rule.f32, squares)
     else:
         wide.codes = codes
         wide.values = values
         wide.weights = weights
-        run_f64(x, y, cols, wide, n, group_size, width, &rule.f64, squares)
+        funkc_run_f64(x, y, cols, wide, n, group_size, width, &rule.f64, squares)
