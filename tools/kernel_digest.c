@@ -61,6 +61,7 @@ static int length_of(int row, int epoch)
     return epoch == 0 ? row + 1 : 1 + (int)(random_bits() % COLUMNS);
 }
 
+#define NAME(name) FUNKC_JOIN(name, SUFFIX)
 #define REAL float
 #define INTEGER uint32_t
 #define SUFFIX f32

@@ -50,6 +50,8 @@ static __inline int funkc_swap(int64_t *p, int64_t was, int64_t v)
     return _InterlockedCompareExchange64((volatile int64_t *)p, v, was) == was;
 }
 #define FUNKC_PAUSE() YieldProcessor()
+#else
+#error "claims.h knows the atomics of GCC, Clang and MSVC only"
 #endif
 
 /* Sleeps while *p is `was`, if the system offers that: a processor that falls idle at once

@@ -11,6 +11,13 @@
 #ifndef FUNKC_LANES_H
 #define FUNKC_LANES_H
 
+#if defined(NAME) || defined(REAL) || defined(REAL_BYTES) || defined(INTEGER) || defined(SUFFIX)
+#error "lanes.h defines NAME, REAL, REAL_BYTES, INTEGER and SUFFIX itself: include it before them"
+#endif
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(_M_FP_FAST)
+#error "lanes.h fixes the order of sums: build without -ffast-math or its like"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -51,7 +58,6 @@
 
 #define FUNKC_JOIN_(name, suffix) funkc_##name##_##suffix
 #define FUNKC_JOIN(name, suffix) FUNKC_JOIN_(name, suffix)
-#define NAME(name) FUNKC_JOIN(name, SUFFIX)
 
 #ifdef FUNKC_VECTOR_BYTES
 #define FUNKC_LIST(...) __VA_ARGS__
@@ -66,6 +72,8 @@
 #define FUNKC_FOLD(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
 #endif
 
+#define FUNKC_LANES_PART
+#define NAME(name) FUNKC_JOIN(name, SUFFIX)
 #define REAL float
 #define REAL_BYTES 4
 #define INTEGER int32_t
@@ -84,8 +92,10 @@
 #undef REAL_BYTES
 #undef INTEGER
 #undef SUFFIX
+#undef NAME
+#undef FUNKC_LANES_PART
 
-#elif defined(REAL)
+#elif defined(FUNKC_LANES_PART)
 
 #ifdef FUNKC_VECTOR_BYTES
 
@@ -399,4 +409,7 @@ FUNKC_INLINE void NAME(products)(const REAL *x, const REAL *const *y, int count,
 #undef PARTS
 #undef AT_ONCE
 #undef VECTOR
+
+#elif defined(REAL)
+#error "lanes.h is included from within another template: include it before"
 #endif

@@ -8,12 +8,18 @@
 
    A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step
    (Simon Funk, "Netflix update: try this at home", 2006), both sides moved from the old
-   values.  The group must not hold a column twice.  Like lanes.h, the file includes itself for float and for double. */
+   values.  The group must not hold a column twice.  Like lanes.h, the file includes itself
+   for float and for double. */
 #ifndef FUNKC_UPDATE_H
 #define FUNKC_UPDATE_H
 
 #include "lanes.h"
 
+#if defined(NAME) || defined(REAL) || defined(REAL_BYTES) || defined(SUFFIX)
+#error "update.h defines NAME, REAL, REAL_BYTES and SUFFIX itself: include it before them"
+#endif
+#define FUNKC_UPDATE_PART
+#define NAME(name) FUNKC_JOIN(name, SUFFIX)
 #define REAL float
 #define REAL_BYTES 4
 #define SUFFIX f32
@@ -28,8 +34,10 @@
 #undef REAL
 #undef REAL_BYTES
 #undef SUFFIX
+#undef NAME
+#undef FUNKC_UPDATE_PART
 
-#elif defined(REAL)
+#elif defined(FUNKC_UPDATE_PART)
 
 /* The constants of one epoch.  keep_row[c] is what c cells at once leave of a row. */
 typedef struct {
@@ -174,4 +182,6 @@ static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targ
 #undef STEPS
 }
 
+#elif defined(REAL)
+#error "update.h is included from within another template: include it before"
 #endif
