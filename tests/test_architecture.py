@@ -66,8 +66,11 @@ _core/engine.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/types
 _input/arrays.py: _errors.py _input/scalars.py
 _core/update.pxd: _core/types.pxd _core/update.h
 _core/plan.pyx: _core/float_state.h _core/memory.pxd _core/stream.pxd _core/types.pxd capi.pxd
-_core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.h
-    _core/planes.h _core/stream.pxd _core/tiles.h _core/types.pxd capi.pxd
+_core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
+    _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
+_core/tiles.pxd: _core/stream.pxd _core/tiles.h
+_core/patches.pxd: _core/patches.h
+_core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: capi.pxd
@@ -316,6 +319,52 @@ def test_no_file_is_unpickled_or_replaced_elsewhere():
 def test_random_numbers_come_from_one_place():
     assert holding(r"0x9e3779b97f4a7c15\)\n|0xbf58476d1ce4e5b9") == {"_core/stream.pxd"}
     assert holding(r"\brand\(|srand\(|np\.random\.(default_rng|seed|rand)", (".pyx", ".h")) == set()
+
+
+# Macros of <windows.h>, which claims.h includes, of <complex.h> and of GCC: what bears such a name
+# does not compile there, or is something else.
+MACROS = """
+    near far small hyper interface min max pascal cdecl unix linux I complex imaginary
+    IN OUT OPTIONAL ERROR DELETE TRUE FALSE CONST VOID FAR NEAR PASCAL CDECL CALLBACK WINAPI
+    STRICT INFINITE IGNORE ABSOLUTE RELATIVE OPAQUE TRANSPARENT ALTERNATE WINDING TEXT GetMessage
+    DOMAIN OVERFLOW UNDERFLOW SING PLOSS TLOSS
+"""
+
+
+def code_of(name):
+    """The text of a header, or of Cython, without comments and strings."""
+    text = (SOURCE / name).read_text(encoding="utf-8")
+    comments = r"/\*(?:.|\n)*?\*/|//.*" if name.endswith(".h") else r'"""(?:.|\n)*?"""|#.*'
+    return re.sub(rf"{comments}|\"[^\"\n]*\"|<[\w/]+\.h>", "", text)
+
+
+def test_no_name_is_a_macro_elsewhere():
+    for name in files_of(SOURCE):
+        if name.endswith(".py"):
+            continue
+        words = set(MACROS.split()) & set(re.findall(r"\w+", code_of(name)))
+        if not name.endswith(".h"):
+            words -= {"min", "max"}  # Cython's, which no C compiler sees by that name
+        assert not words, name
+
+
+def test_the_names_of_headers_have_one_prefix():
+    """But for the macros that are undefined again in the same file."""
+    for name in files_of(SOURCE):
+        if not name.endswith(".h"):
+            continue
+        code = code_of(name)
+        defined = {*re.findall(r"^\s*#\s*define (\w+)", code, re.MULTILINE)}
+        undefined = {*re.findall(r"^\s*#\s*undef (\w+)", code, re.MULTILINE)}
+        names = defined - undefined
+        flat = re.sub(r"^\s*#(?:.|\\\n)*$", "", code, flags=re.MULTILINE)
+        for enum in re.findall(r"\benum\b[^{;]*\{([^}]*)\}", flat):
+            names |= {*re.findall(r"(?:^|,)\s*(\w+)", enum)}
+        names |= {*re.findall(r"^\}\s*(\w+)\s*;", flat, re.MULTILINE)}
+        names |= {*re.findall(r"^typedef [^{;]*?(\w+)\s*;", flat, re.MULTILINE)}
+        names |= {*re.findall(r"^(?:static|FUNKC_INLINE)\b[^;{=]*?(\w+)\(", flat, re.MULTILINE)}
+        names -= {"NAME"}  # which gives it
+        assert all(re.match(r"_?funkc_|FUNKC_|_", word) for word in names), (name, names)
 
 
 def test_no_small_solve_stands_outside_its_room():

@@ -484,27 +484,6 @@ def test_complete_channels_tell_about_the_others_whatever_their_scale():
         assert together < 0.8 * by_itself
 
 
-def test_each_patch_is_in_its_own_group_even_where_all_are_alike(monkeypatch):
-    """Or every patch of a flat region would open a group of its own."""
-    image = np.zeros((60, 60), np.float32)
-    image[0, 0] = 1
-    missing = np.random.default_rng(0).random(image.shape) < 0.5
-    missing[0, 0] = False
-    begun = []
-    core = images.core
-
-    def watch(capsule):
-        begun[:] = [capsule]
-        return core.go_on(capsule)
-
-    monkeypatch.setattr(images, "core", types.SimpleNamespace(**{**vars(core), "go_on": watch}))
-    funkc.inpaint(image, missing)
-    covered = np.zeros(image.shape, np.uint8)
-    core.flags(*begun, np.empty((1, *image.shape), np.uint8), covered)
-    assert covered[:55, :55].all()
-    assert not covered[55:].any()
-
-
 @pytest.mark.parametrize("shape, hole", [((8, 140), (8, 100)), ((90, 90), (12, 60))])
 def test_beyond_the_edge_nothing_is_seen(shape, hole):
     image = smooth = np.add.outer(np.arange(shape[0]), np.sin(np.arange(shape[1]) / 9))

@@ -292,8 +292,8 @@ def inpaint(
         for name in (name for name, was_given in given.items() if was_given):
             what = f"has no meaning for method={method!r}"
             reject(name, what, "leave it out, or pass method='funk'")
-        if k is not None and options.k > core.FACTORS:
-            reject("k", f"got {k}", f"pass at most {core.FACTORS}, or method='funk'")
+        if k is not None and options.k > core.MOST_RANK:
+            reject("k", f"got {k}", f"pass at most {core.MOST_RANK}, or method='funk'")
     kept = None if alpha is None else alpha % picture.shape[2]
     filling = Filling(picture, holes, channel_axis, kept, options, callback, return_generated)
     del picture  # the filling has its own

@@ -11,39 +11,40 @@
 #include "solve.h"
 
 enum {
-    MOST_PATCHES = 64,
-    MOST_PLACES = 128,
-    REACH = 10, /* how far off a patch may lie */
-    MOST_CANDIDATES = (2 * REACH + 1) * (2 * REACH + 1),
-    AT_ONCE = 8 /* sums that share what is loaded, and don't wait for one another */
+    FUNKC_ROWS = 64,  /* patches of a group at most */
+    FUNKC_COLS = 128, /* pixels of a patch at most */
+    FUNKC_REACH = 10, /* how far off a patch may lie */
+    FUNKC_CANDIDATES = (2 * FUNKC_REACH + 1) * (2 * FUNKC_REACH + 1),
+    FUNKC_SUMS = 8 /* sums that share what is loaded, and don't wait for one another */
 };
-#define LEAST_VARIANCE 1e-5f
+#define FUNKC_LEAST_VARIANCE 1e-5f
 
 typedef struct {
-    float filled[MOST_PLACES][MOST_PATCHES];   /* the picture as it is, later less the mean */
-    float observed[MOST_PLACES][MOST_PATCHES]; /* 1 or 0 */
-    float by_patch[MOST_PATCHES][MOST_PLACES]; /* the same, the other way round */
-    float observed_by_patch[MOST_PATCHES][MOST_PLACES];
-    float mean[MOST_PLACES];
-    float v[MOST_FACTORS][MOST_PLACES];
-    float u[MOST_FACTORS][MOST_PATCHES];
-    float vv[MOST_PAIRS + AT_ONCE][MOST_PLACES];   /* products of v, of a place */
-    float uncertain[MOST_PAIRS + AT_ONCE][MOST_PATCHES]; /* of u: its posterior covariance */
-    float uu[MOST_PAIRS + AT_ONCE][MOST_PATCHES];  /* expected products of u */
-    float trust[MOST_PLACES][MOST_PATCHES]; /* in what is made: 1 / its variance */
-    float out[MOST_PLACES][MOST_PATCHES];   /* what is made, times that */
-    int tops[MOST_PATCHES], lefts[MOST_PATCHES];
+    float filled[FUNKC_COLS][FUNKC_ROWS];   /* the image as it is, later less the mean */
+    float observed[FUNKC_COLS][FUNKC_ROWS]; /* 1 or 0 */
+    float by_patch[FUNKC_ROWS][FUNKC_COLS]; /* the same, the other way round */
+    float observed_by_patch[FUNKC_ROWS][FUNKC_COLS];
+    float mean[FUNKC_COLS];
+    float v[FUNKC_RANK][FUNKC_COLS];
+    float u[FUNKC_RANK][FUNKC_ROWS];
+    float vv[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_COLS];        /* products of v, of a place */
+    float uncertain[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_ROWS]; /* of u: its posterior covariance */
+    float uu[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_ROWS];        /* expected products of u */
+    float trust[FUNKC_COLS][FUNKC_ROWS]; /* in what is made: 1 / its variance */
+    float out[FUNKC_COLS][FUNKC_ROWS];   /* what is made, times that */
+    int tops[FUNKC_ROWS], lefts[FUNKC_ROWS];
     int n, places, factors;
     float variance;
 } funkc_group; /* the vectors first, so that they lie on lines of the cache if the whole does */
 
-/* sums[q] = sum over t < n of x[t] * y[q][t], for AT_ONCE q.  An x is a vector, x_step apart. */
+/* sums[q] = sum over t < n of x[t] * y[q][t], for FUNKC_SUMS q.  An x is a vector, x_step apart. */
 FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, ptrdiff_t y_step,
-                             ptrdiff_t t_step, int n, lanes *sums)
+                             ptrdiff_t t_step, int n, funkc_vector *sums)
 {
-    lanes s0 = funkc_all_f32(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+    funkc_vector s0 = funkc_all_f32(0), s1 = s0, s2 = s0, s3 = s0;
+    funkc_vector s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     for (int t = 0; t < n; t++, x += x_step, y += t_step) {
-        const lanes here = funkc_load_f32(x);
+        const funkc_vector here = funkc_load_f32(x);
         s0 = funkc_add_f32(s0, funkc_mul_f32(here, funkc_all_f32(y[0])));
         s1 = funkc_add_f32(s1, funkc_mul_f32(here, funkc_all_f32(y[y_step])));
         s2 = funkc_add_f32(s2, funkc_mul_f32(here, funkc_all_f32(y[2 * y_step])));
@@ -57,11 +58,11 @@ FUNKC_INLINE void funkc_sums(const float *x, ptrdiff_t x_step, const float *y, p
     sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
 }
 
-/* sums[q] = sum over t < n of x[t] * y[q][t], for q < count and up to AT_ONCE - 1 more. */
+/* sums[q] = sum over t < n of x[t] * y[q][t], for q < count and up to FUNKC_SUMS - 1 more. */
 FUNKC_INLINE void funkc_all_sums(const float *x, ptrdiff_t x_step, const float *y,
-                                 ptrdiff_t y_step, int n, int count, lanes *sums)
+                                 ptrdiff_t y_step, int n, int count, funkc_vector *sums)
 {
-    for (int q = 0; q < count; q += AT_ONCE)
+    for (int q = 0; q < count; q += FUNKC_SUMS)
         funkc_sums(x, x_step, y + q * y_step, y_step, 1, n, sums + q);
 }
 
@@ -70,33 +71,33 @@ static void funkc_group_start(funkc_group *group)
 {
     const int n = group->n, places = group->places, factors = group->factors;
     const int padded = (places + 15) / 16 * 16;
-    for (int j = 0; j < padded; j += LANES) {
-        lanes sum = funkc_all_f32(0);
+    for (int j = 0; j < padded; j += FUNKC_LENGTH) {
+        funkc_vector sum = funkc_all_f32(0);
         for (int i = 0; i < n; i++)
             sum = funkc_add_f32(sum, funkc_load_f32(&group->by_patch[i][j]));
         funkc_store_f32(&group->mean[j], funkc_div_f32(sum, funkc_all_f32((float)n)));
     }
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < padded; j += LANES)
+        for (int j = 0; j < padded; j += FUNKC_LENGTH)
             funkc_store_f32(&group->by_patch[i][j],
                             funkc_sub_f32(funkc_load_f32(&group->by_patch[i][j]),
                                           funkc_load_f32(&group->mean[j])));
     for (int j = 0; j < places; j++)
-        for (int i = 0; i < MOST_PATCHES; i += LANES)
+        for (int i = 0; i < FUNKC_ROWS; i += FUNKC_LENGTH)
             funkc_store_f32(&group->filled[j][i],
                             funkc_sub_f32(funkc_load_f32(&group->filled[j][i]),
                                           funkc_all_f32(group->mean[j])));
 
     /* Subspace iteration; its first scores are signs that an integer hash draws. */
     for (int a = 0; a < factors; a++)
-        for (int i = 0; i < MOST_PATCHES; i++) {
-            const uint32_t bits = (uint32_t)(a * MOST_PATCHES + i + 1) * 2654435769u;
+        for (int i = 0; i < FUNKC_ROWS; i++) {
+            const uint32_t bits = (uint32_t)(a * FUNKC_ROWS + i + 1) * 2654435769u;
             group->u[a][i] = i >= n ? 0.0f : bits >> 31 ? 1.0f : -1.0f;
         }
     for (int round = 0; round < 4; round++) {
-        lanes sums[MOST_FACTORS];
-        for (int j = 0; j < padded; j += LANES) {
-            funkc_all_sums(&group->by_patch[0][j], MOST_PLACES, group->u[0], MOST_PATCHES, n,
+        funkc_vector sums[FUNKC_RANK];
+        for (int j = 0; j < padded; j += FUNKC_LENGTH) {
+            funkc_all_sums(&group->by_patch[0][j], FUNKC_COLS, group->u[0], FUNKC_ROWS, n,
                            factors, sums);
             for (int a = 0; a < factors; a++) funkc_store_f32(&group->v[a][j], sums[a]);
         }
@@ -108,21 +109,21 @@ static void funkc_group_start(funkc_group *group)
                 funkc_products_f32(q, &other, 1, padded, product);
                 const float length = sqrtf(product[0]);
                 const float by = b < a ? product[0] : length > 1e-20f ? 1 / length : 0;
-                for (int j = 0; j < padded; j += LANES) {
-                    const lanes old = funkc_load_f32(q + j);
-                    const lanes part =
+                for (int j = 0; j < padded; j += FUNKC_LENGTH) {
+                    const funkc_vector old = funkc_load_f32(q + j);
+                    const funkc_vector part =
                         funkc_mul_f32(funkc_all_f32(by), b < a ? funkc_load_f32(other + j) : old);
                     funkc_store_f32(q + j, b < a ? funkc_sub_f32(old, part) : part);
                 }
             }
         }
-        for (int i = 0; i < MOST_PATCHES; i += LANES) {
-            funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
+        for (int i = 0; i < FUNKC_ROWS; i += FUNKC_LENGTH) {
+            funkc_all_sums(&group->filled[0][i], FUNKC_ROWS, group->v[0], FUNKC_COLS, places,
                            factors, sums);
             for (int a = 0; a < factors; a++) funkc_store_f32(&group->u[a][i], sums[a]);
         }
         for (int a = 0; a < factors; a++)
-            for (int i = n; i < MOST_PATCHES; i++) group->u[a][i] = 0;
+            for (int i = n; i < FUNKC_ROWS; i++) group->u[a][i] = 0;
     }
     float product[8], total = 0, told = 0;
     for (int i = 0; i < n; i++) {
@@ -132,17 +133,17 @@ static void funkc_group_start(funkc_group *group)
     }
     for (int a = 0; a < factors; a++) {
         const float *scores = group->u[a];
-        funkc_products_f32(scores, &scores, 1, MOST_PATCHES, product);
+        funkc_products_f32(scores, &scores, 1, FUNKC_ROWS, product);
         told += product[0];
         const float deviation = sqrtf(product[0] / (float)n);
-        for (int j = 0; j < padded; j += LANES)
+        for (int j = 0; j < padded; j += FUNKC_LENGTH)
             funkc_store_f32(&group->v[a][j], funkc_mul_f32(funkc_load_f32(&group->v[a][j]),
                                                            funkc_all_f32(deviation)));
     }
     const float left = places > factors ? (total - told) / (float)(n * (places - factors)) : 0;
-    group->variance = left > LEAST_VARIANCE ? left : LEAST_VARIANCE;
+    group->variance = left > FUNKC_LEAST_VARIANCE ? left : FUNKC_LEAST_VARIANCE;
     for (int j = 0; j < places; j++) /* centre the observed ones alone from here on */
-        for (int i = 0; i < MOST_PATCHES; i += LANES)
+        for (int i = 0; i < FUNKC_ROWS; i += FUNKC_LENGTH)
             funkc_store_f32(&group->filled[j][i],
                             funkc_mul_f32(funkc_load_f32(&group->filled[j][i]),
                                           funkc_load_f32(&group->observed[j][i])));
@@ -152,7 +153,7 @@ static void funkc_group_products(funkc_group *group)
 {
     for (int a = 0; a < group->factors; a++)
         for (int b = 0; b <= a; b++)
-            for (int j = 0; j < group->places; j += LANES)
+            for (int j = 0; j < group->places; j += FUNKC_LENGTH)
                 funkc_store_f32(&group->vv[FUNKC_PAIR(a, b)][j],
                                 funkc_mul_f32(funkc_load_f32(&group->v[a][j]),
                                               funkc_load_f32(&group->v[b][j])));
@@ -163,13 +164,14 @@ FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
 {
     const int places = group->places;
     const int pairs = FUNKC_PAIR(factors, 0);
-    const lanes variance = funkc_all_f32(group->variance);
+    const funkc_vector variance = funkc_all_f32(group->variance);
     funkc_group_products(group);
-    for (int i = 0; i < group->n; i += LANES) {
-        lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], inverse[MOST_FACTORS], C[MOST_PAIRS];
-        funkc_all_sums(&group->observed[0][i], MOST_PATCHES, group->vv[0], MOST_PLACES, places,
+    for (int i = 0; i < group->n; i += FUNKC_LENGTH) {
+        funkc_vector A[FUNKC_PAIRS + FUNKC_SUMS], b[FUNKC_RANK], inverse[FUNKC_RANK],
+            C[FUNKC_PAIRS];
+        funkc_all_sums(&group->observed[0][i], FUNKC_ROWS, group->vv[0], FUNKC_COLS, places,
                        pairs, A);
-        funkc_all_sums(&group->filled[0][i], MOST_PATCHES, group->v[0], MOST_PLACES, places,
+        funkc_all_sums(&group->filled[0][i], FUNKC_ROWS, group->v[0], FUNKC_COLS, places,
                        factors, b);
         for (int a = 0; a < factors; a++)
             A[FUNKC_PAIR(a, a)] = funkc_add_f32(A[FUNKC_PAIR(a, a)], variance);
@@ -199,22 +201,22 @@ static void funkc_group_maximize(funkc_group *group)
 {
     const int n = group->n, places = group->places, factors = group->factors;
     const int pairs = FUNKC_PAIR(factors, 0);
-    float squares[MOST_PLACES], counts[MOST_PLACES], shifts[MOST_PLACES];
+    float squares[FUNKC_COLS], counts[FUNKC_COLS], shifts[FUNKC_COLS];
     for (int a = 0; a < factors; a++)
         for (int b = 0; b <= a; b++)
-            for (int i = 0; i < n; i += LANES)
+            for (int i = 0; i < n; i += FUNKC_LENGTH)
                 funkc_store_f32(&group->uu[FUNKC_PAIR(a, b)][i],
                                 funkc_add_f32(funkc_mul_f32(funkc_load_f32(&group->u[a][i]),
                                                             funkc_load_f32(&group->u[b][i])),
                                               funkc_load_f32(
                                                   &group->uncertain[FUNKC_PAIR(a, b)][i])));
-    for (int j = 0; j < places; j += LANES) {
-        lanes A[MOST_PAIRS + AT_ONCE], b[MOST_FACTORS], right[MOST_FACTORS],
-            inverse[MOST_FACTORS];
-        lanes count = funkc_all_f32(0), rest = funkc_all_f32(0), square = funkc_all_f32(0);
+    for (int j = 0; j < places; j += FUNKC_LENGTH) {
+        funkc_vector A[FUNKC_PAIRS + FUNKC_SUMS], b[FUNKC_RANK], right[FUNKC_RANK],
+            inverse[FUNKC_RANK];
+        funkc_vector count = funkc_all_f32(0), rest = funkc_all_f32(0), square = funkc_all_f32(0);
         for (int i = 0; i < n; i++) {
-            const lanes here = funkc_load_f32(&group->observed_by_patch[i][j]);
-            lanes fit = funkc_all_f32(0);
+            const funkc_vector here = funkc_load_f32(&group->observed_by_patch[i][j]);
+            funkc_vector fit = funkc_all_f32(0);
             for (int a = 0; a < factors; a++)
                 fit = funkc_add_f32(fit, funkc_mul_f32(funkc_all_f32(group->u[a][i]),
                                                        funkc_load_f32(&group->v[a][j])));
@@ -223,15 +225,15 @@ static void funkc_group_maximize(funkc_group *group)
             rest = funkc_add_f32(rest, funkc_mul_f32(here, fit));
         }
         /* Half an observation says that the mean stays as it was, which is 0 by now. */
-        const lanes shift = funkc_div_f32(rest, funkc_add_f32(count, funkc_all_f32(0.5f)));
-        lanes values[MOST_PATCHES];
+        const funkc_vector shift = funkc_div_f32(rest, funkc_add_f32(count, funkc_all_f32(0.5f)));
+        funkc_vector values[FUNKC_ROWS];
         for (int i = 0; i < n; i++) {
             values[i] = funkc_mul_f32(funkc_load_f32(&group->observed_by_patch[i][j]),
                                 funkc_sub_f32(funkc_load_f32(&group->by_patch[i][j]), shift));
             square = funkc_add_f32(square, funkc_mul_f32(values[i], values[i]));
         }
-        funkc_all_sums((const float *)values, LANES, group->u[0], MOST_PATCHES, n, factors, b);
-        funkc_all_sums(&group->observed_by_patch[0][j], MOST_PLACES, group->uu[0], MOST_PATCHES, n,
+        funkc_all_sums((const float *)values, FUNKC_LENGTH, group->u[0], FUNKC_ROWS, n, factors, b);
+        funkc_all_sums(&group->observed_by_patch[0][j], FUNKC_COLS, group->uu[0], FUNKC_ROWS, n,
                        pairs, A);
         for (int a = 0; a < factors; a++) {
             A[FUNKC_PAIR(a, a)] =
@@ -243,7 +245,7 @@ static void funkc_group_maximize(funkc_group *group)
         /* sum of (y - v.u)^2 expected = y.y - v.right - variance v.v, for v solves the system */
         for (int a = 0; a < factors; a++) {
             funkc_store_f32(&group->v[a][j], b[a]);
-            const lanes shrunk = funkc_mul_f32(funkc_all_f32(group->variance), b[a]);
+            const funkc_vector shrunk = funkc_mul_f32(funkc_all_f32(group->variance), b[a]);
             square = funkc_sub_f32(square, funkc_mul_f32(b[a], funkc_add_f32(right[a], shrunk)));
         }
         funkc_store_f32(&squares[j], square);
@@ -255,14 +257,14 @@ static void funkc_group_maximize(funkc_group *group)
         total += squares[j];
         count += counts[j];
         group->mean[j] += shifts[j];
-        for (int i = 0; i < MOST_PATCHES; i += LANES)
+        for (int i = 0; i < FUNKC_ROWS; i += FUNKC_LENGTH)
             funkc_store_f32(&group->filled[j][i],
                             funkc_sub_f32(funkc_load_f32(&group->filled[j][i]),
                                           funkc_mul_f32(funkc_load_f32(&group->observed[j][i]),
                                                         funkc_all_f32(shifts[j]))));
     }
     const float variance = (float)(total / (count > 0 ? count : 1));
-    group->variance = variance > LEAST_VARIANCE ? variance : LEAST_VARIANCE;
+    group->variance = variance > FUNKC_LEAST_VARIANCE ? variance : FUNKC_LEAST_VARIANCE;
 }
 
 /* Every pixel of every patch, and how far it may be trusted. */
@@ -271,24 +273,24 @@ static void funkc_group_predict(funkc_group *group)
     const int factors = group->factors, pairs = FUNKC_PAIR(factors, 0);
     for (int a = 0; a < factors; a++) /* both halves of the symmetric matrix at once */
         for (int b = 0; b < a; b++)
-            for (int i = 0; i < group->n; i += LANES) {
+            for (int i = 0; i < group->n; i += FUNKC_LENGTH) {
                 float *at = &group->uncertain[FUNKC_PAIR(a, b)][i];
                 funkc_store_f32(at, funkc_mul_f32(funkc_load_f32(at), funkc_all_f32(2)));
             }
-    for (int i = 0; i < group->n; i += LANES)
-        for (int j = 0; j < group->places; j += AT_ONCE) {
-            lanes fits[AT_ONCE], spreads[AT_ONCE];
-            funkc_sums(&group->u[0][i], MOST_PATCHES, &group->v[0][j], 1, MOST_PLACES, factors,
+    for (int i = 0; i < group->n; i += FUNKC_LENGTH)
+        for (int j = 0; j < group->places; j += FUNKC_SUMS) {
+            funkc_vector fits[FUNKC_SUMS], spreads[FUNKC_SUMS];
+            funkc_sums(&group->u[0][i], FUNKC_ROWS, &group->v[0][j], 1, FUNKC_COLS, factors,
                        fits);
-            funkc_sums(&group->uncertain[0][i], MOST_PATCHES, &group->vv[0][j], 1, MOST_PLACES,
+            funkc_sums(&group->uncertain[0][i], FUNKC_ROWS, &group->vv[0][j], 1, FUNKC_COLS,
                        pairs, spreads);
-            for (int q = 0; q < AT_ONCE; q++) {
-                const lanes hidden =
+            for (int q = 0; q < FUNKC_SUMS; q++) {
+                const funkc_vector hidden =
                     funkc_sub_f32(funkc_all_f32(1), funkc_load_f32(&group->observed[j + q][i]));
-                const lanes variance = funkc_add_f32(funkc_all_f32(group->variance + 1e-6f),
+                const funkc_vector variance = funkc_add_f32(funkc_all_f32(group->variance + 1e-6f),
                                                      funkc_mul_f32(hidden, spreads[q]));
-                const lanes trust = funkc_div_f32(funkc_all_f32(1), variance);
-                const lanes made = funkc_add_f32(funkc_all_f32(group->mean[j + q]), fits[q]);
+                const funkc_vector trust = funkc_div_f32(funkc_all_f32(1), variance);
+                const funkc_vector made = funkc_add_f32(funkc_all_f32(group->mean[j + q]), fits[q]);
                 funkc_store_f32(&group->trust[j + q][i], trust);
                 funkc_store_f32(&group->out[j + q][i], funkc_mul_f32(made, trust));
             }
@@ -309,8 +311,8 @@ typedef struct {
 static void funkc_group_find(funkc_group *group, const funkc_picture *picture, int size,
                              ptrdiff_t top, ptrdiff_t left, int reach, int wanted)
 {
-    float distances[2 * REACH + 1 + 3 * LANES];
-    uint32_t keys[MOST_CANDIDATES];
+    float distances[2 * FUNKC_REACH + 1 + 3 * FUNKC_LENGTH];
+    uint32_t keys[FUNKC_CANDIDATES];
     const ptrdiff_t width = picture->width, plane = picture->height * width;
     const ptrdiff_t top_from = top > reach ? top - reach : 0;
     const ptrdiff_t top_to = top + reach < picture->height - size ? top + reach
@@ -320,26 +322,28 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
     const int across = (int)(left_to - left_from + 1);
     int n = 0;
     for (ptrdiff_t y = top_from; y <= top_to; y++) {
-        for (int x = 0; x < across; x += 3 * LANES) {
-            lanes s0 = funkc_all_f32(0), s1 = s0, s2 = s0;
+        for (int x = 0; x < across; x += 3 * FUNKC_LENGTH) {
+            funkc_vector s0 = funkc_all_f32(0), s1 = s0, s2 = s0;
             for (ptrdiff_t c = 0; c < picture->channels; c++)
                 for (int down = 0; down < size; down++) {
                     const float *here = picture->pixels + c * plane + (top + down) * width + left;
                     const float *there =
                         picture->pixels + c * plane + (y + down) * width + left_from + x;
                     for (int right = 0; right < size; right++, there++) {
-                        const lanes wanted = funkc_all_f32(here[right]);
-                        const lanes a0 = funkc_sub_f32(funkc_load_f32(there), wanted);
-                        const lanes a1 = funkc_sub_f32(funkc_load_f32(there + LANES), wanted);
-                        const lanes a2 = funkc_sub_f32(funkc_load_f32(there + 2 * LANES), wanted);
+                        const funkc_vector wanted = funkc_all_f32(here[right]);
+                        const funkc_vector a0 = funkc_sub_f32(funkc_load_f32(there), wanted);
+                        const funkc_vector a1 =
+                            funkc_sub_f32(funkc_load_f32(there + FUNKC_LENGTH), wanted);
+                        const funkc_vector a2 =
+                            funkc_sub_f32(funkc_load_f32(there + 2 * FUNKC_LENGTH), wanted);
                         s0 = funkc_add_f32(s0, funkc_mul_f32(a0, a0));
                         s1 = funkc_add_f32(s1, funkc_mul_f32(a1, a1));
                         s2 = funkc_add_f32(s2, funkc_mul_f32(a2, a2));
                     }
                 }
             funkc_store_f32(distances + x, s0);
-            funkc_store_f32(distances + x + LANES, s1);
-            funkc_store_f32(distances + x + 2 * LANES, s2);
+            funkc_store_f32(distances + x + FUNKC_LENGTH, s1);
+            funkc_store_f32(distances + x + 2 * FUNKC_LENGTH, s2);
         }
         memcpy(keys + n, distances, (size_t)across * sizeof(float));
         n += across; /* floats that are not negative are in the order of their bits */
@@ -365,13 +369,13 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
     }
     group->n = taken;
     group->places = (int)picture->channels * size * size;
-    const size_t spare = sizeof(float) * (size_t)(MOST_PLACES - group->places);
+    const size_t spare = sizeof(float) * (size_t)(FUNKC_COLS - group->places);
     for (int i = 0; i < taken; i++) {
         memset(&group->by_patch[i][group->places], 0, spare);
         memset(&group->observed_by_patch[i][group->places], 0, spare);
     }
     for (int j = 0; j < group->places; j++)
-        for (int i = taken; i < MOST_PATCHES; i++)
+        for (int i = taken; i < FUNKC_ROWS; i++)
             group->filled[j][i] = group->observed[j][i] = 0;
     for (int i = 0; i < taken; i++) {
         int j = 0;
@@ -402,7 +406,7 @@ static void funkc_group_add(const funkc_group *group, const funkc_picture *pictu
                     c * plane + (group->tops[i] + down) * width + group->lefts[i];
                 for (int right = 0; right < size; right++, j++) {
                     const float made = group->out[j][i], trust = group->trust[j][i];
-                    if (trust > 0 && trust < 2 / LEAST_VARIANCE && made - made == 0) {
+                    if (trust > 0 && trust < 2 / FUNKC_LEAST_VARIANCE && made - made == 0) {
                         total[at + right] += made;
                         weight[at + right] += trust;
                     }

@@ -10,8 +10,9 @@ c. Patches change what a row is: a patch among the sixty that resemble it, with 
    it as columns.  Each pass starts from the picture that the pass before has filled.  The
    first passes take larger patches and fewer factors: what they spread must reach further.
 d. Where a hole is wider than patches reach across, a smooth fill is all there is to say.
-e. The arithmetic stands in tiles.h, patches.h and planes.h: one tile, or one patch, in every
-   lane of a vector.  Lanes never meet, so the length of the vectors leaves no trace in the bits.
+e. What is done to one tile, group or plane stands in tiles.pxd, patches.pxd and planes.pxd, and
+   the arithmetic in the headers of the same names: one tile, or one patch, in every lane of a
+   vector.  Lanes never meet, so the length of the vectors leaves no trace in the bits.
 f. What is made is added to two sums over the picture, of values and of their weights.  Bands
    of the picture that are worked on side by side lie so far apart that none adds to a pixel of
    another, and each is worked through in order: the sums don't depend on the threads.
@@ -26,70 +27,20 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
-from funkc._core.stream cimport TILE_START, noise, stream_seed
+from funkc._core.patches cimport BAND, PatchTask, funkc_group, patch_band
+from funkc._core.planes cimport (
+    WIDE, Plane, funkc_fill_smoothly, funkc_find_range, funkc_in_strokes, funkc_put_holes,
+    funkc_put_rest, funkc_pyramid_size, funkc_scale_out, funkc_wide_holes, put_in, set_range,
+)
+from funkc._core.stream cimport TILE_START, stream_seed
+from funkc._core.tiles cimport RANK, TILE, TileTask, funkc_tiles, n_tiles, row_of_tiles
 from funkc._core.types cimport (
     BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, OK, PATCHES,
-    TILES, PicturesTable, value_t,
+    TILES, PicturesTable,
 )
 from funkc.capi cimport funkc_memory
-
-
-cdef extern from "tiles.h" nogil:
-    int TILE
-    int LANES
-    int MOST_FACTORS
-    ctypedef struct funkc_tiles:
-        void *values
-        void *observed
-        void *u
-        void *v
-    void funkc_tiles_fit(funkc_tiles *tiles, int height, int width, int k, int n_sweeps,
-                         float ridge, float smooth)
-
-
-cdef extern from "patches.h" nogil:
-    int REACH
-    ctypedef struct funkc_group:
-        int n
-        int factors
-        int *tops
-        int *lefts
-    ctypedef struct funkc_picture:
-        const float *pixels
-        const uint8_t *observed
-        Py_ssize_t channels
-        Py_ssize_t height
-        Py_ssize_t width
-    void funkc_group_find(funkc_group *group, const funkc_picture *picture, int size,
-                          Py_ssize_t top, Py_ssize_t left, int reach, int wanted)
-    void funkc_group_fit(funkc_group *group)
-    void funkc_group_add(const funkc_group *group, const funkc_picture *picture, int size,
-                         float *total, float *weight)
-
-
-cdef extern from "planes.h" nogil:
-    int WIDE
-    ctypedef struct funkc_scale:
-        pass
-    int64_t funkc_wide_holes(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width,
-                             uint8_t *wide, uint8_t *since)
-    bint funkc_in_strokes(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width)
-    void funkc_find_range(const float *plane, const uint8_t *seen, Py_ssize_t n, float *low,
-                          float *high)
-    Py_ssize_t funkc_pyramid_size(Py_ssize_t height, Py_ssize_t width)
-    void funkc_fill_smoothly(float *plane, const uint8_t *seen, const uint8_t *wide,
-                             const float *weight, Py_ssize_t height, Py_ssize_t width,
-                             float *pyramid)
-    void funkc_put_holes(const float *plane, const uint8_t *seen, const uint8_t *wide,
-                         const float *total, const float *weight, Py_ssize_t n, float low,
-                         float high, float *out)
-    void funkc_put_rest(float *plane, const uint8_t *seen, const float *total,
-                        const float *weight, Py_ssize_t n, float *out)
-    funkc_scale funkc_find_scale(double low, double high)
-    float funkc_scale_in(funkc_scale scale, double value)
-    double funkc_scale_out(funkc_scale scale, float made)
 
 
 cdef extern from "claims.h" nogil:
@@ -102,17 +53,13 @@ cdef extern from "float_state.h" nogil:
 
 
 cdef enum:
-    LEAST_SEEN = 8              # pixels that a tile must show
-    TILE_STEP = 8
     TILE_WAVES = 3
     TILE_FACTORS = 8
     TILES_AT_ONCE = 4096        # of a thread, with the usual factors and sweeps: some .2 s
     SWEEPS_SCATTERED = 14
     SWEEPS_STROKES = 20
-    BAND = 32                   # rows where the patches of a band begin
     PATCH_WAVES = 2
     PLACES_AT_ONCE = 32768      # of a thread, twice, where patches begin: some .2 s
-    SIMILAR = 60                # patches of a group
     N_PASSES = 4
     SIZE_STROKES = 8            # side of a patch
     SIZE_JOINT = 4              # of one that holds all channels
@@ -131,135 +78,23 @@ cdef int[4] SIZES_SCATTERED = [8, 8, 6, 6]
 
 cdef int64_t SCRATCH = max(sizeof(funkc_tiles), sizeof(funkc_group)) // LINE * LINE + LINE
 
-FACTORS = MOST_FACTORS
+MOST_RANK = RANK
 WIDE_SIDE = WIDE
 
 
 # ---------------------------------------------------------------- tiles
 
-cdef struct Tiling:
-    const float *pixels         # (height, width) what is to be fitted
-    const uint8_t *observed
-    int64_t height
-    int64_t width
-    int64_t n_down              # tiles
-    int64_t n_across
-    int tall                    # of one tile
-    int wide
-    int k
-    int n_sweeps
-    float ridge
-    float smooth
-    uint64_t seed
-    bint everywhere             # complete tiles too
-    float *total
-    float *weight
-
-
-cdef inline int64_t begin_of(int64_t i, int64_t n, int64_t length, int64_t tile) noexcept nogil:
-    """Where the i-th of n tiles begins: they are spread evenly from edge to edge."""
-    return i * (length - tile) // (n - 1) if n > 1 else 0
-
-
-cdef inline float window(int a, int n) noexcept nogil:
-    """How much the a-th of a tile's n rows counts: least at the edges, where tiles overlap."""
-    cdef float t = (<float>a + <float>0.5) / <float>n
-    t = 4 * t * (1 - t)
-    return t * t + <float>1e-3
-
-
-cdef bint is_of_use(const Tiling *tiling, int64_t top, int64_t left) noexcept nogil:
-    """Whether the tile has holes, and enough around them."""
-    cdef int i, j, seen = 0
-    cdef const uint8_t *row
-    for i in range(tiling.tall):
-        row = tiling.observed + (top + i) * tiling.width + left
-        for j in range(tiling.wide):
-            seen += row[j]
-    if seen < min(<int>LEAST_SEEN, tiling.tall * tiling.wide // 2):
-        return False
-    return tiling.everywhere or seen < tiling.tall * tiling.wide
-
-
-cdef void fit_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t top, int64_t down,
-                    const int64_t *across, int n) noexcept nogil:
-    """Up to LANES tiles of one row of tiles."""
-    cdef:
-        float *values = <float *>tiles.values
-        float *observed = <float *>tiles.observed
-        float *factors
-        int i, j, lane, side
-        int64_t at, left, entry
-        uint64_t counter
-        float by, mean, count
-        float[16] means
-    for lane in range(LANES):
-        means[lane] = 0
-        if lane >= n:
-            for i in range(TILE * TILE):
-                values[i * LANES + lane] = observed[i * LANES + lane] = 0
-        else:
-            left = begin_of(across[lane], tiling.n_across, tiling.width, tiling.wide)
-            mean = count = 0
-            for i in range(tiling.tall):
-                at = (top + i) * tiling.width + left
-                for j in range(tiling.wide):
-                    entry = (i * TILE + j) * LANES + lane
-                    observed[entry] = tiling.observed[at + j]
-                    values[entry] = tiling.pixels[at + j] if tiling.observed[at + j] else 0
-                    mean += values[entry]
-                    count += observed[entry]
-            means[lane] = mean / count if count > 0 else 0
-            for i in range(tiling.tall):
-                for j in range(tiling.wide):
-                    entry = (i * TILE + j) * LANES + lane
-                    values[entry] -= means[lane] * observed[entry]
-        for side in range(2):
-            factors = <float *>(tiles.v if side else tiles.u)
-            for i in range((tiling.wide if side else tiling.tall) * tiling.k):
-                counter = 0
-                if lane < n:
-                    counter = <uint64_t>(down * tiling.n_across + across[lane])
-                counter = (counter * 2 + side) * TILE * MOST_FACTORS + i
-                factors[i * LANES + lane] = <float>(0.1 * noise(tiling.seed, counter))
-    funkc_tiles_fit(tiles, tiling.tall, tiling.wide, tiling.k, tiling.n_sweeps, tiling.ridge,
-                    tiling.smooth)
-    for lane in range(n):
-        left = begin_of(across[lane], tiling.n_across, tiling.width, tiling.wide)
-        for i in range(tiling.tall):
-            at = (top + i) * tiling.width + left
-            for j in range(tiling.wide):
-                by = window(i, tiling.tall) * window(j, tiling.wide)
-                tiling.total[at + j] += by * (values[(i * TILE + j) * LANES + lane] + means[lane])
-                tiling.weight[at + j] += by
-
-
-cdef void row_of_tiles(const Tiling *tiling, funkc_tiles *tiles, int64_t down) noexcept nogil:
-    cdef:
-        int64_t top = begin_of(down, tiling.n_down, tiling.height, tiling.tall)
-        int64_t[16] across
-        int64_t c
-        int n = 0
-    for c in range(tiling.n_across):
-        if is_of_use(tiling, top, begin_of(c, tiling.n_across, tiling.width, tiling.wide)):
-            across[n] = c
-            n += 1
-        if n == LANES or (n > 0 and c == tiling.n_across - 1):
-            fit_tiles(tiling, tiles, top, down, across, n)
-            n = 0
-
-
-cdef void tile_worker(const Tiling *tiling, funkc_tiles *tiles, int64_t *next,
+cdef void tile_worker(const TileTask *task, funkc_tiles *tiles, int64_t *next,
                       int64_t last) noexcept nogil:
     cdef unsigned long long state = funkc_float_begin()
     cdef int64_t down = funkc_add(next, TILE_WAVES)
     while down < last:
-        row_of_tiles(tiling, tiles, down)
+        row_of_tiles(task, tiles, down)
         down = funkc_add(next, TILE_WAVES)
     funkc_float_end(state)
 
 
-cdef void fit_rows_of_tiles(const Tiling *tiling, uint8_t *scratch, int64_t first,
+cdef void fit_rows_of_tiles(const TileTask *task, uint8_t *scratch, int64_t first,
                             int64_t last, int n_threads) noexcept nogil:
     """Add the rows of tiles first, first + TILE_WAVES, ... to the sums."""
     cdef:
@@ -267,68 +102,22 @@ cdef void fit_rows_of_tiles(const Tiling *tiling, uint8_t *scratch, int64_t firs
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + TILE_WAVES - 1) // TILE_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        tile_worker(tiling, <funkc_tiles *>(scratch + w * SCRATCH), &next, last)
+        tile_worker(task, <funkc_tiles *>(scratch + w * SCRATCH), &next, last)
 
 
 # ---------------------------------------------------------------- patches
 
-cdef struct Patching:
-    funkc_picture picture
-    int size
-    int factors
-    int64_t row                 # of a band, the first and the last
-    int64_t last_row
-    bint everywhere             # complete patches too
-    uint8_t *covered            # (height, width) whether the patch that begins here was in a group
-    float *total                # (channels, height, width)
-    float *weight
-
-
-cdef bint unknown_in(const Patching *patching, int64_t top, int64_t left) noexcept nogil:
-    cdef:
-        const funkc_picture *picture = &patching.picture
-        int64_t c, i, j
-        const uint8_t *row
-    for c in range(picture.channels):
-        for i in range(patching.size):
-            row = picture.observed + (c * picture.height + top + i) * picture.width + left
-            for j in range(patching.size):
-                if row[j] == 0:
-                    return True
-    return False
-
-
-cdef void patch_band(const Patching *patching, funkc_group *group, int64_t band) noexcept nogil:
-    """All groups whose first patch begins in those rows of the band, in raster order."""
-    cdef:
-        const funkc_picture *picture = &patching.picture
-        int64_t top, left
-        int64_t last = min(band * BAND + patching.last_row, picture.height - patching.size + 1)
-        int i
-    for top in range(band * BAND + patching.row, last):
-        for left in range(picture.width - patching.size + 1):
-            if (patching.covered[top * picture.width + left]
-                    or not (patching.everywhere or unknown_in(patching, top, left))):
-                continue
-            funkc_group_find(group, picture, patching.size, top, left, REACH, SIMILAR)
-            for i in range(group.n):
-                patching.covered[group.tops[i] * picture.width + group.lefts[i]] = 1
-            group.factors = patching.factors
-            funkc_group_fit(group)
-            funkc_group_add(group, picture, patching.size, patching.total, patching.weight)
-
-
-cdef void patch_worker(const Patching *patching, funkc_group *group, int64_t *next,
+cdef void patch_worker(const PatchTask *task, funkc_group *group, int64_t *next,
                        int64_t last) noexcept nogil:
     cdef unsigned long long state = funkc_float_begin()
     cdef int64_t band = funkc_add(next, PATCH_WAVES)
     while band < last:
-        patch_band(patching, group, band)
+        patch_band(task, group, band)
         band = funkc_add(next, PATCH_WAVES)
     funkc_float_end(state)
 
 
-cdef void fit_bands_of_patches(const Patching *patching, uint8_t *scratch, int64_t first,
+cdef void fit_bands_of_patches(const PatchTask *task, uint8_t *scratch, int64_t first,
                                int64_t last, int n_threads) noexcept nogil:
     """Add the bands first, first + PATCH_WAVES, ... to the sums."""
     cdef:
@@ -336,7 +125,7 @@ cdef void fit_bands_of_patches(const Patching *patching, uint8_t *scratch, int64
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + PATCH_WAVES - 1) // PATCH_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        patch_worker(patching, <funkc_group *>(scratch + w * SCRATCH), &next, last)
+        patch_worker(task, <funkc_group *>(scratch + w * SCRATCH), &next, last)
 
 
 # ---------------------------------------------------------------- a picture
@@ -347,20 +136,6 @@ cdef enum Stage:
     SWEEPS                      # over the tiles
     PASSES                      # of patches
     DONE
-
-
-cdef struct Plane:              # one channel
-    float *pixels
-    float *made                 # for every pixel, or NULL
-    uint8_t *seen
-    uint8_t *wide               # holes that patches don't reach across
-    funkc_scale scale
-    double lowest               # value that is seen
-    double highest
-    float low                   # the same of the pixels
-    float high
-    float smooth
-    bint idle                   # complete, and of no use to others
 
 
 cdef struct Restoration:
@@ -448,7 +223,7 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
     if (r.n_planes < 1 or r.height < 1 or r.width < 1 or r.height > MOST_SIDE
             or r.width > MOST_SIDE or r.n_planes > (<int64_t>1 << 58) // (r.height * r.width)):
         return BAD_SHAPE
-    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= MOST_FACTORS or r.n_threads < 1
+    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= RANK or r.n_threads < 1
             or r.n_masks not in (1, r.n_planes)):
         return BAD_OPTION
     n = r.height * r.width
@@ -505,11 +280,6 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
     go_to(r, 0)
     r.stage = SURVEY if r.at < r.n_planes else DONE
     return OK
-
-
-cdef int64_t n_tiles(int64_t length) noexcept nogil:
-    """How many tiles, one TILE_STEP behind the other, cover a side."""
-    return 1 + max(<int64_t>0, (length - TILE + TILE_STEP - 1) // TILE_STEP)
 
 
 cdef int size_of(const Restoration *r, int step) noexcept nogil:
@@ -572,27 +342,27 @@ cdef void sweep_part(Restoration *r) noexcept nogil:
     """Some rows of tiles, or what they have said of a plane."""
     cdef:
         Plane *plane = r.planes + r.at
-        Tiling tiling
+        TileTask task
         int64_t n = r.height * r.width, n_at_once, last
-    tiling.n_down, tiling.n_across = n_tiles(r.height), n_tiles(r.width)
+    task.n_down, task.n_across = n_tiles(r.height), n_tiles(r.width)
     if r.wave == 0 and r.first == 0:
         memset(r.total, 0, n * sizeof(float))
         memset(r.weight, 0, n * sizeof(float))
-    if find_part(r, tiling.n_down, TILE_WAVES):
-        tiling.pixels, tiling.observed = plane.pixels, plane.seen
-        tiling.height, tiling.width = r.height, r.width
-        tiling.tall = <int>min(<int64_t>TILE, r.height)
-        tiling.wide = <int>min(<int64_t>TILE, r.width)
-        tiling.k = r.k if r.k and r.method == TILES else TILE_FACTORS
-        tiling.n_sweeps = r.step
-        tiling.ridge, tiling.smooth = RIDGE, plane.smooth
-        tiling.seed = stream_seed(r.seed + <uint64_t>(r.at if r.joint else 0), TILE_START)
-        tiling.everywhere = r.everywhere
-        tiling.total, tiling.weight = r.total, r.weight
-        n_at_once = TILES_AT_ONCE * TILE_FACTORS * SWEEPS_SCATTERED // (tiling.k * r.step)
-        n_at_once = r.n_threads * max(<int64_t>2, n_at_once // tiling.n_across)
-        last = min(tiling.n_down, r.first + TILE_WAVES * n_at_once)
-        fit_rows_of_tiles(&tiling, r.scratch, r.first, last, r.n_threads)
+    if find_part(r, task.n_down, TILE_WAVES):
+        task.pixels, task.observed = plane.pixels, plane.seen
+        task.height, task.width = r.height, r.width
+        task.tall = <int>min(<int64_t>TILE, r.height)
+        task.wide = <int>min(<int64_t>TILE, r.width)
+        task.k = r.k if r.k and r.method == TILES else TILE_FACTORS
+        task.n_sweeps = r.step
+        task.ridge, task.smooth = RIDGE, plane.smooth
+        task.seed = stream_seed(r.seed + <uint64_t>(r.at if r.joint else 0), TILE_START)
+        task.everywhere = r.everywhere
+        task.total, task.weight = r.total, r.weight
+        n_at_once = TILES_AT_ONCE * TILE_FACTORS * SWEEPS_SCATTERED // (task.k * r.step)
+        n_at_once = r.n_threads * max(<int64_t>2, n_at_once // task.n_across)
+        last = min(task.n_down, r.first + TILE_WAVES * n_at_once)
+        fit_rows_of_tiles(&task, r.scratch, r.first, last, r.n_threads)
         r.done += (last - r.first + TILE_WAVES - 1) // TILE_WAVES
         r.first += TILE_WAVES * n_at_once
         return
@@ -620,28 +390,28 @@ cdef void pass_part(Restoration *r) noexcept nogil:
         int64_t n_planes = r.n_planes if r.joint else 1
         int64_t n = r.height * r.width, n_at_once, last, p
         bint everything = r.everywhere and r.step == r.n_passes
-        Patching patching
+        PatchTask task
     if r.wave == 0 and r.first == 0 and r.row == 0 and not r.complete:
         memset(r.total, 0, n_planes * n * sizeof(float))
         memset(r.weight, 0, n_planes * n * sizeof(float))
         memset(r.covered, 0, n)
     if find_part(r, n_bands(r, r.step), PATCH_WAVES):
-        patching.picture.pixels, patching.picture.observed = planes.pixels, planes.seen
-        patching.picture.channels = n_planes
-        patching.picture.height, patching.picture.width = r.height, r.width
-        patching.size = size_of(r, r.step)
-        patching.factors = r.k if r.k else PASS_FACTORS[N_PASSES - 1]
+        task.picture.pixels, task.picture.observed = planes.pixels, planes.seen
+        task.picture.channels = n_planes
+        task.picture.height, task.picture.width = r.height, r.width
+        task.size = size_of(r, r.step)
+        task.factors = r.k if r.k else PASS_FACTORS[N_PASSES - 1]
         if r.step < N_PASSES:
-            patching.factors = min(patching.factors, PASS_FACTORS[r.step - 1])
-        patching.row = r.row
-        patching.last_row = min(
+            task.factors = min(task.factors, PASS_FACTORS[r.step - 1])
+        task.row = r.row
+        task.last_row = min(
             <int64_t>BAND, r.row + max(<int64_t>1, PLACES_AT_ONCE // r.width))
-        patching.everywhere = r.complete
-        patching.covered, patching.total, patching.weight = r.covered, r.total, r.weight
+        task.everywhere = r.complete
+        task.covered, task.total, task.weight = r.covered, r.total, r.weight
         n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (BAND * r.width))
         last = min(n_bands(r, r.step), r.first + PATCH_WAVES * n_at_once)
-        fit_bands_of_patches(&patching, r.scratch, r.first, last, r.n_threads)
-        r.row = patching.last_row
+        fit_bands_of_patches(&task, r.scratch, r.first, last, r.n_threads)
+        r.row = task.last_row
         if r.row == BAND:
             if not r.complete:
                 r.done += (last - r.first + PATCH_WAVES - 1) // PATCH_WAVES
@@ -684,20 +454,6 @@ cdef int restoration_advance(Restoration *r) noexcept nogil:
         pass_part(r)
     funkc_float_end(state)
     return OK if r.stage == DONE else MORE
-
-
-cdef void set_range(Plane *plane, double lowest, double highest) noexcept nogil:
-    plane.lowest, plane.highest = lowest, highest
-    plane.scale = funkc_find_scale(lowest, highest)
-
-
-cdef void put_in(const Plane *plane, const value_t *values, int64_t first,
-                 int64_t n) noexcept nogil:
-    """Take over what is seen."""
-    cdef int64_t i
-    for i in range(n):
-        plane.pixels[first + i] = (funkc_scale_in(plane.scale, values[i])
-                                   if plane.seen[first + i] else 0)
 
 
 # ---------------------------------------------------------------- other extensions' door
@@ -865,15 +621,3 @@ def survey(begun):
     strokes."""
     cdef Restoration *r = restoration_of(begun)
     return r.n_wide, r.strokes
-
-
-def flags(begun, uint8_t[:, :, ::1] wide, uint8_t[:, ::1] covered):
-    """Copy where holes are wide and, unless covered is empty, where patches begin that were in a
-    group of the last pass."""
-    cdef:
-        Restoration *r = restoration_of(begun)
-        int64_t n = r.height * r.width, p
-    for p in range(r.n_planes):
-        memcpy(&wide[p, 0, 0], r.planes[p].wide, n)
-    if covered.shape[0]:
-        memcpy(&covered[0, 0], r.covered, n)

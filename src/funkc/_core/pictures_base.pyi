@@ -1,4 +1,4 @@
-# One source is built as _tiles_base, _tiles_v3 and _tiles_v4; this describes all three.
+# One source is built as pictures_base, pictures_v3 and pictures_v4; this describes all three.
 from typing import Any
 
 import numpy as np
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 # What was begun is a PyCapsule, for which typing has no name, and so is the table.
 
-FACTORS: int
+MOST_RANK: int
 WIDE_SIDE: int
 pictures_table: Any
 
@@ -24,4 +24,3 @@ def put(begun: Any, channel: int, top: int, values: NDArray[np.float64]) -> None
 def go_on(begun: Any) -> tuple[int, str, int, int, int]: ...
 def take(begun: Any, channel: int, top: int, out: NDArray[np.float64]) -> None: ...
 def survey(begun: Any) -> tuple[int, bool]: ...
-def flags(begun: Any, wide: NDArray[np.uint8], covered: NDArray[np.uint8]) -> None: ...

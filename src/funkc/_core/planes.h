@@ -11,36 +11,37 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { WIDE = 17, /* side of a square hole that patches don't reach across */
-       MOST_LEVELS = 64 };
-#define STROKES 0.3 /* correlation of neighbours in a mask, from which holes are strokes */
+enum { FUNKC_WIDE = 17, /* side of a square hole that patches don't reach across */
+       FUNKC_MOST_LEVELS = 64 };
+#define FUNKC_STROKES 0.3 /* correlation of neighbours in a mask, from which holes are strokes */
 
-/* Sets whatever lies within WIDE / 2 rows and columns of a flag; `since` has room for a row. */
+/* Sets whatever lies within FUNKC_WIDE / 2 rows and columns of a flag; `since` has room for a
+   row. */
 static void funkc_spread(uint8_t *flags, ptrdiff_t height, ptrdiff_t width, uint8_t *since)
 {
     for (ptrdiff_t i = 0; i < height; i++) {
         uint8_t *row = flags + i * width;
-        ptrdiff_t last = -WIDE; /* flag; what lies behind has been overwritten */
-        for (ptrdiff_t j = 0; j < width + WIDE / 2; j++) {
+        ptrdiff_t last = -FUNKC_WIDE; /* flag; what lies behind has been overwritten */
+        for (ptrdiff_t j = 0; j < width + FUNKC_WIDE / 2; j++) {
             if (j < width && row[j]) last = j;
-            if (j >= WIDE / 2) row[j - WIDE / 2] = j - last < WIDE;
+            if (j >= FUNKC_WIDE / 2) row[j - FUNKC_WIDE / 2] = j - last < FUNKC_WIDE;
         }
     }
-    memset(since, WIDE, (size_t)width);
-    for (ptrdiff_t i = 0; i < height + WIDE / 2; i++) {
+    memset(since, FUNKC_WIDE, (size_t)width);
+    for (ptrdiff_t i = 0; i < height + FUNKC_WIDE / 2; i++) {
         for (ptrdiff_t j = 0; j < width; j++)
-            since[j] = (uint8_t)(since[j] < WIDE ? since[j] + 1 : WIDE);
+            since[j] = (uint8_t)(since[j] < FUNKC_WIDE ? since[j] + 1 : FUNKC_WIDE);
         if (i < height)
             for (ptrdiff_t j = 0; j < width; j++)
                 if (flags[i * width + j]) since[j] = 0;
-        if (i >= WIDE / 2)
+        if (i >= FUNKC_WIDE / 2)
             for (ptrdiff_t j = 0; j < width; j++)
-                flags[(i - WIDE / 2) * width + j] = since[j] < WIDE;
+                flags[(i - FUNKC_WIDE / 2) * width + j] = since[j] < FUNKC_WIDE;
     }
 }
 
-/* Marks the pixels in squares of WIDE by WIDE where nothing is seen, as nothing is beyond the
-   edge, and counts them. */
+/* Marks the pixels in squares of FUNKC_WIDE by FUNKC_WIDE where nothing is seen, as nothing is
+   beyond the edge, and counts them. */
 static int64_t funkc_wide_holes(const uint8_t *seen, ptrdiff_t height, ptrdiff_t width,
                                 uint8_t *wide, uint8_t *since)
 {
@@ -75,7 +76,7 @@ static int funkc_in_strokes(const uint8_t *seen, ptrdiff_t height, ptrdiff_t wid
     double together = 0;
     if (pairs_down > 0) together += (double)down / (double)pairs_down;
     if (pairs_across > 0) together += (double)across / (double)pairs_across;
-    return (together / kinds / share - share) / (1 - share) > STROKES;
+    return (together / kinds / share - share) / (1 - share) > FUNKC_STROKES;
 }
 
 /* Between what range of values a plane is kept. */
@@ -135,9 +136,9 @@ static inline float funkc_between(const float *coarse, ptrdiff_t height, ptrdiff
     ptrdiff_t next_across = j % 2 ? across + 1 : across - 1;
     if (next_down < 0 || next_down == height) next_down = down;
     if (next_across < 0 || next_across == width) next_across = across;
-    const float *near = coarse + down * width, *far = coarse + next_down * width;
-    const float here = 0.75f * near[across] + 0.25f * far[across];
-    const float beside = 0.75f * near[next_across] + 0.25f * far[next_across];
+    const float *own = coarse + down * width, *other = coarse + next_down * width;
+    const float here = 0.75f * own[across] + 0.25f * other[across];
+    const float beside = 0.75f * own[next_across] + 0.25f * other[next_across];
     return 0.75f * here + 0.25f * beside;
 }
 
@@ -152,8 +153,8 @@ static void funkc_fill_smoothly(float *plane, const uint8_t *seen, const uint8_t
                                 const float *weight, ptrdiff_t height, ptrdiff_t width,
                                 float *pyramid)
 {
-    float *levels[MOST_LEVELS];
-    ptrdiff_t heights[MOST_LEVELS], widths[MOST_LEVELS], at = 0;
+    float *levels[FUNKC_MOST_LEVELS];
+    ptrdiff_t heights[FUNKC_MOST_LEVELS], widths[FUNKC_MOST_LEVELS], at = 0;
     int top = 0;
     while (at < height * width && !funkc_bare(seen, wide, weight, at)) at++;
     if (at == height * width) return;

@@ -7,24 +7,24 @@
 
 #include "lanes.h"
 
-typedef funkc_vector_f32 lanes;
+typedef funkc_vector_f32 funkc_vector;
 enum {
-    LANES = (int)(sizeof(lanes) / sizeof(float)),
-    MOST_FACTORS = 16,
-    MOST_PAIRS = MOST_FACTORS * (MOST_FACTORS + 1) / 2
+    FUNKC_LENGTH = (int)(sizeof(funkc_vector) / sizeof(float)),
+    FUNKC_RANK = 16, /* unknowns of a system, or factors of an image, at most */
+    FUNKC_PAIRS = FUNKC_RANK * (FUNKC_RANK + 1) / 2
 };
 #define FUNKC_PAIR(a, b) ((a) * ((a) + 1) / 2 + (b)) /* a >= b */
 
 /* A = L D L', L below the diagonal of A and 1 / D apart.  (Without square roots; A is positive
    definite because of its ridge.) */
-FUNKC_INLINE void funkc_decompose(lanes *A, lanes *inverse, int n)
+FUNKC_INLINE void funkc_decompose(funkc_vector *A, funkc_vector *inverse, int n)
 {
     for (int j = 0; j < n; j++) {
-        lanes column[MOST_FACTORS];
+        funkc_vector column[FUNKC_RANK];
         inverse[j] = funkc_div_f32(funkc_all_f32(1), A[FUNKC_PAIR(j, j)]);
         for (int i = j + 1; i < n; i++) column[i] = A[FUNKC_PAIR(i, j)];
         for (int i = j + 1; i < n; i++) {
-            const lanes l = funkc_mul_f32(column[i], inverse[j]);
+            const funkc_vector l = funkc_mul_f32(column[i], inverse[j]);
             for (int c = j + 1; c <= i; c++)
                 A[FUNKC_PAIR(i, c)] =
                     funkc_sub_f32(A[FUNKC_PAIR(i, c)], funkc_mul_f32(l, column[c]));
@@ -34,7 +34,8 @@ FUNKC_INLINE void funkc_decompose(lanes *A, lanes *inverse, int n)
 }
 
 /* b becomes the solution. */
-FUNKC_INLINE void funkc_solve(const lanes *L, const lanes *inverse, lanes *b, int n)
+FUNKC_INLINE void funkc_solve(const funkc_vector *L, const funkc_vector *inverse, funkc_vector *b,
+                              int n)
 {
     for (int i = 1; i < n; i++)
         for (int j = 0; j < i; j++)
@@ -47,13 +48,14 @@ FUNKC_INLINE void funkc_solve(const lanes *L, const lanes *inverse, lanes *b, in
 }
 
 /* The inverse of the matrix, from its parts. */
-FUNKC_INLINE void funkc_invert(const lanes *L, const lanes *inverse, lanes *out, int n)
+FUNKC_INLINE void funkc_invert(const funkc_vector *L, const funkc_vector *inverse,
+                               funkc_vector *out, int n)
 {
-    lanes W[MOST_PAIRS]; /* the inverse of L */
+    funkc_vector W[FUNKC_PAIRS]; /* the inverse of L */
     for (int j = 0; j < n; j++) {
         W[FUNKC_PAIR(j, j)] = funkc_all_f32(1);
         for (int i = j + 1; i < n; i++) {
-            lanes sum = L[FUNKC_PAIR(i, j)];
+            funkc_vector sum = L[FUNKC_PAIR(i, j)];
             for (int c = j + 1; c < i; c++)
                 sum = funkc_add_f32(sum, funkc_mul_f32(L[FUNKC_PAIR(i, c)], W[FUNKC_PAIR(c, j)]));
             W[FUNKC_PAIR(i, j)] = funkc_sub_f32(funkc_all_f32(0), sum);
@@ -61,7 +63,7 @@ FUNKC_INLINE void funkc_invert(const lanes *L, const lanes *inverse, lanes *out,
     }
     for (int a = 0; a < n; a++)
         for (int b = 0; b <= a; b++) {
-            lanes sum = funkc_mul_f32(inverse[a], W[FUNKC_PAIR(a, b)]);
+            funkc_vector sum = funkc_mul_f32(inverse[a], W[FUNKC_PAIR(a, b)]);
             for (int c = a + 1; c < n; c++)
                 sum = funkc_add_f32(sum, funkc_mul_f32(
                     funkc_mul_f32(inverse[c], W[FUNKC_PAIR(c, a)]), W[FUNKC_PAIR(c, b)]));
