@@ -2,13 +2,12 @@
 
 import io
 import math
-import subprocess
 import sys
-import textwrap
 import threading
 
 import numpy as np
 import pytest
+from ctrl_c import interrupted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -373,43 +372,21 @@ def test_nothing_but_divergence_is_an_error():
 
 
 INTERRUPTED = """
-    import signal, sys, threading, time
-    import numpy as np
-    import funkc
-
-    # A job in the background of a shell begins with Ctrl-C ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    rng = np.random.default_rng(0)
-    n = {n}
-    cells = rng.integers(0, 3000, n), rng.integers(0, 2000, n)
-    values = rng.normal(size=n)
-    sent = []
-
-    def interrupt():
-        time.sleep(2)
-        sent.append(time.perf_counter())
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    try:
-        funkc.cross_validate(
-            cells, values, [{k}, 1], n_epochs=10**8, n_threads={threads}, duplicates="last"
-        )
-    except KeyboardInterrupt:
-        after = time.perf_counter() - sent[0]
-        names = [thread.name for thread in threading.enumerate()]
-        assert not [name for name in names if name.startswith("funkc")], names
-        print("raised", after)
+try:
+    funkc.cross_validate(
+        cells, values, [{k}, 1], n_epochs=10**8, n_threads={threads}, duplicates="last"
+    )
+except KeyboardInterrupt:
+    after = time.perf_counter() - sent[0]
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("funkc")], names
+    print("raised", after)
 """
 
 
 @pytest.mark.parametrize("n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 3)])
 def test_ctrl_c_ends_all_fits(n, k, threads):
-    program = textwrap.dedent(INTERRUPTED.format(n=n, k=k, threads=threads))
-    out = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    out = interrupted(n, INTERRUPTED.format(k=k, threads=threads))
     assert out.stdout.startswith("raised"), out.stderr
 
 

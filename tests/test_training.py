@@ -8,10 +8,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import numpy as np
 import pytest
+from ctrl_c import interrupted
 
 import funkc
 from funkc._cli.demo import DEMO_RATINGS
@@ -223,45 +223,27 @@ def test_arrays_that_another_thread_writes_to_crash_nothing():
 # ---------------------------------------------------------------- Ctrl-C
 
 INTERRUPTED = """
-    import signal, sys, threading, time
-    import numpy as np
-    import funkc
-
-    # A job in the background of a shell begins with Ctrl-C ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    rng = np.random.default_rng(0)
-    n = {n}
-    cells = rng.integers(0, 3000, n), rng.integers(0, 2000, n)
-    values = rng.normal(size=n)
-    sent = []
-
-    def interrupt():
-        time.sleep(1.5)
-        sent.append(time.perf_counter())
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    try:
-        fit = funkc.factorize(
-            cells, values, {k}, n_epochs=10**8, n_threads={threads}, duplicates="last",
-            on_interrupt={on_interrupt!r},
-        )
-    except KeyboardInterrupt:
-        print("raised", time.perf_counter() - sent[0])
-    else:
-        assert np.isfinite(fit.row_factors).all() and fit.history["epoch"]
-        print(fit.stopped_by, time.perf_counter() - sent[0])
+try:
+    fit = funkc.factorize(
+        cells, values, {k}, n_epochs=10**8, n_threads={threads}, duplicates="last",
+        on_interrupt={on_interrupt!r},
+    )
+except KeyboardInterrupt:
+    print("raised", time.perf_counter() - sent[0])
+else:
+    assert np.isfinite(fit.row_factors).all() and fit.history["epoch"]
+    print(fit.stopped_by, time.perf_counter() - sent[0])
 """
 
 
 @pytest.mark.parametrize("n, k, threads", [(1000, 1, 1), (200_000, 8, 2), (1_000_000, 200, 1)])
 def test_ctrl_c_ends_a_fit(n, k, threads):
-    out = run(INTERRUPTED.format(n=n, k=k, threads=threads, on_interrupt="raise"))
+    out = interrupted(n, INTERRUPTED.format(k=k, threads=threads, on_interrupt="raise"))
     assert out.stdout.startswith("raised"), out.stderr
 
 
 def test_ctrl_c_can_give_back_what_there_is():
-    out = run(INTERRUPTED.format(n=20_000, k=4, threads=2, on_interrupt="return"))
+    out = interrupted(20_000, INTERRUPTED.format(k=4, threads=2, on_interrupt="return"))
     assert out.stdout.startswith("interrupt"), out.stderr
 
 
@@ -280,23 +262,24 @@ def test_other_threads_run_while_it_trains():
     options = checked_options(64, n_epochs=60, n_threads=1)
     training = _train.Training(_schedule.cut(problem, options), options)
     steps = 60 * training.schedule.n_blocks
-    count, inside = 0, threading.Event()
+    count, counting, done = 0, threading.Event(), threading.Event()
 
     def counter():
         nonlocal count
-        while not inside.is_set():
+        counting.set()
+        while not done.is_set():
             count += 1
 
     thread = threading.Thread(target=counter)
     thread.start()
-    time.sleep(0.05)
+    counting.wait()
     before = count
     _train.engine.advance(
         training.schedule.plan, training.x, training.y, 0, steps, *training._rates(), 0.1, 0.1,
         8, 64, False, False, 1, training._sums, training._squares, training._scratch, np.inf,
     )  # fmt: skip
     after = count
-    inside.set()
+    done.set()
     thread.join()
     # With the GIL held the counter could not move between the two readings but for the
     # 5 ms of a switch on either side; the call takes some hundred times as long.
