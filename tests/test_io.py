@@ -10,15 +10,13 @@ import json
 import os
 import random
 import stat
-import subprocess
-import sys
-import time
 import tracemalloc
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+import told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -366,7 +364,6 @@ def test_a_folder_that_is_not_there(tmp_path):
 SAVER = """
 import itertools, sys
 import numpy as np
-from funkc import _io
 
 path, first, step = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for number in itertools.count(first, step):
@@ -374,18 +371,7 @@ for number in itertools.count(first, step):
     _io.write(path, {"a": array, "b": array[::2]}, {"number": str(number)})
     print(number, flush=True)
 """
-
-
-def saving(path, first=0, step=1):
-    """A process that saves again and again, once it has saved."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SAVER, str(path), str(first), str(step)],
-        env={**os.environ, "PYTHONPATH": str(Path(_io.__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == f"{first}\n"
-    return process
+STEPS = 6  # lines that it prints of a save
 
 
 def number_in(path):
@@ -399,26 +385,24 @@ def number_in(path):
 def test_a_killed_saver_leaves_a_whole_file(tmp_path):
     path = tmp_path / "x"
     rng = random.Random(0)
-    ruins = 0
+    unfinished = 0
     for _ in range(KILLS):
-        process = saving(path)
-        time.sleep(rng.random() * 0.05)
-        process.kill()
-        last = int(("0\n" + process.stdout.read()).split()[-1])
-        process.wait()
-        process.stdout.close()
+        lines = rng.randrange(STEPS, 4 * STEPS)
+        last = told.kill_after(told.start(SAVER, path, 0, 1), lines)[-1]
         assert last <= number_in(path) <= last + 1
-        unfinished = [name for name in left_in(tmp_path) if name != "x"]
-        ruins += len(unfinished)
-        for name in unfinished:
+        for name in set(left_in(tmp_path)) - {"x"}:
+            unfinished += 1
             (tmp_path / name).unlink()
-    print(f"{KILLS} kills, {ruins} of them amid a save")
+    print(f"{KILLS} kills, {unfinished} of them amid a save")
 
 
 @pytest.mark.skipif(not POSIX, reason="an open file can't be replaced elsewhere")
 def test_two_savers_at_once(tmp_path):
     path = tmp_path / "x"
-    savers = [saving(path, first, 2) for first in (0, 1)]
+    savers = [told.start(SAVER, path, first, 2) for first in (0, 1)]
+    for process in savers:
+        for _ in range(STEPS):
+            assert process.stdout.readline()
     seen = {number_in(path) for _ in range(30)}
     seen_by_map = _io.read(path, mmap=True)[0]["a"]
     for process in savers:

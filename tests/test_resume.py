@@ -9,11 +9,11 @@ import random
 import re
 import subprocess
 import sys
-import time
 from contextlib import suppress
 
 import numpy as np
 import pytest
+import told
 from checkpoints import (
     NAN,
     SHAPE,
@@ -367,13 +367,6 @@ else:
 """
 
 
-def training(path, how):
-    return subprocess.Popen(
-        [sys.executable, "-c", TRAINER, str(path), how], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": SOURCE},
-    )  # fmt: skip
-
-
 def test_killed_trainings_leave_whole_files_and_end_with_equal_bits(tmp_path):
     rng = np.random.default_rng(0)
     places = np.sort(rng.permutation(300 * 200)[:20_000])
@@ -381,26 +374,22 @@ def test_killed_trainings_leave_whole_files_and_end_with_equal_bits(tmp_path):
     through = funkc.factorize(
         cells, values, 8, n_epochs=40, validation=0.1, patience=50, biases=True, n_threads=1
     )
-    path, waits = tmp_path / "training", random.Random(0)
+    path, rng = tmp_path / "training", random.Random(0)
     kills = amid = ends = 0
     while kills < KILLS:
-        process = training(path, "resume" if path.exists() else "begin")
-        first = process.stdout.readline()
-        if first:
-            time.sleep(waits.random() * 0.06)
-        process.kill()
-        epochs = [int(line) for line in (first + process.stdout.read()).split()]
-        process.stdout.close()
-        process.wait()
+        process = told.start(TRAINER, path, "resume" if path.exists() else "begin")
+        epochs = told.kill_after(process, rng.randrange(200))
         kills += 1
-        whole, _ = _io.read(path)  # every byte is held against its checksum
-        reached = whole["history.epoch"].size
+        reached = 0
+        if path.exists():
+            whole, _ = _io.read(path)  # every byte is held against its checksum
+            reached = whole["history.epoch"].size
         assert not epochs or epochs[-1] <= reached <= epochs[-1] + 1
         for name in os.listdir(tmp_path):
             if name != "training":
                 amid += 1
                 (tmp_path / name).unlink()
-        if kills % 4 == 0 or reached == 40:
+        if reached and (kills % 4 == 0 or reached == 40):
             resumed = funkc.resume(path, cells, values, n_threads=3)
             assert content(resumed) == content(through)
             path.unlink()
