@@ -201,6 +201,8 @@ def assert_same(fit, x, y, biases=False):
 class Counting:
     """An allocator that counts, and fails at the n-th call."""
 
+    fill = 0xA5  # what is there before is nobody's
+
     def __init__(self, fails_at=None):
         self.blocks, self.calls, self.fails_at = {}, 0, fails_at
         self.memory = Memory(c.sizeof(Memory), ALLOCATE(self.allocate), RELEASE(self.release))
@@ -211,7 +213,7 @@ class Counting:
             return None
         block = c.create_string_buffer(n + 64)
         at = c.addressof(block) + 15 & ~15
-        c.memset(at, 0xA5, n)  # what is there before is nobody's
+        c.memset(at, self.fill, n)
         self.blocks[at] = block
         return at
 

@@ -9,6 +9,7 @@ import types
 
 import numpy as np
 import pytest
+from capi_table import Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
@@ -543,7 +544,9 @@ CORE_METHODS = {"patches": 0, "tiles": 1}
 OK, BAD_SHAPE, BAD_OPTION, NOTHING_SEEN, NOT_FINITE, CANCELLED = 0, 7, 8, 9, 10, 11
 
 
-def inpaint_f32(image, missing, method="patches", k=0, seed=0, n_threads=1, cancel=None, shape=()):
+def inpaint_f32(
+    image, missing, method="patches", k=0, seed=0, n_threads=1, cancel=None, memory=None, shape=()
+):
     """What the core offers to other extensions, called without Python and without the GIL."""
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -560,7 +563,7 @@ def inpaint_f32(image, missing, method="patches", k=0, seed=0, n_threads=1, canc
         image.ctypes.data, missing.ctypes.data, 1 if missing.ndim == 2 else len(missing),
         *(shape or ((1, *image.shape) if image.ndim == 2 else image.shape)),
         CORE_METHODS.get(method, 2), k, seed, n_threads,
-        None if cancel is None else ctypes.addressof(cancel), None,
+        *(None if part is None else ctypes.addressof(part) for part in (cancel, memory)),
     )  # fmt: skip
 
 
@@ -633,11 +636,30 @@ def test_other_extensions_are_refused_what_is_wrong(status, change):
     np.testing.assert_array_equal(image, before)
 
 
+class Zeroed(Counting):
+    """An allocator whose blocks show when they are first written to."""
+
+    fill = 0
+
+
 def test_other_extensions_may_cancel():
     image, missing = picture(np.float32, (1500, 1500))
-    before, cancel = image.copy(), ctypes.c_int(0)
-    timer = threading.Timer(0.1, setattr, (cancel, "value", 1))
-    timer.start()
-    assert inpaint_f32(image, missing.view(np.uint8), cancel=cancel) == CANCELLED
+    before, cancel, done = image.copy(), ctypes.c_int(0), threading.Event()
+    allocator = Zeroed()
+
+    def cancel_once_it_works():
+        """The block that is allocated last is where tiles are worked on."""
+        while not done.is_set() and not cancel.value:
+            blocks = list(allocator.blocks.values())
+            cancel.value = bool(blocks) and any(blocks[-1].raw)
+
+    watch = threading.Thread(target=cancel_once_it_works)
+    watch.start()
+    status = inpaint_f32(
+        image, missing.view(np.uint8), "tiles", cancel=cancel, memory=allocator.memory
+    )
+    done.set()
+    watch.join()
+    assert status == CANCELLED
     np.testing.assert_array_equal(image, before)
-    timer.join()
+    assert not allocator.blocks
