@@ -161,33 +161,37 @@ def test_the_last_epoch_is_judged_too():
         funkc.factorize(None, row, 1, n_epochs=9, learning_rate=1e3, callback=lambda *_: True)
 
 
+# An index alternates between right, which it is for longer, and wrong: any stage may meet either.
 CHANGING = """
     import threading
     import numpy as np
     import funkc
 
     rng = np.random.default_rng(0)
-    n = 3_000_000
-    cells = rng.permutation(4000 * 3000)[:n]
-    rows, cols = (part.astype(np.int32) for part in np.divmod(cells, 3000))
+    n = 300_000
+    cells = rng.permutation(4000 * 300)[:n]
+    rows, cols = (part.astype(np.int32) for part in np.divmod(cells, 300))
     values = rng.normal(size=n)
-    done = threading.Event()
+    right = rows[n // 2]
+    writing, done = threading.Event(), threading.Event()
 
     def write():
         while not done.is_set():
-            rows[:] = 2_000_000_000
+            rows[n // 2] = 2_000_000_000
+            writing.set()
+            for _ in range(20):
+                rows[n // 2] = right
 
-    for wait in (0.01, 0.03, 0.1):
-        rows, cols = (part.astype(np.int32) for part in np.divmod(cells, 3000))
-        timer = threading.Timer(wait, write)
-        timer.start()
+    thread = threading.Thread(target=write)
+    thread.start()
+    writing.wait()
+    for _ in range(30):
         try:
-            funkc.factorize((rows, cols), values, 2, shape=(4000, 3000), n_epochs=1)
+            funkc.factorize((rows, cols), values, 2, shape=(4000, 300), n_epochs=1)
         except ValueError as error:
             print(error)
-        done.set()
-        timer.join()
-        done.clear()
+    done.set()
+    thread.join()
     print("alive")
 """
 
@@ -386,7 +390,7 @@ def test_signal_handlers_run_during_a_fit():
     ran = []
     old = signal.signal(signal.SIGALRM, lambda *_: ran.append(True))
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
         fit = funkc.factorize(cells, values, 16, n_epochs=300)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
