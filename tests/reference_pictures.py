@@ -140,12 +140,9 @@ def orthonormal(v):
 
 def expect(Y, seen, V, variance):
     """Scores of every row, and their covariances."""
-    U, C = [], []
-    for row, here in zip(Y, seen, strict=True):
-        A = variance * np.eye(len(V)) + V[:, here] @ V[:, here].T
-        U.append(np.linalg.solve(A, V[:, here] @ row[here]))
-        C.append(variance * np.linalg.inv(A))
-    return np.array(U), np.array(C)
+    A = variance * np.eye(len(V)) + (seen[:, None] * V) @ V.T
+    U = np.linalg.solve(A, ((seen * Y) @ V.T)[..., None])[..., 0]
+    return U, variance * np.linalg.inv(A)
 
 
 def complete(rows, seen, factors):
@@ -165,17 +162,14 @@ def complete(rows, seen, factors):
     U, C = expect(Y, seen, V, variance)
     shift = (seen * (Y - U @ V)).sum(axis=0) / (seen.sum(axis=0) + 0.5)
     Y = Y - shift
-    squares = 0.0
-    for j in range(places):
-        here = seen[:, j]
-        A = np.einsum("ia,ib->ab", U[here], U[here]) + C[here].sum(axis=0)
-        b = U[here].T @ Y[here, j]
-        V[:, j] = np.linalg.solve(A + variance * np.eye(factors), b)
-        v = V[:, j]
-        squares += ((Y[here, j] - U[here] @ v) ** 2).sum() + v @ C[here].sum(axis=0) @ v
+    known = seen.astype(float)
+    C = np.tensordot(known.T, C, 1)  # of a place: the sum over the rows that are known there
+    A = np.tensordot(known.T, U[:, :, None] * U[:, None], 1) + C + variance * np.eye(factors)
+    V = np.linalg.solve(A, ((known * Y).T @ U)[..., None])[..., 0].T
+    squares = (known * (Y - U @ V) ** 2).sum() + (V.T[:, None] @ C @ V.T[..., None]).sum()
     variance = max(squares / seen.sum(), LEAST_VARIANCE)
     U, C = expect(Y, seen, V, variance)
-    spread = np.einsum("aj,iab,bj->ij", V, C, V)
+    spread = ((V.T @ C) * V.T).sum(axis=2)
     return mean + shift + U @ V, variance + 1e-6 + ~seen * spread
 
 
@@ -186,30 +180,30 @@ def by_patches(planes, seen, size, factors):
     tops, lefts = height - size + 1, width - size + 1
     covered = np.zeros((tops, lefts), bool)
 
-    def patch(a, top, left):
-        return a[:, top : top + size, left : left + size].reshape(-1)
+    def patches(a):
+        """Each patch as a row: (tops, lefts, channels times places)."""
+        views = np.lib.stride_tricks.sliding_window_view(a, (size, size), (1, 2))
+        return np.moveaxis(views, 0, 2).reshape(tops, lefts, -1)
 
+    values, known = patches(planes), patches(seen)
+    whole = known.all(axis=2)
     for top in range(tops):
         for left in range(lefts):
-            if covered[top, left] or patch(seen, top, left).all():
+            if covered[top, left] or whole[top, left]:
                 continue
-            near = [
-                (y, x)
-                for y in range(max(0, top - REACH), min(tops, top + REACH + 1))
-                for x in range(max(0, left - REACH), min(lefts, left + REACH + 1))
-            ]
-            wanted = patch(planes, top, left)
-            distances = [((patch(planes, *at) - wanted) ** 2).sum() for at in near]
+            rows = slice(max(0, top - REACH), top + REACH + 1)
+            cols = slice(max(0, left - REACH), left + REACH + 1)
+            distances = ((values[rows, cols] - values[top, left]) ** 2).sum(axis=2)
             # Itself first, then those behind it, then those before.
-            own, n = near.index((top, left)), len(near)
-            order = [(own + at) % n for at in range(n)]
-            best = sorted(order, key=lambda c: distances[c])[:SIMILAR]
-            near = [near[c] for c in order if c in set(best)]
-            rows, known = (np.array([patch(a, *at) for at in near]) for a in (planes, seen))
-            made, variance = complete(rows, known, factors)
-            for at, values, trust in zip(near, made, 1 / variance, strict=True):
-                covered[at] = True
-                box = (slice(None), *(slice(a, a + size) for a in at))
-                total[box] += (values * trust).reshape(channels, size, size)
+            own = np.ravel_multi_index((top - rows.start, left - cols.start), distances.shape)
+            order = np.roll(np.arange(distances.size), -own)
+            best = np.argsort(distances.ravel()[order], kind="stable")[:SIMILAR]
+            near = np.unravel_index(order[np.sort(best)], distances.shape)
+            near = near[0] + rows.start, near[1] + cols.start
+            covered[near] = True
+            made, variance = complete(values[near], known[near], factors)
+            for y, x, row, trust in zip(*near, made, 1 / variance, strict=True):
+                box = (slice(None), slice(y, y + size), slice(x, x + size))
+                total[box] += (row * trust).reshape(channels, size, size)
                 weight[box] += trust.reshape(channels, size, size)
     return np.where(weight > 0, total / np.where(weight > 0, weight, 1), planes)

@@ -272,6 +272,16 @@ def test_wide_holes_are_filled_as_by_plain_numpy(shape, n_seen, seed):
     np.testing.assert_array_equal(planes[0][wide], smooth[wide])
 
 
+PASSES = {}  # of the oracle, which are the same whatever `everywhere` is
+
+
+def oracles_pass(filled, seen, size, factors):
+    key = filled.tobytes(), seen.tobytes(), size, factors
+    if key not in PASSES:
+        PASSES[key] = reference_pictures.by_patches(filled, seen, size, factors)
+    return PASSES[key]
+
+
 @pytest.mark.parametrize(
     "shape, share, k, plan",
     [
@@ -295,7 +305,7 @@ def test_patches_are_those_of_plain_numpy(shape, share, k, plan, everywhere):
     for stage, step, planes, _ in steps(image, seen, True, k, everywhere=everywhere):
         if stage == "patches":
             size, factors = plan[step - 1]
-            wanted = reference_pictures.by_patches(filled, seen, size, factors)
+            wanted = oracles_pass(filled, seen, size, factors)
             # Where two patches are about equally alike, either may be in a group.
             apart = np.abs(planes - wanted)[~seen]
             assert np.median(apart) < 1e-4
