@@ -85,9 +85,9 @@ class Schedule:
         assert np.array_equal(np.sort(cells["col_position"]), np.arange(self.n_cols))
         wave = cells["block"] // self.n_bands
         for side in ("row", "col"):
-            owners = np.unique(np.stack([wave, cells[side], cells["block"]]), axis=1)
-            pairs = np.unique(owners[:2], axis=1)
-            assert owners.shape[1] == pairs.shape[1], f"two blocks of a wave share a {side}"
+            pairs = wave * max(self.n_rows, self.n_cols) + cells[side]
+            owners = np.unique(pairs * self.n_blocks + cells["block"])
+            assert owners.size == np.unique(pairs).size, f"two blocks of a wave share a {side}"
 
 
 def cut(problem: Cells, options: Options) -> Schedule:
