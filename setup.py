@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from Cython import __version__ as cython_version
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -104,15 +105,15 @@ class BuildExt(build_ext):
             ]
             extension.extra_link_args = link_flags
         flags = [e.extra_compile_args + e.extra_link_args for e in self.extensions]
-        settings = changed_with([CHECKS, getattr(self.compiler, "compiler_so", None), flags])
+        settings = changed_with("compiler", [getattr(self.compiler, "compiler_so", None), flags])
         for extension in self.extensions:
             extension.depends.append(settings)
         super().build_extensions()
 
 
-def changed_with(settings: object) -> str:
+def changed_with(name: str, settings: object) -> str:
     """A file that is rewritten, and so becomes newer than what was built, when they change."""
-    file = Path("build/settings.txt")
+    file = Path(f"build/{name}.txt")
     text = repr(settings)
     if not file.exists() or file.read_text() != text:
         file.parent.mkdir(exist_ok=True)
@@ -145,31 +146,42 @@ def read_by(source: Path) -> set[Path]:
 
 
 def extension(name: str, source: str) -> Extension:
-    return Extension(
+    """A module, whose C is generated if what it is made from is newer.  cythonize() would look at
+    Cython's own files too, which are newer in every environment that pip creates for a build."""
+    depends = read_by(Path(source))
+    folder = Path(f"build/cython{'-checked' if CHECKS else ''}/{name}")
+    generated = folder / Path(source).with_suffix(".c")
+    made_from = [source, changed_with("cython", [cython_version, DIRECTIVES])]
+    made_from += [str(path) for path in depends if path.suffix == ".pxd"]
+    module = Extension(
         f"funkc.{name}",
         [source],
-        depends=sorted(map(str, read_by(Path(source)))),
+        depends=sorted(map(str, depends)),
         include_dirs=[str(INCLUDES), "src/funkc/_core"],
     )
+    if not generated.exists() or os.stat(generated).st_mtime <= max(
+        os.stat(file).st_mtime for file in made_from
+    ):
+        cythonize(
+            [module],
+            build_dir=str(folder),
+            compiler_directives=DIRECTIVES,
+            include_path=["src"],
+            quiet=True,
+            force=True,
+        )
+    module.sources = [str(generated)]
+    return module
 
 
 def extensions() -> list[Extension]:
-    """One cythonize() call per module: a source that occurs twice needs a folder each."""
+    """A source that occurs twice needs a cythonize() call and a folder for each module."""
     modules = [("_capi", "src/funkc/_capi.pyx")]
     modules += [(f"_core.{name}", f"src/funkc/_core/{name}.pyx") for name in ("machine", "plan")]
     for core in ("engine", "serve", "pictures"):
         source = f"src/funkc/_core/{core}.pyx"
         modules += [(f"_core.{core}_{level}", source) for level in engine_levels()]
-    built: list[Extension] = []
-    for name, source in modules:
-        built += cythonize(
-            [extension(name, source)],
-            build_dir=f"build/cython{'-checked' if CHECKS else ''}/{name}",
-            compiler_directives=DIRECTIVES,
-            include_path=["src"],
-            quiet=True,
-        )
-    return built
+    return [extension(name, source) for name, source in modules]
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExt})
