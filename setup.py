@@ -149,16 +149,12 @@ def extension(name: str, source: str) -> Extension:
     """A module, whose C is generated if what it is made from is newer.  cythonize() would look at
     Cython's own files too, which are newer in every environment that pip creates for a build."""
     depends = read_by(Path(source))
-    folder = Path(f"build/cython{'-checked' if CHECKS else ''}/{name}")
+    folder = Path(f"build/c{'-checked' if CHECKS else ''}/{name}")
     generated = folder / Path(source).with_suffix(".c")
     made_from = [source, changed_with("cython", [cython_version, DIRECTIVES])]
     made_from += [str(path) for path in depends if path.suffix == ".pxd"]
-    module = Extension(
-        f"funkc.{name}",
-        [source],
-        depends=sorted(map(str, depends)),
-        include_dirs=[str(INCLUDES), "src/funkc/_core"],
-    )
+    includes = [str(INCLUDES), "src/funkc/_core"]
+    module = Extension(f"funkc.{name}", [source], include_dirs=includes)
     if not generated.exists() or os.stat(generated).st_mtime <= max(
         os.stat(file).st_mtime for file in made_from
     ):
@@ -170,7 +166,10 @@ def extension(name: str, source: str) -> Extension:
             quiet=True,
             force=True,
         )
+        for copy in folder.rglob("*.h"):  # of now: it would be included instead of the header
+            copy.unlink()
     module.sources = [str(generated)]
+    module.depends = sorted(map(str, depends))
     return module
 
 
