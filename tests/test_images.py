@@ -382,8 +382,12 @@ def test_ctrl_c_ends_the_work(monkeypatch):
     assert len(calls) == 3
 
 
-@pytest.mark.parametrize("method", ["patches", "tiles"])
-def test_a_larger_picture_is_done_in_more_parts(monkeypatch, method):
+@pytest.mark.parametrize(
+    ("method", "shapes"),
+    [("patches", ((100, 100), (600, 600))), ("tiles", ((400, 400), (2000, 800)))],
+    ids=["patches", "tiles"],
+)
+def test_a_larger_picture_is_done_in_more_parts(monkeypatch, method, shapes):
     """So that none of them lasts longer."""
     parts = []
     core = images.core
@@ -394,7 +398,7 @@ def test_a_larger_picture_is_done_in_more_parts(monkeypatch, method):
         return answer
 
     monkeypatch.setattr(images, "core", types.SimpleNamespace(**{**vars(core), "go_on": count}))
-    for shape in ((400, 400), (2000, 800)):
+    for shape in shapes:
         missing = np.random.default_rng(0).random(shape) < 0.002
         parts.append(0)
         funkc.inpaint(picture(np.uint8, shape)[0], missing, method=method, n_threads=1)

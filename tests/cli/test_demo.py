@@ -75,7 +75,9 @@ def test_demo_pictures(demo):
 
 
 def test_demo_writes_where_it_is_told(tmp_path, monkeypatch, refused):
-    pytest.importorskip("skimage")
+    data = pytest.importorskip("skimage.data")
+    part = data.camera()[:64, :64]
+    monkeypatch.setattr(data, "camera", lambda: part)
     monkeypatch.chdir(tmp_path)
     assert command_line.main(["demo", "--output", "a/b"]) == 0
     assert len(list((tmp_path / "a" / "b").iterdir())) == 4
