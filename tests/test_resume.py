@@ -435,6 +435,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_two_hundred_rounds_leave_memory_as_it_was(tmp_path):
     """A round that kept its cells or its factors would add 6 MB or more."""

@@ -19,6 +19,7 @@ PACKAGE = Path(funkc.__file__).parent
 ADDED = r"funkc\._[\w.]+\.__(test|pyx_capi)__"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="needs mypy")
 def test_stubs_say_what_is_compiled(tmp_path):
     stubs = (stub.relative_to(PACKAGE.parent) for stub in PACKAGE.rglob("*.pyi"))

@@ -21,6 +21,7 @@ def demo(tmp_path_factory):
     return folder, out
 
 
+@pytest.mark.slow
 def test_demo_table(demo):
     out = demo[1]
     lines = out.splitlines()
@@ -45,6 +46,7 @@ def math_of(cell):
     return float("nan") if cell == "." else float(cell)
 
 
+@pytest.mark.slow
 def test_demo_pictures(demo):
     from skimage import data
     from skimage.metrics import peak_signal_noise_ratio
