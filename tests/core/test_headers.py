@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CORE = Path(__file__).parents[1] / "src" / "funkc" / "_core"
+CORE = Path(__file__).parents[2] / "src" / "funkc" / "_core"
 CC = shlex.split(os.environ.get("CC", "cc"))
 
 pytestmark = [
