@@ -136,14 +136,18 @@ static void NAME(take_run)(const Case *c, double rate, REAL *row, const uint16_t
 {
     const int k = c->biases ? c->width - 5 : c->width;
     NAME(rule) rule = NAME(make_rule)(rate, 0.03, 0.02);
-    const NAME(targets) targets = {codes, values, weights};
+    const int at_once = c->group_size == 1 ? 1 : n;
     if (c->nonnegative) rule.nonnegative = k;
     if (c->biases) {
         rule.one_in_x = k + 1;
         rule.one_in_y = k;
     }
     rule.constrained = c->nonnegative || c->biases;
-    NAME(run)(row, NAME(y), cols, targets, n, c->group_size, c->width, &rule, squares);
+    for (int g = 0; g < n; g += at_once) {
+        const NAME(targets) targets = {codes ? codes + g : NULL, codes ? values : values + g,
+                                       weights ? weights + g : NULL};
+        NAME(run)(row, NAME(y), cols + g, targets, at_once, c->width, &rule, squares);
+    }
 }
 
 static uint64_t NAME(add_products)(uint64_t digest, const Case *c)

@@ -16,3 +16,10 @@ cdef inline void dots(const real_t *x, const real_t **y, int count, Py_ssize_t w
         funkc_products_f32(x, y, count, width, out)
     else:
         funkc_products_f64(x, y, count, width, out)
+
+
+cdef inline real_t product(const real_t *x, const real_t *y, Py_ssize_t width) noexcept nogil:
+    """x . y in the fixed order."""
+    cdef real_t[8] out
+    dots(x, &y, 1, width, out)
+    return out[0]

@@ -1,4 +1,4 @@
-/* The SGD rule, written once.
+/* The kernel of the SGD rule for eight cells at a time; for one, the rule stands in update.pxd.
 
    One step takes up to eight observed cells of one row i against the same x_i:
 
@@ -6,10 +6,9 @@
        x_i += rate * sum_g (e_g * y_g - row_regularization * x_i)
        y_g += rate * (e_g * x_i - col_regularization * y_g)    with x_i as it was before
 
-   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step
-   (Simon Funk, "Netflix update: try this at home", 2006), both sides moved from the old
-   values.  The group must not hold a column twice.  Like lanes.h, the file includes itself
-   for float and for double. */
+   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step.
+   The group must not hold a column twice.  Like lanes.h, the file includes itself for float
+   and for double. */
 #ifndef FUNKC_UPDATE_H
 #define FUNKC_UPDATE_H
 
@@ -125,8 +124,8 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
 }
 
 FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
-                              ptrdiff_t n, int group_size, ptrdiff_t width, int coded,
-                              int weighted, const NAME(rule) *rule, double *squares)
+                              ptrdiff_t n, ptrdiff_t width, int coded, int weighted,
+                              const NAME(rule) *rule, double *squares)
 {
 #define STEP(count)                                                                    \
     NAME(step)(x, y, cols, targets, count, width, coded, weighted, rule, squares);     \
@@ -135,10 +134,6 @@ FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targe
     if (coded) targets.codes += count;                                                 \
     else targets.values += count;                                                      \
     if (weighted) targets.weights += count;
-    if (group_size == 1) {
-        while (n > 0) { STEP(1) }
-        return;
-    }
     while (n >= 8) {
         for (int g = 8; g < 16 && g < n; g++)
             for (ptrdiff_t f = 0; f < width; f += 64 / (ptrdiff_t)sizeof(REAL))
@@ -161,14 +156,14 @@ FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targe
    holds eight running sums of squared errors, in double.  The common cases are handed on as
    literals: a choice that is left to each step costs a fifth of the speed. */
 static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets, ptrdiff_t n,
-                      int group_size, ptrdiff_t width, const NAME(rule) *rule, double *squares)
+                      ptrdiff_t width, const NAME(rule) *rule, double *squares)
 {
-#define STEPS(size, width, coded, weighted) \
-    NAME(steps)(x, y, cols, targets, n, size, width, coded, weighted, rule, squares)
-#define PLAIN(width)                          \
-    if (targets.codes) STEPS(8, width, 1, 0); \
-    else STEPS(8, width, 0, 0);
-    if (group_size == 8 && !targets.weights) {
+#define STEPS(width, coded, weighted) \
+    NAME(steps)(x, y, cols, targets, n, width, coded, weighted, rule, squares)
+#define PLAIN(width)                       \
+    if (targets.codes) STEPS(width, 1, 0); \
+    else STEPS(width, 0, 0);
+    if (!targets.weights) {
         switch (width) {
         case 16: PLAIN(16) return;
         case 32: PLAIN(32) return;
@@ -177,7 +172,7 @@ static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targ
         default: PLAIN(width) return;
         }
     }
-    STEPS(group_size, width, targets.codes != NULL, targets.weights != NULL);
+    STEPS(width, targets.codes != NULL, 1);
 #undef PLAIN
 #undef STEPS
 }
