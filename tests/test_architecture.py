@@ -42,8 +42,8 @@ _checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _inp
     _io.py _train.py
 _bar.py: _errors.py _input/options.py _train.py
 capi.py: _capi.pyx
-_train.py: _core/engine.pyx _core/plan.pyx _errors.py _input/cells.py _input/options.py
-    _input/scalars.py _schedule.py
+_train.py: _core/engine.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
+    _input/options.py _input/scalars.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
@@ -61,8 +61,7 @@ _input/options.py: _errors.py _input/arrays.py _input/scalars.py
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _core/serve.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/ridge.h
     _core/types.pxd capi.pxd
-_core/engine.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/types.pxd
-    _core/update.pxd capi.pxd
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/plan.pyx: _core/float_state.h _core/memory.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd

@@ -1,6 +1,7 @@
 """Factors of new rows and columns, with the other side fixed."""
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -268,3 +269,20 @@ def test_a_row_does_not_depend_on_the_weights_of_others():
         ([0, 0, 0, 1], [0, 1, 2, 3]), np.append(values, 4), weights=np.append(weights, 100)
     )
     assert np.array_equal(alone.row_factors[0], both.row_factors[0])
+
+
+@pytest.mark.parametrize("by_col", [False, True])
+def test_a_new_row_copies_nothing_of_the_other_side(by_col):
+    """Biases stand beside the factors, as the core takes them."""
+    shape = (30, 20_000)[:: -1 if by_col else 1]
+    rows, cols = (np.arange(20_000) % n for n in shape)
+    values = np.random.default_rng(0).normal(size=20_000)
+    fit = funkc.factorize((rows, cols), values, 14, biases=True, n_epochs=1)
+    fold_in = fit.fold_in_cols if by_col else fit.fold_in_rows
+    cells = (np.zeros(3, int), np.arange(3))[:: -1 if by_col else 1]
+    fold_in(cells, np.ones(3))  # which takes the mean of the other rows, once
+    tracemalloc.start()
+    fold_in(cells, np.ones(3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000  # a byte a column; 8 for its offset or 64 for its factors

@@ -21,6 +21,7 @@ from funkc._core.types cimport (
     BAD_OPTION, BAD_SHAPE, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DIVERGED,
     DUPLICATE_CELL, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, NULL_POINTER, OK, ROW_OUTSIDE,
     VALUES_TOO_WIDE, EngineTable, Plan, ServeTable, PlanTable, PicturesTable, index_at, padded,
+    short_span, value_at,
 )
 from funkc.capi cimport (
     FUNKC_ABI_VERSION, funkc_api, funkc_cells, funkc_info, funkc_memory, funkc_model,
@@ -35,7 +36,6 @@ cdef enum:
     MOST_THREADS = 256          # more find no work
     MOST_BYTES = 4096           # of a struct
     LINE = 64                   # of the cache
-    STEPS_OF = 10000000         # multiplications of a call to the engine: some 5 ms
 
 cdef:
     int64_t MOST_ROWS = 0xffffffff
@@ -187,11 +187,6 @@ cdef int take_model(funkc_model *model, funkc_memory *memory, const funkc_model 
             or not isfinite(model.offset)):
         return BAD_OPTION
     return take_memory(memory, &model.memory)
-
-
-cdef double value_at(const funkc_cells *cells, int64_t c) noexcept nogil:
-    return ((<const double *>cells.values)[c] if cells.value_bytes == 8
-            else <double>(<const float *>cells.values)[c])
 
 
 cdef int check_one(const funkc_cells *cells, int64_t c) noexcept nogil:
@@ -407,40 +402,27 @@ cdef int start(const funkc_plan *plan, void *row_factors, void *col_factors) noe
     return OK
 
 
-cdef int64_t end_of_span(const Plan *plan, int64_t step, int64_t span,
-                         int n_threads) noexcept nogil:
-    """With a wave if it is long enough, else with every thread busy; never beyond the epoch."""
-    cdef:
-        int64_t bands = plan.n_bands
-        int64_t end = (step // plan.n_blocks + 1) * plan.n_blocks
-    if span >= bands:
-        return min(end, (step + span) // bands * bands)
-    return min(end, min(step + (span + n_threads - 1) // n_threads * n_threads,
-                        (step // bands + 1) * bands))
-
-
 cdef int train(const Held *held, const Room *room, const funkc_params *params, int64_t n_epochs,
                int n_threads, const volatile int *cancel, funkc_progress progress,
                void *user) noexcept nogil:
     cdef:
         const Plan *plan = held.plan
-        int64_t epoch, step, last
-        int64_t span = max(<int64_t>1, <int64_t>(
-            <double>STEPS_OF * plan.n_blocks / (<double>plan.n_cells * held.width)))
+        int never = 0
+        int64_t epoch, last
+        int64_t span = short_span(plan, held.width)
         double squares = 0, limit = INFINITY
         double above = plan.mean - plan.offset
         double usual = plan.n_cells * (plan.deviation * plan.deviation + above * above)
+    if cancel == NULL:
+        cancel = &never
     for epoch in range(params.first_epoch, params.first_epoch + n_epochs):
-        step = epoch * plan.n_blocks
-        last = step + plan.n_blocks
-        while step < last:
-            if cancel != NULL and cancel[0]:
-                return CANCELLED
-            step = engine.advance(
-                plan, room.x_line, room.y_line, held.width, step,
-                end_of_span(plan, step, span, n_threads), params, held.group_size, held.k,
-                held.nonnegative, held.biases, n_threads, room.sums, &squares, room.scratch,
-                INFINITY)
+        last = (epoch + 1) * plan.n_blocks
+        if engine.advance(
+            plan, room.x_line, room.y_line, held.width, last - plan.n_blocks, last, span, params,
+            held.group_size, held.k, held.nonnegative, held.biases, n_threads, room.sums,
+            &squares, room.scratch, INFINITY, cancel,
+        ) < last:
+            return CANCELLED
         if not isfinite(squares) or squares > limit:
             return DIVERGED
         if epoch == params.first_epoch:     # which may begin with any factors
@@ -498,6 +480,30 @@ cdef int look_at_each(const funkc_cells *cells) noexcept nogil:
     return OK
 
 
+cdef int find_outside(const int64_t *positions, int64_t n, int64_t size,
+                      int status) noexcept nogil:
+    cdef int64_t i
+    for i in range(n):
+        if not 0 <= positions[i] < size:
+            return status
+    return OK
+
+
+cdef int find_bad_list(const int64_t *hidden_from, const int64_t *hidden, int64_t n_rows,
+                       int64_t n_cols) noexcept nogil:
+    """Lists of columns, each ascending."""
+    cdef int64_t i, c
+    for i in range(n_rows):
+        if hidden_from[i] < 0 or hidden_from[i + 1] < hidden_from[i]:
+            return BAD_SHAPE
+        for c in range(hidden_from[i], hidden_from[i + 1]):
+            if not 0 <= hidden[c] < n_cols:
+                return COL_OUTSIDE
+            if c > hidden_from[i] and hidden[c] < hidden[c - 1]:
+                return BAD_SHAPE
+    return OK
+
+
 cdef int rmse(const funkc_model *given, const funkc_cells *given_cells, int n_threads,
               double *out) noexcept nogil:
     cdef:
@@ -533,6 +539,11 @@ cdef int predict(const funkc_model *given, const int64_t *rows, const int64_t *c
         return OK
     if rows == NULL or cols == NULL or out == NULL:
         return NULL_POINTER
+    status = find_outside(rows, n, model.n_rows, ROW_OUTSIDE)
+    if status == OK:
+        status = find_outside(cols, n, model.n_cols, COL_OUTSIDE)
+    if status != OK:
+        return status
     return serve.predict(&model, rows, cols, n, out, min(n_threads, MOST_THREADS))
 
 
@@ -575,6 +586,11 @@ cdef int top(const funkc_model *given, const int64_t *rows, int64_t n_rows, int6
         return NULL_POINTER
     if hidden_from != NULL and hidden == NULL and hidden_from[n_rows] > hidden_from[0]:
         return NULL_POINTER
+    status = find_outside(rows, n_rows, model.n_rows, ROW_OUTSIDE)
+    if status == OK and hidden_from != NULL:
+        status = find_bad_list(hidden_from, hidden, n_rows, model.n_cols)
+    if status != OK:
+        return status
     return serve.top(&model, rows, n_rows, n, hidden_from, hidden, cols, scores,
                      min(n_threads, MOST_THREADS))
 

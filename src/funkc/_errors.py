@@ -82,9 +82,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
 
 
 # What the core answers (the Status of types.pxd).
-OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, OUTSIDE_ITS_TILE, MORE, CELLS_CHANGED, BAD_SHAPE = (
-    range(8)
-)
+OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, _, MORE, CELLS_CHANGED, BAD_SHAPE = range(8)
 
 
 def raise_for_status(

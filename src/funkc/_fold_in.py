@@ -44,7 +44,7 @@ class Fitting:
         biased = fixed.bias is not None
         size = k + biased
         require_memory(
-            n * (size * dtype.itemsize + 16),
+            n * (padded(k + 2 * biased) * dtype.itemsize + 16),
             f"the factors of {n:,} rows or columns",
             "number only those that occur",
         )
@@ -53,20 +53,14 @@ class Fitting:
             f"systems of {size} equations on {self.n_threads} threads",
             "lower k, or set n_threads = 1",
         )
-        base = np.full(len(fixed.factors), self.offset)
-        y = fixed.factors
-        if fixed.bias is not None:
-            base += fixed.bias
-            y = np.concatenate([y, np.ones((len(y), 1), y.dtype)], axis=1)
-        out = np.empty((n, size), dtype)
+        out = np.zeros((n, fixed.ready.shape[1]), dtype)
         status = serve.fold_in(
-            np.ascontiguousarray(y), base, cells.first, cells.cols, cells.values, cells.weights,
-            looked_for.mean, ridge, k if self.nonnegative else 0, out, self.n_threads,
+            fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
+            cells.weights, looked_for.mean, ridge, self.nonnegative, out, self.n_threads,
         )  # fmt: skip
         raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
-        bias = out[:, k].copy() if biased else None
-        return Side(np.ascontiguousarray(out[:, :k]), bias, ids, first=looked_for.first)
+        return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first)
 
     def grown(
         self, rows: Side, cols: Side, cells: Cells, ridges: tuple[float, float]

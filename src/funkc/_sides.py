@@ -8,7 +8,7 @@ import numpy as np
 
 from funkc._core import serve
 from funkc._errors import reject
-from funkc._schedule import padded, with_bias
+from funkc._schedule import padded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Side:
     """The factors of all rows, or of all columns, and what is made of them when it is needed.
 
-    Everything is made once: the arrays can't be written to.
+    They are held once, as the core takes them (`ready`); `factors` and `bias` are views of that.
+    What was given in another form becomes that form when it is first needed, so that factors
+    that are mapped from a file stay there until then. The arrays can't be written to.
     """
 
     def __init__(
@@ -33,14 +35,33 @@ class Side:
         self.factors, self.ids, self.first = _read_only(factors), ids, first
         self.bias = None if bias is None else _read_only(bias)
         self._ready: NDArray[Any] | None = None
+        self._public: tuple[NDArray[Any], NDArray[Any] | None] | None = None
         self._directions: NDArray[Any] | None = None
         self._mean: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of_ready(
+        cls, ready: NDArray[Any], k: int, ids: Ids | None = None, *, biased: bool, first: bool
+    ) -> Side:
+        """Of rows that are padded already."""
+        bias = ready[:, k if first else k + 1] if biased else None
+        side = cls(ready[:, :k], bias, ids, first=first)
+        side._ready = _read_only(ready)
+        return side
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.factors, self.bias, self.ids, self.first
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state[:3], first=state[3])  # type: ignore[misc]
+
+    @property
+    def public(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Factors and bias, C-contiguous: copies, where a row is padded or has a bias."""
+        if self._public is None:
+            bias = None if self.bias is None else _read_only(np.ascontiguousarray(self.bias))
+            self._public = _read_only(np.ascontiguousarray(self.factors)), bias
+        return self._public
 
     def positions(self, name: str, ids: Any, mean: bool) -> Any:
         """Of ids; slices stay as they are."""
@@ -63,65 +84,92 @@ class Side:
 
     def followed_by(self, more: Side, ids: Ids | None) -> Side:
         """These and those, with the ids of both."""
-        bias = None
-        if self.bias is not None and more.bias is not None:
-            bias = np.concatenate([self.bias, more.bias])
-        return Side(np.concatenate([self.factors, more.factors]), bias, ids, first=self.first)
+        return Side.of_ready(
+            np.concatenate([self.ready, more.ready]),
+            self.factors.shape[1],
+            ids,
+            biased=self.bias is not None,
+            first=self.first,
+        )
+
+    @property
+    def bias_at(self) -> int:
+        """The place of the bias in a row of `ready`; -1: there is none."""
+        k = self.factors.shape[1]
+        return -1 if self.bias is None else k if self.first else k + 1
 
     @property
     def ready(self) -> NDArray[Any]:
-        """With biases as factors, and rows padded with zeros to whole lanes."""
+        """[x, bias, 1] of rows, [y, 1, bias] of columns, so that a product adds the biases, or the
+        factors alone; and zeros up to whole lanes.
+        """
         if self._ready is None:
-            self._ready = self._with_lanes(self.factors, self.bias)
+            k = self.factors.shape[1]
+            made = Side.of_ready(
+                self._with_lanes(self.factors, self.bias),
+                k,
+                biased=self.bias is not None,
+                first=self.first,
+            )
+            self.factors, self.bias = made.factors, made.bias
+            self._ready = made._ready
+        assert self._ready is not None
         return self._ready
 
     def taken(self, index: NDArray[np.int64]) -> NDArray[Any]:
         """Some rows, ready; the mean where the index is -1."""
         if not (index.size and index.min() < 0):
             return self.ready[index]
-        mean = self.mean.astype(self.factors.dtype)[None]
         k = self.factors.shape[1]
+        mean = self.mean.astype(self.factors.dtype)[None]
         usual = self._with_lanes(mean[:, :k], None if self.bias is None else mean[:, k])
         return np.where((index < 0)[:, None], usual, self.ready[np.maximum(index, 0)])
+
+    def holding(self, index: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Rows that are ready, and where those of `taken` stand among them."""
+        if index.size and index.min() < 0:
+            return self.taken(index), np.arange(index.size)
+        return self.ready, np.ascontiguousarray(index)
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """The mean of all factors, and then of the biases if there are any."""
         if self._mean is None:
-            parts = [self.factors, *([] if self.bias is None else [self.bias[:, None]])]
-            means = [np.empty(part.shape[1]) for part in parts]
-            for part, mean in zip(parts, means, strict=True):
-                serve.means(np.ascontiguousarray(part), mean)
-            self._mean = np.concatenate(means)
+            k = self.factors.shape[1]
+            mean = np.empty(k + 2 * (self.bias is not None))
+            serve.means(self.ready, mean)
+            self._mean = mean if self.bias is None else np.append(mean[:k], mean[self.bias_at])
         return self._mean
 
     @property
     def directions(self) -> NDArray[Any]:
         """The factors less their mean, each of length 1 (or 0), padded to whole lanes."""
         if self._directions is None:
-            out = np.empty(self.factors.shape, self.factors.dtype)
-            serve.directions(np.ascontiguousarray(self.factors), self.mean, out)
-            self._directions = self._with_lanes(out, None)
+            n, k = self.factors.shape
+            out = np.zeros((n, padded(k)), self.factors.dtype)
+            serve.directions(self.ready, np.ascontiguousarray(self.mean[:k]), out)
+            self._directions = out
         return self._directions
 
     def _with_lanes(self, factors: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
-        if bias is not None:
-            factors = with_bias(factors, bias, one_last=self.first)
         n, k = factors.shape
-        if padded(k) == k:
+        if bias is None and padded(k) == k:
             return np.ascontiguousarray(factors)
-        out = np.zeros((n, padded(k)), factors.dtype)
+        out = np.zeros((n, padded(k + 2 * (bias is not None))), factors.dtype)
         out[:, :k] = factors
+        if bias is not None:
+            out[:, k : k + 2] = 1
+            out[:, k if self.first else k + 1] = bias
         return out
 
 
 def product(
-    row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float, n_threads: int
+    row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float
 ) -> NDArray[Any]:
     """offset + row_factors @ col_factors.T, every sum in the fixed order."""
     rows, cols = Side(row_factors, None, first=True), Side(col_factors, None, first=False)
     out = np.empty((len(row_factors), len(col_factors)), row_factors.dtype)
-    serve.product(rows.ready, cols.ready, out, offset, n_threads)
+    serve.product(rows.ready, cols.ready, out, offset, n_threads=1)
     return out
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._core import engine
+from funkc._core import engine, serve
 from funkc._core import plan as core_plan
 from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status, reject
 from funkc._input import scalars
@@ -124,7 +124,6 @@ class Validation:
         order = np.lexsort((self._cols, self._rows))
         self._rows, self._cols = self._rows[order], self._cols[order]
         self._targets = cells.values[order].astype(np.float64) - schedule.offset
-        self._sums = np.empty(-(-n // engine.PART_CELLS))
         self._n_threads = n_threads
         self.forget()
 
@@ -138,9 +137,10 @@ class Validation:
 
     def rmse(self, x: NDArray[Any], y: NDArray[Any]) -> float:
         """The error of factors."""
-        squares = engine.squared_errors(
-            x, y, self._rows, self._cols, self._targets, self._sums, self._n_threads
+        status, squares = serve.squared_errors(
+            x, y, self._rows, self._cols, self._targets, self._n_threads
         )
+        raise_for_status(status, purpose="to validate")
         return math.sqrt(squares / self._targets.size)
 
     def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> float:
@@ -223,18 +223,22 @@ class Training:
         for column in self.history.values():
             column.clear()
 
-    def factors(self, *, last: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
+    def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Row and column factors as they stand, in the caller's order; with biases, each with
-        two more columns.  After the last call there is nothing left to train on with, and
-        never was more than one side held twice.
+        two more columns.
         """
-        row_factors = self._taken_out(False, self.x)
-        if last:
-            del self.x
-        col_factors = self._taken_out(True, self.y)
-        if last:
-            del self.y
-        return row_factors, col_factors
+        length = self.options.k + 2 * self.options.biases
+        return self._taken_out(False, self.x, length), self._taken_out(True, self.y, length)
+
+    def ready(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The same as padded rows.  There is nothing left to train on with, and never was more
+        than one side held twice.
+        """
+        rows = self._taken_out(False, self.x, self.x.shape[1])
+        del self.x
+        cols = self._taken_out(True, self.y, self.y.shape[1])
+        del self.y
+        return rows, cols
 
     def contents(self) -> list[Any]:
         """The memory that says which cells are trained on and validated, and in which order."""
@@ -248,8 +252,9 @@ class Training:
         if self._validation is not None and self._validation.best is not None:
             rmse, epoch, x, y = self._validation.best
             numbers |= {"best_rmse": rmse.hex(), "best_epoch": epoch}
-            tensors["best.row_factors"] = self._taken_out(False, x)
-            tensors["best.col_factors"] = self._taken_out(True, y)
+            length = self.options.k + 2 * self.options.biases
+            tensors["best.row_factors"] = self._taken_out(False, x, length)
+            tensors["best.col_factors"] = self._taken_out(True, y, length)
         if self.start is not None:
             for name in (*SIDES, "row_bias", "col_bias"):
                 part = getattr(self.start, name)
@@ -291,8 +296,8 @@ class Training:
             "seed": options.seed,
         }
 
-    def _taken_out(self, columns: bool, x: NDArray[Any]) -> NDArray[Any]:
-        out = np.empty((len(x), self.options.k + 2 * self.options.biases), self.options.dtype)
+    def _taken_out(self, columns: bool, x: NDArray[Any], length: int) -> NDArray[Any]:
+        out = np.empty((len(x), length), self.options.dtype)
         for first, last in self._parts(len(out)):
             if not core_plan.take_out(self.schedule.plan, columns, x, out, first, last):
                 raise DivergedError(len(self.history["epoch"]), self._rates()[0])
@@ -353,14 +358,15 @@ class Training:
         limit = self._limit
         watched = any(x is not None for x in (after_epoch, self._validation, self.keep))
         at_once = 1 if watched else EPOCHS_AT_ONCE
-        step, span = len(self.history["epoch"]) * blocks, self._first_span()
+        step = len(self.history["epoch"]) * blocks
+        span = engine.first_span(self.schedule.plan, row_width(self.options))
         before = self.history["seconds"][-1] if step else 0.0
         started = time.perf_counter() - before
         while step < last:
             epoch = step // blocks
-            stop = min(last, self._whole_waves(step, span), (epoch + at_once) * blocks)
+            stop = min(last, (epoch + at_once) * blocks)
             called = time.perf_counter() - started
-            reached = self._advance(step, stop, limit)
+            reached = self._advance(step, stop, span, limit)
             if self._between_spans is not None:
                 self._between_spans()
             now = time.perf_counter() - started
@@ -398,13 +404,15 @@ class Training:
 
     def _squares_now(self) -> float:
         """The squared errors of the factors as they are: an epoch without a step."""
-        self._advance(0, self.schedule.n_blocks, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
+        n = self.schedule.n_blocks
+        self._advance(0, n, n, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
         return float(self._squares[0])
 
     def _advance(
         self,
         first: int,
         last: int,
+        span: int,
         limit: float,
         rates: tuple[float, int, bool] | None = None,
         keep: tuple[float, float] | None = None,
@@ -415,6 +423,7 @@ class Training:
             self.y,
             first,
             last,
+            span,
             *(rates or self._rates()),
             *(keep or self.settings.regularization),
             self.options.group_size,
@@ -433,19 +442,6 @@ class Training:
         """What the core makes the rate of every epoch of."""
         rate = self.settings.learning_rate * 0.5**self._halvings
         return rate, self.settings.n_epochs, self.options.decay == "linear"
-
-    def _first_span(self) -> int:
-        """Steps that take well under CALL_SECONDS on any machine."""
-        work = self.schedule.n_cells * row_width(self.options) / self.schedule.n_blocks
-        return max(1, int(1e7 / work))
-
-    def _whole_waves(self, step: int, span: int) -> int:
-        """Where a span ends: with a wave if it is long enough, else with every thread busy."""
-        bands = self.schedule.n_bands
-        if span >= bands:
-            return (step + span) // bands * bands
-        threads = self.options.n_threads
-        return min(step + -(-span // threads) * threads, (step // bands + 1) * bands)
 
     def _back_off(self, epoch: int) -> None:
         """Begin again at half the rate."""
@@ -471,11 +467,10 @@ def train(
     options: Options,
     after_epoch: Callable[[Training], object] | None = None,
     start: Start | None = None,
-    held_out: Cells | None = None,
     between_spans: Callable[[], object] | None = None,
 ) -> tuple[Training, str]:
     """Cut and train, the steps that all who train share; and what stopped it."""
-    training = begin(problem, options, start, held_out)
+    training = begin(problem, options, start, None)
     return training, training.run(after_epoch, between_spans)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from funkc import _model_file, _train
 from funkc._bar import listener
 from funkc._core import serve
-from funkc._errors import missing_extra, reject
+from funkc._errors import missing_extra, raise_for_status, reject
 from funkc._fold_in import Fitting
 from funkc._input import scalars
 from funkc._input.arrays import are_ratings, require_apart, writable
@@ -43,7 +43,8 @@ class Factorization:
     Attributes
     ----------
     row_factors : (m, k) array, read-only
-        x_i, one row for every row of the matrix; float32 or float64.
+        x_i, one row for every row of the matrix; float32 or float64, C-contiguous: a copy, made
+        when it is first asked for, where k is no multiple of 16 or there are biases.
     col_factors : (n, k) array, read-only
         y_j, one row for every column of the matrix.
     row_bias, col_bias : (m,) and (n,) array, read-only, or None
@@ -118,22 +119,22 @@ class Factorization:
     @property
     def row_factors(self) -> NDArray[Any]:
         """x_i, (m, k)."""
-        return self._rows.factors
+        return self._rows.public[0]
 
     @property
     def col_factors(self) -> NDArray[Any]:
         """y_j, (n, k)."""
-        return self._cols.factors
+        return self._cols.public[0]
 
     @property
     def row_bias(self) -> NDArray[Any] | None:
         """What is added for every row, (m,); or None."""
-        return self._rows.bias
+        return self._rows.public[1]
 
     @property
     def col_bias(self) -> NDArray[Any] | None:
         """What is added for every column, (n,); or None."""
-        return self._cols.bias
+        return self._cols.public[1]
 
     @property
     def row_ids(self) -> NDArray[Any] | None:
@@ -148,17 +149,17 @@ class Factorization:
     @property
     def k(self) -> int:
         """The number of factors."""
-        return int(self.row_factors.shape[1])
+        return int(self._rows.factors.shape[1])
 
     @property
     def shape(self) -> tuple[int, int]:
         """The shape (m, n) of the matrix."""
-        return len(self.row_factors), len(self.col_factors)
+        return len(self._rows.factors), len(self._cols.factors)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the factors and of predictions."""
-        return self.row_factors.dtype
+        return self._rows.factors.dtype
 
     def __repr__(self) -> str:
         epochs = len(self.history["epoch"])
@@ -226,12 +227,11 @@ class Factorization:
         at_once = max(1, NUMBERS_AT_ONCE // padded(self.k + 2))
         for first in range(0, flat.size, at_once):
             part = slice(first, first + at_once)
-            serve.inner_products(
-                self._rows.taken(i[part]),
-                self._cols.taken(j[part]),
-                flat[part],
-                self.offset,
-                self.n_threads,
+            x, x_index = self._rows.holding(i[part])
+            y, y_index = self._cols.holding(j[part])
+            raise_for_status(
+                serve.predict(x, y, x_index, y_index, flat[part], self.offset, self.n_threads),
+                purpose="to predict",
             )
         return out[()]
 
@@ -652,7 +652,10 @@ class Factorization:
         )
         cols, scores = np.empty((len(x), some), np.int64), np.empty((len(x), some), self.dtype)
         if len(x):
-            serve.best(x, y, offset, hidden_from, hidden, cols, scores, self.n_threads)
+            raise_for_status(
+                serve.best(x, y, offset, hidden_from, hidden, cols, scores, self.n_threads),
+                purpose="to score blocks of columns",
+            )
         if some < wanted:
             more = [(0, 0), (0, wanted - some)]
             cols = np.pad(cols, more, constant_values=-1)
@@ -732,7 +735,7 @@ class Factorization:
             random_state=self.parameters["seed"],
             n_threads=self.n_threads,
             dtype=self.dtype,
-            biases=self.row_bias is not None,
+            biases=self._rows.bias is not None,
             nonnegative=self.parameters["nonnegative"],
         )
         listen = scalars.callback(callback, "(epoch, history)")
@@ -778,25 +781,20 @@ class Factorization:
         col_ids: Ids | None,
     ) -> Factorization:
         """What a training came to, which ends with it."""
-        k = training.options.k
-        row_factors, col_factors = training.factors(last=True)
-        row_bias = col_bias = None
-        if training.options.biases:
-            row_factors, row_bias = row_factors[:, :k].copy(), row_factors[:, k].copy()
-            col_factors, col_bias = col_factors[:, :k].copy(), col_factors[:, k + 1].copy()
-        return cls(
-            row_factors,
-            col_factors,
-            row_bias=row_bias,
-            col_bias=col_bias,
+        k, biased = training.options.k, training.options.biases
+        x, y = training.ready()
+        rows = Side.of_ready(x, k, row_ids, biased=biased, first=True)
+        cols = Side.of_ready(y, k, col_ids, biased=biased, first=False)
+        fit = cls(
+            rows.factors,
+            cols.factors,
             offset=training.schedule.offset,
             parameters=training.parameters(),
             history=training.history,
             stopped_by=stopped_by,
             n_threads=training.options.n_threads,
-            row_ids=row_ids,
-            col_ids=col_ids,
         )
+        return fit._changed(_rows=rows, _cols=cols)
 
     # ------------------------------------------------------------ ids
 
@@ -901,7 +899,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     mmap : bool, default False
         Whether the factors stay in the file and are mapped into memory: without `verify` it
         takes no time, and processes that serve one model share its memory. (With biases, or k
-        no multiple of 16, predictions make a copy.) The file must not be written to
+        no multiple of 16, the first use makes a copy.) The file must not be written to
         meanwhile; `save` does not, for it puts a new file in the place of the old one (which
         Windows refuses while the old one is mapped).
     verify : bool, default True

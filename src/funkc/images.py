@@ -94,7 +94,6 @@ class Tiling:
                 row_factors[row_cuts[t] : row_cuts[t + 1]],
                 col_factors[col_cuts[t] : col_cuts[t + 1]],
                 offset,
-                n_threads=1,
             )
         return out
 
@@ -440,7 +439,7 @@ class Filling:
             training, _ = _train.train(problem, self.options, listen if watched else None)
             self._take(
                 channel,
-                tiling.assemble(*training.factors(last=True), training.schedule.offset),
+                tiling.assemble(*training.ready(), training.schedule.offset),
             )
 
 

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PART_CELLS: int
 engine_table: Any
 
 def advance(
@@ -13,6 +12,7 @@ def advance(
     y: NDArray[Any],
     first: int,
     last: int,
+    span: int,
     rate: float,
     n_epochs: int,
     falling: bool,
@@ -29,12 +29,4 @@ def advance(
     limit: float,
 ) -> int: ...
 def learning_rate(epoch: int, rate: float, n_epochs: int, falling: bool) -> float: ...
-def squared_errors(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    rows: NDArray[np.int64],
-    cols: NDArray[np.int64],
-    targets: NDArray[np.float64],
-    sums: NDArray[np.float64],
-    n_threads: int,
-) -> float: ...
+def first_span(plan: Any, width: int) -> int: ...

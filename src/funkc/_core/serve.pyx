@@ -19,8 +19,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from funkc._core.lanes cimport dots
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.types cimport (
-    BAD_SHAPE, COL_OUTSIDE, DUPLICATE_CELL, NO_MEMORY, OK, ROW_OUTSIDE, VALUES_TOO_WIDE,
-    ServeTable, index_at, padded, real_t,
+    DUPLICATE_CELL, NO_MEMORY, OK, VALUES_TOO_WIDE, ServeTable, index_at, padded, real_t, value_at,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
 
@@ -61,27 +60,6 @@ cdef enum:
 
 # ---------------------------------------------------------------- products
 
-def inner_products(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[::1] out,
-                   double offset, int n_threads):
-    """out[c] = offset + x[c] . y[c], in the fixed order of lanes.h."""
-    cdef:
-        Py_ssize_t part, n = out.shape[0], width = x.shape[1]
-        Py_ssize_t parts = (n + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE
-    with nogil:
-        for part in prange(parts, num_threads=max(1, <int>min(<Py_ssize_t>n_threads, parts))):
-            products_of_cells(&x[0, 0], &y[0, 0], width, offset, &out[0], part * CELLS_AT_ONCE,
-                              min(n, (part + 1) * CELLS_AT_ONCE))
-
-
-cdef void products_of_cells(const real_t *x, const real_t *y, Py_ssize_t width, double offset,
-                            real_t *out, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef Py_ssize_t c
-    cdef unsigned long long state = funkc_float_begin()
-    for c in range(first, last):
-        products_of_row(x + c * width, y + c * width, 1, width, offset, out + c)
-    funkc_float_end(state)
-
-
 def product(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[:, ::1] out,
             double offset, int n_threads):
     """out = offset + x @ y.T in the fixed order, so that no BLAS decides on its bits."""
@@ -110,6 +88,132 @@ cdef void products_of_row(const real_t *x, const real_t *y, Py_ssize_t n, Py_ssi
         dots(x, column, count, width, dot)
         for g in range(count):
             out[j + g] = <real_t>(offset + <double>dot[g])
+
+
+cdef inline Py_ssize_t length_of(int k, bint biases) noexcept nogil:
+    """Of a row as callers have it."""
+    return k + (2 if biases else 0)
+
+
+cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, const int64_t *chosen,
+              Py_ssize_t width, real_t *out) noexcept nogil:
+    """All rows, or those chosen, padded with zeros."""
+    cdef int64_t i
+    for i in range(n):
+        memcpy(out + i * width, factors + (chosen[i] if chosen != NULL else i) * length,
+               length * sizeof(real_t))
+        memset(out + i * width + length, 0, (width - length) * sizeof(real_t))
+
+
+# ---------------------------------------------------------------- cells
+
+cdef double part_of_cells(
+    const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
+    int64_t first, int64_t last, real_t *room, real_t *out
+) noexcept nogil:
+    """Predictions of cells first ... last - 1 into out, or the sum of their squared errors."""
+    cdef:
+        Py_ssize_t width = padded(length)
+        bint wide = cells.index_bytes == 8
+        int64_t c
+        const real_t *row
+        const real_t *col
+        double error, total = 0
+        real_t made
+        unsigned long long state = funkc_float_begin()
+    for c in range(first, last):
+        row = x + index_at(cells.rows, wide, c) * length
+        col = y + index_at(cells.cols, wide, c) * length
+        if length < width:
+            memcpy(room, row, length * sizeof(real_t))
+            memcpy(room + width, col, length * sizeof(real_t))
+            row = room
+            col = room + width
+        products_of_row(row, col, 1, width, offset, &made)
+        if out != NULL:
+            out[c] = made
+        else:
+            error = value_at(cells, c) - <double>made
+            total = total + error * error
+    funkc_float_end(state)
+    return total
+
+
+cdef void cells_of_worker(
+    const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
+    int worker, int workers, real_t *room, real_t *out, double *sums
+) noexcept nogil:
+    cdef int64_t part = worker
+    while part * CELLS_AT_ONCE < cells.n_cells:
+        sums[part] = part_of_cells(cells, x, y, length, offset, part * CELLS_AT_ONCE,
+                                   min(cells.n_cells, (part + 1) * CELLS_AT_ONCE), room, out)
+        part += workers
+
+
+cdef int over_cells(
+    const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
+    const funkc_memory *memory, int n_threads, real_t *out, double *squares
+) noexcept nogil:
+    """Predictions of all cells into out, or the sum of their squared errors into squares; rows
+    of x and y hold `length` numbers.  NO_MEMORY, or OK."""
+    cdef:
+        Py_ssize_t width = padded(length)
+        int64_t part, parts = (cells.n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE
+        int w, workers = max(1, <int>min(<int64_t>n_threads, parts))
+        real_t *room = <real_t *>obtain_zeros(memory, workers * 2 * width, sizeof(real_t))
+        double *sums = <double *>obtain_zeros(memory, parts, sizeof(double))
+    if room == NULL or sums == NULL:
+        give_back(memory, room)
+        give_back(memory, sums)
+        return NO_MEMORY
+    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        cells_of_worker(cells, x, y, length, offset, w, workers, room + w * 2 * width, out, sums)
+    if squares != NULL:
+        squares[0] = 0
+        for part in range(parts):
+            squares[0] += sums[part]
+    give_back(memory, room)
+    give_back(memory, sums)
+    return OK
+
+
+cdef funkc_cells listed(const int64_t[::1] rows, const int64_t[::1] cols) noexcept nogil:
+    cdef funkc_cells cells
+    memset(&cells, 0, sizeof(funkc_cells))
+    cells.n_cells = rows.shape[0]
+    cells.index_bytes = 8
+    if cells.n_cells:
+        cells.rows = &rows[0]
+        cells.cols = &cols[0]
+    return cells
+
+
+def predict(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] rows,
+            const int64_t[::1] cols, real_t[::1] out, double offset, int n_threads):
+    """out[c] = offset + x[rows[c]] . y[cols[c]]; a status."""
+    cdef int status = OK
+    cdef funkc_cells cells = listed(rows, cols)
+    if cells.n_cells:
+        with nogil:
+            status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], offset, NULL, n_threads,
+                                &out[0], NULL)
+    return status
+
+
+def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] rows,
+                   const int64_t[::1] cols, const double[::1] targets, int n_threads):
+    """A status, and the sum of (targets[c] - x[rows[c]] . y[cols[c]])^2."""
+    cdef:
+        double squares = 0
+        int status
+        real_t *nothing = NULL
+        funkc_cells cells = listed(rows, cols)
+    cells.values = &targets[0]
+    cells.value_bytes = 8
+    with nogil:
+        status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], 0.0, NULL, n_threads, nothing,
+                            &squares)
+    return status, squares
 
 
 # ---------------------------------------------------------------- the best of a row
@@ -159,16 +263,19 @@ cdef void put_in_order(real_t *scores, int64_t *cols, Py_ssize_t n) noexcept nog
 
 
 cdef void best_of_rows(
-    const real_t *x, const real_t *y, Py_ssize_t n_rows, Py_ssize_t n_cols, Py_ssize_t width,
+    const real_t *x, const real_t *y, Py_ssize_t n_rows, Py_ssize_t n_cols, Py_ssize_t length,
     double offset, const int64_t *hidden_from, const int64_t *hidden, Py_ssize_t wanted,
-    int64_t *cols, real_t *scores
+    real_t *room, int64_t *cols, real_t *scores
 ) noexcept nogil:
-    """Up to ROWS_AT_ONCE rows; hidden[hidden_from[i] ... hidden_from[i + 1] - 1], in order, are
+    """Up to ROWS_AT_ONCE padded rows, and columns of any length, COLS_AT_ONCE of which are padded
+    at a time in room; hidden[hidden_from[i] ... hidden_from[i + 1] - 1], in order, are
     the columns that row i leaves out."""
     cdef:
         real_t[COLS_AT_ONCE] block
         int64_t[ROWS_AT_ONCE] next_hidden
         real_t *worst
+        const real_t *some
+        Py_ssize_t width = padded(length)
         Py_ssize_t i, j, part, first, last
         real_t nothing = -INFINITY
         unsigned long long state = funkc_float_begin()
@@ -180,8 +287,12 @@ cdef void best_of_rows(
     for part in range((n_cols + COLS_AT_ONCE - 1) // COLS_AT_ONCE):
         first = part * COLS_AT_ONCE
         last = min(n_cols, first + COLS_AT_ONCE)
+        some = y + first * length
+        if length < width:
+            pad(some, last - first, length, NULL, width, room)
+            some = room
         for i in range(n_rows):
-            products_of_row(x + i * width, y + first * width, last - first, width, offset, block)
+            products_of_row(x + i * width, some, last - first, width, offset, block)
             while next_hidden[i] < hidden_from[i + 1] and hidden[next_hidden[i]] < last:
                 block[hidden[next_hidden[i]] - first] = nothing
                 next_hidden[i] += 1
@@ -196,21 +307,41 @@ cdef void best_of_rows(
     funkc_float_end(state)
 
 
-cdef void best_of_all(
-    const real_t *x, const real_t *y, Py_ssize_t n, Py_ssize_t n_cols, Py_ssize_t width,
+cdef int best_of_all(
+    const real_t *x, const real_t *y, Py_ssize_t n, Py_ssize_t n_cols, Py_ssize_t length,
     double offset, const int64_t *hidden_from, const int64_t *hidden, Py_ssize_t wanted,
-    int64_t *cols, real_t *scores, int n_threads
+    int64_t *cols, real_t *scores, const funkc_memory *memory, int n_threads
 ) noexcept nogil:
+    """NO_MEMORY, or OK."""
     cdef:
         # Few rows are shared out evenly: no worker is left without.
         Py_ssize_t size = max(<Py_ssize_t>1, min(<Py_ssize_t>ROWS_AT_ONCE,
                                                  (n + n_threads - 1) // n_threads))
-        Py_ssize_t part, parts = (n + size - 1) // size
-    for part in prange(parts, num_threads=max(1, <int>min(<Py_ssize_t>n_threads, parts)),
-                       schedule="dynamic"):
-        best_of_rows(x + part * size * width, y, min(size, n - part * size), n_cols, width,
-                     offset, hidden_from + part * size, hidden, wanted,
-                     cols + part * size * wanted, scores + part * size * wanted)
+        Py_ssize_t width = padded(length), parts = (n + size - 1) // size
+        Py_ssize_t room = COLS_AT_ONCE * width if length < width else 0
+        int w, workers = max(1, <int>min(<Py_ssize_t>n_threads, parts))
+        real_t *rooms = <real_t *>obtain(memory, workers * room, sizeof(real_t))
+        int64_t next = 0
+    if rooms == NULL:
+        return NO_MEMORY
+    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        best_worker(x, y, n, n_cols, length, offset, hidden_from, hidden, wanted, size,
+                    rooms + w * room, &next, cols, scores)
+    give_back(memory, rooms)
+    return OK
+
+
+cdef void best_worker(
+    const real_t *x, const real_t *y, Py_ssize_t n, Py_ssize_t n_cols, Py_ssize_t length,
+    double offset, const int64_t *hidden_from, const int64_t *hidden, Py_ssize_t wanted,
+    Py_ssize_t size, real_t *room, int64_t *next, int64_t *cols, real_t *scores
+) noexcept nogil:
+    cdef int64_t first = funkc_add(next, size)
+    while first < n:
+        best_of_rows(x + first * padded(length), y, min(size, n - first), n_cols, length, offset,
+                     hidden_from + first, hidden, wanted, room, cols + first * wanted,
+                     scores + first * wanted)
+        first = funkc_add(next, size)
 
 
 def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
@@ -218,66 +349,92 @@ def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
          real_t[:, ::1] scores, int n_threads):
     """The columns with the highest offset + x[i] . y[j] of every row, best first; of equal
     ones the first.  Row i leaves out hidden[hidden_from[i] : hidden_from[i + 1]], which are in
-    order.  What is left of a row of cols and scores gets -1 and -infinity."""
+    order.  What is left of a row of cols and scores gets -1 and -infinity.  A status."""
+    cdef int status
     with nogil:
-        best_of_all(&x[0, 0], &y[0, 0], x.shape[0], y.shape[0], x.shape[1], offset,
-                    &hidden_from[0], &hidden[0] if hidden.shape[0] else NULL, cols.shape[1],
-                    &cols[0, 0], &scores[0, 0], n_threads)
+        status = best_of_all(&x[0, 0], &y[0, 0], x.shape[0], y.shape[0], x.shape[1], offset,
+                             &hidden_from[0], &hidden[0] if hidden.shape[0] else NULL,
+                             cols.shape[1], &cols[0, 0], &scores[0, 0], NULL, n_threads)
+    return status
 
 
 # ---------------------------------------------------------------- new rows
 
-cdef struct Fold:
+cdef struct NewRows:
     const int64_t *first        # (n + 1) of the cells of every new row
     const int64_t *cols         # the cells' columns
     const double *values
     const double *weights       # or NULL
     Py_ssize_t n
-    const double *base          # (columns) what is added to a column's products
-    const double *usual         # (size) the row that new ones are drawn towards
-    Py_ssize_t size             # numbers of a row that are looked for
-    Py_ssize_t stride
-    Py_ssize_t nonnegative      # of them
+    const double *usual         # the row that new ones are drawn towards: factors, then bias
+    Py_ssize_t k
+    Py_ssize_t bias_at          # place of a fixed column's bias, and of a new row's 1; or -1
+    bint nonnegative
+    double offset
     double ridge                # for every cell
     Py_ssize_t length           # of a row that comes out
     const funkc_memory *memory
 
 
-cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t width,
+cdef inline Py_ssize_t size_of(const NewRows *new) noexcept nogil:
+    """How many numbers of a row are looked for."""
+    return new.k + (1 if new.bias_at >= 0 else 0)
+
+
+cdef inline Py_ssize_t stride_of(const NewRows *new) noexcept nogil:
+    return (size_of(new) + 7) // 8 * 8
+
+
+cdef void put_row(const NewRows *new, const double *found, real_t *out) noexcept nogil:
+    """A row as it is kept: where a column has its bias, the row has 1, and the other way round."""
+    cdef Py_ssize_t j
+    for j in range(new.k):
+        out[j] = <real_t>found[j]
+    if new.bias_at >= 0:
+        out[2 * new.k + 1 - new.bias_at] = <real_t>found[new.k]
+        out[new.bias_at] = 1
+
+
+cdef void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
                   double *room, real_t *out) noexcept nogil:
     """The ridge regression of one row's cells; room is stride * (stride + 2 + RIDGE_CELLS)."""
     cdef:
-        Py_ssize_t size = fold.size, stride = fold.stride
+        Py_ssize_t k = new.k, bias_at = new.bias_at
+        Py_ssize_t size = size_of(new), stride = stride_of(new)
+        const real_t *col
         double *A = room
         double *b = A + stride * stride
         double *column = b + stride
         double *f = column + stride
         double[4] w, t
-        int64_t first = fold.first[i], last = fold.first[i + 1], c
+        int64_t first = new.first[i], last = new.first[i + 1], c
         Py_ssize_t j
         int g
-        double ridge = fold.ridge * <double>(last - first)
+        double ridge = new.ridge * <double>(last - first)
         double heaviest = 0, scale = 0, largest = 0
     if first == last:
-        for j in range(size):
-            out[j] = <real_t>fold.usual[j]
+        put_row(new, new.usual, out)
         return
     memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
-    if fold.weights != NULL:                # 1 on average, whatever other rows have
+    if new.weights != NULL:                # 1 on average, whatever other rows have
         for c in range(first, last):
-            heaviest = max(heaviest, fold.weights[c])
+            heaviest = max(heaviest, new.weights[c])
         for c in range(first, last):
-            scale = scale + fold.weights[c] / heaviest
+            scale = scale + new.weights[c] / heaviest
         scale = <double>(last - first) / scale
     c = first
     while c < last:
         for g in range(RIDGE_CELLS):
             if c + g < last:
-                w[g] = (fold.weights[c + g] / heaviest * scale if fold.weights != NULL
+                w[g] = (new.weights[c + g] / heaviest * scale if new.weights != NULL
                         else 1.0)
-                t[g] = fold.values[c + g] - fold.base[fold.cols[c + g]]
-                for j in range(size):
-                    f[g * stride + j] = y[fold.cols[c + g] * width + j]
+                col = y + new.cols[c + g] * width
+                t[g] = new.values[c + g] - (new.offset + <double>col[bias_at] if bias_at >= 0
+                                            else new.offset)
+                for j in range(k):
+                    f[g * stride + j] = col[j]
+                if bias_at >= 0:
+                    f[g * stride + k] = 1.0
             else:
                 w[g] = t[g] = 0.0
         funkc_ridge_add(A, b, f, w, t, size, stride)
@@ -285,81 +442,84 @@ cdef void fit_row(const Fold *fold, Py_ssize_t i, const real_t *y, Py_ssize_t wi
     for j in range(size):
         largest = max(largest, A[j * stride + j])
     ridge = max(ridge, largest * 1e-10)     # or fewer cells than numbers say nothing for sure
-    if fold.nonnegative:
+    if new.nonnegative:
         for j in range(size):
             A[j * stride + j] += ridge
-            b[j] += ridge * fold.usual[j]
-            column[j] = fold.usual[j]
-        funkc_ridge_nonnegative(A, b, column, f, size, stride, fold.nonnegative)
-        for j in range(size):
-            out[j] = <real_t>column[j]
+            b[j] += ridge * new.usual[j]
+            column[j] = new.usual[j]
+        funkc_ridge_nonnegative(A, b, column, f, size, stride, k)
+        put_row(new, column, out)
         return
-    funkc_ridge_subtract(A, fold.usual, b, size, stride)
+    funkc_ridge_subtract(A, new.usual, b, size, stride)
     for j in range(size):
         A[j * stride + j] += ridge
     funkc_ridge_solve(A, b, column, size, stride)
     for j in range(size):
-        out[j] = <real_t>(fold.usual[j] + b[j])
+        b[j] = new.usual[j] + b[j]
+    put_row(new, b, out)
 
 
-cdef void fold_worker(const Fold *fold, const real_t *y, Py_ssize_t width, double *room,
+cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
                       int64_t *next, real_t *out) noexcept nogil:
     cdef:
         Py_ssize_t i
         unsigned long long state = funkc_float_begin()
         int64_t first = funkc_add(next, NEW_ROWS_AT_ONCE)
-    while first < fold.n:
-        for i in range(first, min(<int64_t>fold.n, first + NEW_ROWS_AT_ONCE)):
-            fit_row(fold, i, y, width, room, out + i * fold.length)
+    while first < new.n:
+        for i in range(first, min(<int64_t>new.n, first + NEW_ROWS_AT_ONCE)):
+            fit_row(new, i, y, width, room, out + i * new.length)
         first = funkc_add(next, NEW_ROWS_AT_ONCE)
     funkc_float_end(state)
 
 
-cdef int fold_in_rows(const Fold *fold, const real_t *y, Py_ssize_t width, real_t *out,
+cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t *out,
                       int n_threads) noexcept nogil:
     """All rows; NO_MEMORY, or OK."""
     cdef:
         int w, workers = <int>min(
-            <Py_ssize_t>n_threads, (fold.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
-        Py_ssize_t room = fold.stride * (fold.stride + 2 + RIDGE_CELLS)
+            <Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
+        Py_ssize_t stride = stride_of(new)
+        Py_ssize_t room = stride * (stride + 2 + RIDGE_CELLS)
         double *rooms = <double *>obtain_zeros(
-            fold.memory, <size_t>workers * <size_t>room, sizeof(double))
+            new.memory, <size_t>workers * <size_t>room, sizeof(double))
         int64_t next = 0
     if rooms == NULL:
         return NO_MEMORY
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        fold_worker(fold, y, width, rooms + w * room, &next, out)
-    give_back(fold.memory, rooms)
+        fit_worker(new, y, width, rooms + w * room, &next, out)
+    give_back(new.memory, rooms)
     return OK
 
 
-def fold_in(const real_t[:, ::1] y, const double[::1] base, const int64_t[::1] first,
-            const int64_t[::1] cols, const double[::1] values, const double[::1] weights,
-            const double[::1] usual, double ridge, Py_ssize_t nonnegative, real_t[:, ::1] out,
-            int n_threads):
+def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double offset,
+            const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
+            const double[::1] weights, const double[::1] usual, double ridge, bint nonnegative,
+            real_t[:, ::1] out, int n_threads):
     """Fit rows to columns: out[i] = x with the least sum over the row's cells c of
-    weights[c] (values[c] - base[cols[c]] - x . y[cols[c]])^2 + ridge |x - usual|^2.
+    weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2.
 
-    The cells of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  The first
-    `nonnegative` numbers of a row are not below 0.
+    The cells of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  With biases,
+    those of the columns are number bias_at, k or k + 1, of y (-1: there are none); usual then
+    holds the bias after the k factors, and out what a row of ready factors does.  With
+    `nonnegative` the factors are not below 0.
     """
-    cdef Fold fold
+    cdef NewRows new
     cdef int status
-    fold.first = &first[0]
-    fold.cols = &cols[0] if cols.shape[0] else NULL
-    fold.values = &values[0] if cols.shape[0] else NULL
-    fold.weights = &weights[0] if weights.shape[0] else NULL
-    fold.n = out.shape[0]
-    fold.base = &base[0]
-    fold.usual = &usual[0]
-    fold.size = out.shape[1]
-    fold.stride = (fold.size + 7) // 8 * 8
-    fold.nonnegative = nonnegative
-    fold.ridge = ridge
-    fold.length = fold.size
-    fold.memory = NULL
+    new.first = &first[0]
+    new.cols = &cols[0] if cols.shape[0] else NULL
+    new.values = &values[0] if cols.shape[0] else NULL
+    new.weights = &weights[0] if weights.shape[0] else NULL
+    new.n = out.shape[0]
+    new.usual = &usual[0]
+    new.k = k
+    new.bias_at = bias_at
+    new.nonnegative = nonnegative
+    new.offset = offset
+    new.ridge = ridge
+    new.length = out.shape[1]
+    new.memory = NULL
     with nogil:
-        status = fold_in_rows(&fold, &y[0, 0], y.shape[1], &out[0, 0], n_threads)
+        status = fit_rows(&new, &y[0, 0], y.shape[1], &out[0, 0], n_threads)
     return status
 
 
@@ -379,25 +539,26 @@ cdef void mean_of_rows(const real_t *x, Py_ssize_t n, Py_ssize_t length, Py_ssiz
 
 
 def means(const real_t[:, ::1] x, double[::1] out):
-    """out = the mean of all rows."""
+    """out = the mean of the first numbers of all rows."""
     with nogil:
-        mean_of_rows(&x[0, 0], x.shape[0], x.shape[1], x.shape[1], &out[0])
+        mean_of_rows(&x[0, 0], x.shape[0], x.shape[1], out.shape[0], &out[0])
 
 
 def directions(const real_t[:, ::1] x, const double[::1] mean, real_t[:, ::1] out):
-    """out = every row less the mean, scaled to length 1; 0 where nothing is left."""
-    cdef Py_ssize_t i, j
+    """out = every row's first numbers less their mean, scaled to length 1; 0 where nothing is
+    left."""
+    cdef Py_ssize_t i, j, k = mean.shape[0]
     cdef double length, part
     cdef unsigned long long state
     with nogil:
         state = funkc_float_begin()
         for i in range(x.shape[0]):
             length = 0
-            for j in range(x.shape[1]):
+            for j in range(k):
                 part = x[i, j] - mean[j]
                 length = length + part * part
             length = sqrt(length)
-            for j in range(x.shape[1]):
+            for j in range(k):
                 part = x[i, j] - mean[j]
                 out[i, j] = <real_t>(part / length if length > 0 else 0.0)
         funkc_float_end(state)
@@ -405,127 +566,35 @@ def directions(const real_t[:, ::1] x, const double[::1] mean, real_t[:, ::1] ou
 
 # ---------------------------------------------------------------- other extensions' door
 
-cdef inline Py_ssize_t length_of(const funkc_model *model) noexcept nogil:
-    return model.k + (2 if model.biases else 0)
-
-
-cdef inline double value_of(const funkc_cells *cells, int64_t c) noexcept nogil:
-    return ((<const double *>cells.values)[c] if cells.value_bytes == 8
-            else <double>(<const float *>cells.values)[c])
-
-
-cdef int find_outside(const int64_t *positions, int64_t n, int64_t size,
-                      int status) noexcept nogil:
-    cdef int64_t i
-    for i in range(n):
-        if not 0 <= positions[i] < size:
-            return status
-    return OK
-
-
-cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, const int64_t *chosen,
-              Py_ssize_t width, real_t *out) noexcept nogil:
-    """All rows, or those chosen, padded with zeros."""
-    cdef int64_t i
-    for i in range(n):
-        memcpy(out + i * width, factors + (chosen[i] if chosen != NULL else i) * length,
-               length * sizeof(real_t))
-        memset(out + i * width + length, 0, (width - length) * sizeof(real_t))
-
-
-cdef double part_of_cells(
-    const funkc_model *model, const real_t *x, const real_t *y, const int64_t *rows,
-    const int64_t *cols, const funkc_cells *cells, int64_t first, int64_t last, real_t *room,
-    real_t *out
-) noexcept nogil:
-    """Predictions of cells first ... last - 1 into out, or, of `cells`, the sum of their squared
-    errors."""
-    cdef:
-        Py_ssize_t length = length_of(model), width = padded(length)
-        int64_t c, row, col
-        double error, total = 0
-        real_t made
-        unsigned long long state = funkc_float_begin()
-    for c in range(first, last):
-        row = rows[c] if cells == NULL else index_at(cells.rows, cells.index_bytes == 8, c)
-        col = cols[c] if cells == NULL else index_at(cells.cols, cells.index_bytes == 8, c)
-        memcpy(room, x + row * length, length * sizeof(real_t))
-        memcpy(room + width, y + col * length, length * sizeof(real_t))
-        products_of_row(room, room + width, 1, width, model.offset, &made)
-        if out != NULL:
-            out[c] = made
-        else:
-            error = value_of(cells, c) - <double>made
-            total = total + error * error
-    funkc_float_end(state)
-    return total
-
-
-cdef void cells_of_worker(
-    const funkc_model *model, const real_t *x, const real_t *y, const int64_t *rows,
-    const int64_t *cols, const funkc_cells *cells, int64_t n, int worker, int workers,
-    real_t *room, real_t *out, double *sums
-) noexcept nogil:
-    cdef int64_t part = worker
-    while part * CELLS_AT_ONCE < n:
-        sums[part] = part_of_cells(model, x, y, rows, cols, cells, part * CELLS_AT_ONCE,
-                                   min(n, (part + 1) * CELLS_AT_ONCE), room, out)
-        part += workers
-
-
-cdef int over_cells(
-    const funkc_model *model, const real_t *x, const int64_t *rows, const int64_t *cols,
-    const funkc_cells *cells, int64_t n, int n_threads, real_t *out, double *squares
-) noexcept nogil:
-    cdef:
-        const real_t *y = <const real_t *>model.col_factors
-        Py_ssize_t width = padded(length_of(model))
-        int64_t part, parts = (n + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE
-        int w, workers = max(1, <int>min(<int64_t>n_threads, parts))
-        real_t *room = <real_t *>obtain_zeros(model.memory, workers * 2 * width, sizeof(real_t))
-        double *sums = <double *>obtain_zeros(model.memory, parts, sizeof(double))
-    if room == NULL or sums == NULL:
-        give_back(model.memory, room)
-        give_back(model.memory, sums)
-        return NO_MEMORY
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        cells_of_worker(model, x, y, rows, cols, cells, n, w, workers, room + w * 2 * width, out,
-                        sums)
-    if squares != NULL:
-        squares[0] = 0
-        for part in range(parts):
-            squares[0] += sums[part]
-    give_back(model.memory, room)
-    give_back(model.memory, sums)
-    return OK
+cdef int over_cells_of(const funkc_model *model, const funkc_cells *cells, int n_threads,
+                       void *out, double *squares) noexcept nogil:
+    cdef Py_ssize_t length = length_of(model.k, model.biases)
+    if model.real_bytes == 4:
+        return over_cells[float](
+            cells, <const float *>model.row_factors, <const float *>model.col_factors, length,
+            model.offset, model.memory, n_threads, <float *>out, squares)
+    return over_cells[double](
+        cells, <const double *>model.row_factors, <const double *>model.col_factors, length,
+        model.offset, model.memory, n_threads, <double *>out, squares)
 
 
 cdef int predict_cells(const funkc_model *model, const int64_t *rows, const int64_t *cols,
                        int64_t n, void *out, int n_threads) noexcept nogil:
-    cdef int status = find_outside(rows, n, model.n_rows, ROW_OUTSIDE)
-    if status == OK:
-        status = find_outside(cols, n, model.n_cols, COL_OUTSIDE)
-    if status != OK:
-        return status
-    if model.real_bytes == 4:
-        return over_cells[float](model, <const float *>model.row_factors, rows, cols, NULL, n,
-                                 n_threads, <float *>out, NULL)
-    return over_cells[double](model, <const double *>model.row_factors, rows, cols, NULL, n,
-                              n_threads, <double *>out, NULL)
+    cdef funkc_cells cells
+    memset(&cells, 0, sizeof(funkc_cells))
+    cells.rows = rows
+    cells.cols = cols
+    cells.n_cells = n
+    cells.index_bytes = 8
+    return over_cells_of(model, &cells, n_threads, out, NULL)
 
 
 cdef int rmse_of_cells(const funkc_model *model, const funkc_cells *cells, int n_threads,
                        double *rmse) noexcept nogil:
     cdef:
         double squares = 0
-        int status
         unsigned long long state = funkc_float_begin()
-    if model.real_bytes == 4:
-        status = over_cells[float](model, <const float *>model.row_factors, NULL, NULL, cells,
-                                   cells.n_cells, n_threads, NULL, &squares)
-    else:
-        status = over_cells[double](model, <const double *>model.row_factors, NULL, NULL, cells,
-                                    cells.n_cells, n_threads, NULL, &squares)
+        int status = over_cells_of(model, cells, n_threads, NULL, &squares)
     if status == OK:
         rmse[0] = sqrt(squares / <double>cells.n_cells)
     funkc_float_end(state)
@@ -538,24 +607,20 @@ cdef int top_of_rows(
     int n_threads
 ) noexcept nogil:
     cdef:
-        Py_ssize_t length = length_of(model), width = padded(length)
+        Py_ssize_t length = length_of(model.k, model.biases), width = padded(length)
         const funkc_memory *memory = model.memory
-        real_t *some = <real_t *>obtain(memory, n_rows, width * sizeof(real_t))
-        real_t *all_cols = <real_t *>obtain(memory, model.n_cols, width * sizeof(real_t))
+        real_t *some = <real_t *>obtain_zeros(memory, n_rows, width * sizeof(real_t))
         int64_t *nothing = NULL
-        int status = OK
+        int status = NO_MEMORY
     if hidden_from == NULL:
         nothing = <int64_t *>obtain_zeros(memory, n_rows + 1, sizeof(int64_t))
         hidden_from = nothing
-    if some == NULL or all_cols == NULL or hidden_from == NULL:
-        status = NO_MEMORY
-    else:
+    if some != NULL and hidden_from != NULL:
         pad(x, n_rows, length, rows, width, some)
-        pad(<const real_t *>model.col_factors, model.n_cols, length, NULL, width, all_cols)
-        best_of_all(some, all_cols, n_rows, model.n_cols, width, model.offset, hidden_from,
-                    hidden, n, cols, scores, n_threads)
+        status = best_of_all(some, <const real_t *>model.col_factors, n_rows, model.n_cols,
+                             length, model.offset, hidden_from, hidden, n, cols, scores, memory,
+                             n_threads)
     give_back(memory, some)
-    give_back(memory, all_cols)
     give_back(memory, nothing)
     return status
 
@@ -564,20 +629,6 @@ cdef int top_cells(
     const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,
     const int64_t *hidden_from, const int64_t *hidden, int64_t *cols, void *scores, int n_threads
 ) noexcept nogil:
-    cdef:
-        int64_t i, c
-        int status = find_outside(rows, n_rows, model.n_rows, ROW_OUTSIDE)
-    if status != OK:
-        return status
-    if hidden_from != NULL:
-        for i in range(n_rows):
-            if hidden_from[i] < 0 or hidden_from[i + 1] < hidden_from[i]:
-                return BAD_SHAPE
-            for c in range(hidden_from[i], hidden_from[i + 1]):
-                if not 0 <= hidden[c] < model.n_cols:
-                    return COL_OUTSIDE
-                if c > hidden_from[i] and hidden[c] < hidden[c - 1]:
-                    return BAD_SHAPE
     if model.real_bytes == 4:
         return top_of_rows[float](model, <const float *>model.row_factors, rows, n_rows, n,
                                   hidden_from, hidden, cols, <float *>scores, n_threads)
@@ -627,7 +678,7 @@ cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, 
             cols[at] = index_at(cells.cols, wide, order[at])
             if at > first[i] and cols[at] == cols[at - 1]:
                 return DUPLICATE_CELL
-            values[at] = value_of(cells, order[at])
+            values[at] = value_at(cells, order[at])
             if weights != NULL:
                 weights[at] = cells.weights[order[at]]
     return OK
@@ -641,18 +692,11 @@ cdef bint all_finite(const real_t *x, int64_t n) noexcept nogil:
     return True
 
 
-cdef void put_ones(const Fold *fold, real_t *out) noexcept nogil:
-    """What follows a row's bias."""
-    cdef int64_t i
-    for i in range(fold.n):
-        out[i * fold.length + fold.length - 1] = 1
-
-
 cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells *cells,
                     double ridge, real_t *out, int n_threads) noexcept nogil:
     cdef:
-        Fold fold
-        Py_ssize_t length = length_of(model), j
+        NewRows new
+        Py_ssize_t length = length_of(model.k, model.biases)
         const real_t *y = <const real_t *>model.col_factors
         const funkc_memory *memory = model.memory
         int64_t *first = <int64_t *>obtain_zeros(memory, cells.n_rows + 1, sizeof(int64_t))
@@ -660,34 +704,29 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
         int64_t *cols = <int64_t *>obtain(memory, cells.n_cells, sizeof(int64_t))
         double *values = <double *>obtain(memory, cells.n_cells, sizeof(double))
         double *weights = NULL
-        double *base = <double *>obtain(memory, model.n_cols, sizeof(double))
         double *usual = <double *>obtain(memory, length, sizeof(double))
         int status = NO_MEMORY
     if cells.weights != NULL:
         weights = <double *>obtain(memory, cells.n_cells, sizeof(double))
-    if (first != NULL and order != NULL and cols != NULL and values != NULL and base != NULL
-            and usual != NULL and (weights != NULL or cells.weights == NULL)):
+    if (first != NULL and order != NULL and cols != NULL and values != NULL and usual != NULL
+            and (weights != NULL or cells.weights == NULL)):
         status = group_by_row(cells, first, order, cols, values, weights)
     if status == OK:
-        fold.first = first
-        fold.cols = cols
-        fold.values = values
-        fold.weights = weights
-        fold.n = cells.n_rows
-        fold.base = base
-        fold.usual = usual
-        fold.size = model.k + (1 if model.biases else 0)    # of a column: factors and 1
-        fold.stride = (fold.size + 7) // 8 * 8
-        fold.nonnegative = model.k if model.nonnegative else 0
-        fold.ridge = ridge
-        fold.length = length
-        fold.memory = memory
-        for j in range(model.n_cols):
-            base[j] = model.offset + (<double>y[j * length + length - 1] if model.biases else 0.0)
-        mean_of_rows(x, model.n_rows, length, fold.size, usual)
-        status = fold_in_rows(&fold, y, length, out, n_threads)
-        if status == OK and model.biases:
-            put_ones(&fold, out)
+        new.first = first
+        new.cols = cols
+        new.values = values
+        new.weights = weights
+        new.n = cells.n_rows
+        new.usual = usual
+        new.k = model.k
+        new.bias_at = model.k + 1 if model.biases else -1
+        new.nonnegative = model.nonnegative
+        new.offset = model.offset
+        new.ridge = ridge
+        new.length = length
+        new.memory = memory
+        mean_of_rows(x, model.n_rows, length, model.k + (1 if model.biases else 0), usual)
+        status = fit_rows(&new, y, length, out, n_threads)
         if status == OK and not all_finite(out, cells.n_rows * length):
             status = VALUES_TOO_WIDE
     give_back(memory, first)
@@ -695,7 +734,6 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
     give_back(memory, cols)
     give_back(memory, values)
     give_back(memory, weights)
-    give_back(memory, base)
     give_back(memory, usual)
     return status
 

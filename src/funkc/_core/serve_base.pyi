@@ -6,9 +6,23 @@ from numpy.typing import NDArray
 
 serve_table: Any
 
-def inner_products(
-    x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
-) -> None: ...
+def predict(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    out: NDArray[Any],
+    offset: float,
+    n_threads: int,
+) -> int: ...
+def squared_errors(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    targets: NDArray[np.float64],
+    n_threads: int,
+) -> tuple[int, float]: ...
 def product(
     x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
 ) -> None: ...
@@ -21,17 +35,19 @@ def best(
     cols: NDArray[np.int64],
     scores: NDArray[Any],
     n_threads: int,
-) -> None: ...
+) -> int: ...
 def fold_in(
     y: NDArray[Any],
-    base: NDArray[np.float64],
+    k: int,
+    bias_at: int,
+    offset: float,
     first: NDArray[np.int64],
     cols: NDArray[np.int64],
     values: NDArray[np.float64],
     weights: NDArray[np.float64],
     usual: NDArray[np.float64],
     ridge: float,
-    nonnegative: int,
+    nonnegative: bool,
     out: NDArray[Any],
     n_threads: int,
 ) -> int: ...

@@ -79,7 +79,7 @@ cdef struct Plan:
     uint8_t *codes          # (n_cells) into values, or NULL
     void *values            # (256 or n_cells) targets: value - offset, of real_size bytes each
     void *weights           # (n_cells) of real_size bytes each, 1 on average; or NULL
-    const funkc_memory *memory  # all that is from; or NULL
+    const funkc_memory *memory  # the caller's functions that it all is from; or NULL
     int real_size
     double low
     double high
@@ -96,6 +96,11 @@ cdef inline int64_t col_band_of(const Plan *plan, int64_t block) noexcept nogil:
     return (block % plan.n_bands + block // plan.n_bands) % plan.n_bands
 
 
+cdef inline int64_t short_span(const Plan *plan, Py_ssize_t width) noexcept nogil:
+    """Steps of some 10 million multiplications, which take some 5 ms."""
+    return max(<int64_t>1, <int64_t>(1e7 * plan.n_blocks / (<double>plan.n_cells * width)))
+
+
 cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
     """The length of a factor row in training."""
     return (n + 15) // 16 * 16
@@ -103,6 +108,11 @@ cdef inline Py_ssize_t padded(Py_ssize_t n) noexcept nogil:
 
 cdef inline int64_t index_at(const void *index, bint wide, int64_t c) noexcept nogil:
     return (<const int64_t *>index)[c] if wide else <int64_t>(<const int32_t *>index)[c]
+
+
+cdef inline double value_at(const funkc_cells *cells, int64_t c) noexcept nogil:
+    return ((<const double *>cells.values)[c] if cells.value_bytes == 8
+            else <double>(<const float *>cells.values)[c])
 
 
 cdef inline int64_t position(const int64_t *cuts, uint64_t place) noexcept nogil:
@@ -127,9 +137,10 @@ cdef struct PlanTable:
 cdef struct EngineTable:
     double (*rate_of)(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil
     int64_t (*advance)(const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first,
-                       int64_t last, const funkc_params *params, int group_size, int k,
-                       bint nonnegative, bint biases, int n_threads, double *sums,
-                       double *squares, int64_t *scratch, double limit) noexcept nogil
+                       int64_t last, int64_t at_once, const funkc_params *params,
+                       int group_size, int k, bint nonnegative, bint biases, int n_threads,
+                       double *sums, double *squares, int64_t *scratch, double limit,
+                       const volatile int *cancel) noexcept nogil
 
 cdef struct ServeTable:
     int (*predict)(const funkc_model *model, const int64_t *rows, const int64_t *cols,
