@@ -279,8 +279,8 @@ def test_other_threads_run_while_it_trains():
     counting.wait()
     before = count
     _train.engine.advance(
-        training.schedule.plan, training.x, training.y, 0, steps, steps, *training._rates(), 0.1, 0.1,
-        8, 64, False, False, 1, training._sums, training._squares, training._scratch, np.inf,
+        training.schedule.plan, training.x, training.y, 0, steps, steps, *training._rates(), 0.1,
+        0.1, 8, 64, False, False, 1, training._sums, training._squares, training._scratch, np.inf,
     )  # fmt: skip
     after = count
     done.set()

@@ -52,8 +52,8 @@ cdef:
     bytes isa = _core.name.encode()
 
 
-# A plan, and what a run needs to know of the options.
-cdef struct Held:
+# What funkc_plan is: a plan, and what a run needs to know of the options.
+cdef struct Prepared:
     Plan *plan
     const funkc_memory *memory  # own_memory, or NULL
     funkc_memory own_memory
@@ -251,7 +251,7 @@ cdef int cells_check(const funkc_cells *given, int64_t *offender) noexcept nogil
 cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
                      funkc_plan **made) noexcept nogil:
     cdef:
-        Held *held
+        Prepared *prepared
         funkc_cells cells
         funkc_options options
         funkc_memory memory
@@ -271,75 +271,75 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
     status = take_memory(&memory, &options.memory)
     if status != OK:
         return status
-    held = <Held *>obtain_zeros(options.memory, 1, sizeof(Held))
-    if held == NULL:
+    prepared = <Prepared *>obtain_zeros(options.memory, 1, sizeof(Prepared))
+    if prepared == NULL:
         return NO_MEMORY
     if options.memory != NULL:          # the caller's struct may be gone when the plan is not
-        held.own_memory = memory
-        held.memory = options.memory = &held.own_memory
-    held.seed = options.seed
-    held.k = options.k
-    held.biases = options.biases
-    held.nonnegative = options.nonnegative
-    held.group_size = options.group_size
-    held.length = options.k + (2 if options.biases else 0)
-    held.width = padded(held.length)
+        prepared.own_memory = memory
+        prepared.memory = options.memory = &prepared.own_memory
+    prepared.seed = options.seed
+    prepared.k = options.k
+    prepared.biases = options.biases
+    prepared.nonnegative = options.nonnegative
+    prepared.group_size = options.group_size
+    prepared.length = options.k + (2 if options.biases else 0)
+    prepared.width = padded(prepared.length)
     options.n_threads = min(options.n_threads, MOST_THREADS)
-    status = plans.make(&cells, &options, held.width, &held.plan)
+    status = plans.make(&cells, &options, prepared.width, &prepared.plan)
     if status != OK:
-        give_back(&memory if options.memory != NULL else NULL, held)
+        give_back(&memory if options.memory != NULL else NULL, prepared)
         return status
-    made[0] = <funkc_plan *>held
+    made[0] = <funkc_plan *>prepared
     return OK
 
 
 cdef void plan_destroy(funkc_plan *plan) noexcept nogil:
     cdef:
-        Held *held = <Held *>plan
+        Prepared *prepared = <Prepared *>plan
         funkc_memory memory
-    if held != NULL:
-        memory = held.own_memory        # which goes with the plan
-        plans.destroy(held.plan)
-        give_back(&memory if held.memory != NULL else NULL, held)
+    if prepared != NULL:
+        memory = prepared.own_memory        # which goes with the plan
+        plans.destroy(prepared.plan)
+        give_back(&memory if prepared.memory != NULL else NULL, prepared)
 
 
 cdef int plan_info(const funkc_plan *plan, funkc_info *given) noexcept nogil:
     cdef:
-        const Held *held = <const Held *>plan
+        const Prepared *prepared = <const Prepared *>plan
         funkc_info info
         int status = take_over(&info, sizeof(funkc_info), given, FUNKC_HAD_INFO)
-    if held == NULL or status != OK:
-        return NULL_POINTER if held == NULL else status
-    info.n_rows = held.plan.n_rows
-    info.n_cols = held.plan.n_cols
-    info.n_cells = held.plan.n_cells
-    info.length = held.length
-    info.mean = held.plan.mean
-    info.deviation = held.plan.deviation
-    info.offset = held.plan.offset
+    if prepared == NULL or status != OK:
+        return NULL_POINTER if prepared == NULL else status
+    info.n_rows = prepared.plan.n_rows
+    info.n_cols = prepared.plan.n_cols
+    info.n_cells = prepared.plan.n_cells
+    info.length = prepared.length
+    info.mean = prepared.plan.mean
+    info.deviation = prepared.plan.deviation
+    info.offset = prepared.plan.offset
     hand_back(&info, sizeof(funkc_info), given)
     return OK
 
 
-cdef int take_params(const Held *held, funkc_params *params,
+cdef int take_params(const Prepared *prepared, funkc_params *params,
                      const funkc_params *given) noexcept nogil:
     """With the defaults filled in."""
     cdef int status = take_over(params, sizeof(funkc_params), given, FUNKC_HAD_PARAMS)
-    if held == NULL or status != OK:
-        return NULL_POINTER if held == NULL else status
+    if prepared == NULL or status != OK:
+        return NULL_POINTER if prepared == NULL else status
     if (not isfinite(params.learning_rate) or not isfinite(params.row_regularization)
             or not isfinite(params.col_regularization) or params.learning_rate < 0
             or not 0 <= params.n_epochs <= MOST_EPOCHS
             or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
-    plans.settle(held.plan, params)
+    plans.settle(prepared.plan, params)
     return OK
 
 
 cdef int plan_defaults(const funkc_plan *plan, funkc_params *given) noexcept nogil:
     cdef:
         funkc_params params
-        int status = take_params(<const Held *>plan, &params, given)
+        int status = take_params(<const Prepared *>plan, &params, given)
     if status == OK:
         hand_back(&params, sizeof(funkc_params), given)
     return status
@@ -361,23 +361,23 @@ cdef inline void *next_line(void *p) noexcept nogil:
     return <char *>p + (LINE - <size_t>p % LINE) % LINE
 
 
-cdef void free_room(const Held *held, Room *room) noexcept nogil:
-    give_back(held.memory, room.x)
-    give_back(held.memory, room.y)
-    give_back(held.memory, room.sums)
-    give_back(held.memory, room.scratch)
+cdef void free_room(const Prepared *prepared, Room *room) noexcept nogil:
+    give_back(prepared.memory, room.x)
+    give_back(prepared.memory, room.y)
+    give_back(prepared.memory, room.sums)
+    give_back(prepared.memory, room.scratch)
 
 
-cdef int make_room(const Held *held, int n_threads, Room *room) noexcept nogil:
+cdef int make_room(const Prepared *prepared, int n_threads, Room *room) noexcept nogil:
     cdef:
-        const Plan *plan = held.plan
-        size_t row = held.width * plan.real_size
-    room.x = obtain(held.memory, plan.n_rows + 1, row)
-    room.y = obtain(held.memory, plan.n_cols + 1, row)
-    room.sums = <double *>obtain(held.memory, plan.n_blocks, sizeof(double))
-    room.scratch = <int64_t *>obtain(held.memory, plan.n_bands + 8 * n_threads, sizeof(int64_t))
+        const Plan *plan = prepared.plan
+        size_t row = prepared.width * plan.real_size
+    room.x = obtain(prepared.memory, plan.n_rows + 1, row)
+    room.y = obtain(prepared.memory, plan.n_cols + 1, row)
+    room.sums = <double *>obtain(prepared.memory, plan.n_blocks, sizeof(double))
+    room.scratch = <int64_t *>obtain(prepared.memory, plan.n_bands + 8 * n_threads, sizeof(int64_t))
     if room.x == NULL or room.y == NULL or room.sums == NULL or room.scratch == NULL:
-        free_room(held, room)
+        free_room(prepared, room)
         return NO_MEMORY
     room.x_line = next_line(room.x)         # a row is at least as long as a line
     room.y_line = next_line(room.y)
@@ -386,30 +386,32 @@ cdef int make_room(const Held *held, int n_threads, Room *room) noexcept nogil:
 
 cdef int start(const funkc_plan *plan, void *row_factors, void *col_factors) noexcept nogil:
     cdef:
-        const Held *held = <const Held *>plan
+        const Prepared *prepared = <const Prepared *>plan
         Room room
         int status
-    if held == NULL or row_factors == NULL or col_factors == NULL:
+    if prepared == NULL or row_factors == NULL or col_factors == NULL:
         return NULL_POINTER
-    status = make_room(held, 1, &room)
+    status = make_room(prepared, 1, &room)
     if status != OK:
         return status
-    plans.start(held.plan, room.x_line, room.y_line, held.k, held.width, held.seed,
-                 held.nonnegative, held.biases, 1)
-    plans.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
-    plans.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length)
-    free_room(held, &room)
+    plans.start(prepared.plan, room.x_line, room.y_line, prepared.k, prepared.width,
+                prepared.seed, prepared.nonnegative, prepared.biases, 1)
+    plans.take_out(prepared.plan, False, room.x_line, prepared.width, row_factors,
+                   prepared.length)
+    plans.take_out(prepared.plan, True, room.y_line, prepared.width, col_factors,
+                   prepared.length)
+    free_room(prepared, &room)
     return OK
 
 
-cdef int train(const Held *held, const Room *room, const funkc_params *params, int64_t n_epochs,
-               int n_threads, const volatile int *cancel, funkc_progress progress,
-               void *user) noexcept nogil:
+cdef int train(const Prepared *prepared, const Room *room, const funkc_params *params,
+               int64_t n_epochs, int n_threads, const volatile int *cancel,
+               funkc_progress progress, void *user) noexcept nogil:
     cdef:
-        const Plan *plan = held.plan
+        const Plan *plan = prepared.plan
         int never = 0
         int64_t epoch, last
-        int64_t span = short_span(plan, held.width)
+        int64_t span = short_span(plan, prepared.width)
         double squares = 0, limit = INFINITY
         double above = plan.mean - plan.offset
         double usual = plan.n_cells * (plan.deviation * plan.deviation + above * above)
@@ -418,9 +420,9 @@ cdef int train(const Held *held, const Room *room, const funkc_params *params, i
     for epoch in range(params.first_epoch, params.first_epoch + n_epochs):
         last = (epoch + 1) * plan.n_blocks
         if engine.advance(
-            plan, room.x_line, room.y_line, held.width, last - plan.n_blocks, last, span, params,
-            held.group_size, held.k, held.nonnegative, held.biases, n_threads, room.sums,
-            &squares, room.scratch, INFINITY, cancel,
+            plan, room.x_line, room.y_line, prepared.width, last - plan.n_blocks, last, span,
+            params, prepared.group_size, prepared.k, prepared.nonnegative, prepared.biases,
+            n_threads, room.sums, &squares, room.scratch, INFINITY, cancel,
         ) < last:
             return CANCELLED
         if not isfinite(squares) or squares > limit:
@@ -440,30 +442,32 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
              const funkc_params *given, int64_t n_epochs, int n_threads,
              const volatile int *cancel, funkc_progress progress, void *user) noexcept nogil:
     cdef:
-        const Held *held = <const Held *>plan
+        const Prepared *prepared = <const Prepared *>plan
         funkc_params params
         Room room
         int status
         bint finite
-    if held == NULL or row_factors == NULL or col_factors == NULL:
+    if prepared == NULL or row_factors == NULL or col_factors == NULL:
         return NULL_POINTER
-    status = take_params(held, &params, given)
+    status = take_params(prepared, &params, given)
     if status != OK:
         return status
     if (not 0 <= n_epochs <= MOST_EPOCHS or n_threads < 1
             or (not params.constant_rate and params.first_epoch + n_epochs > params.n_epochs)):
         return BAD_OPTION
     n_threads = min(n_threads, MOST_THREADS)
-    status = make_room(held, n_threads, &room)
+    status = make_room(prepared, n_threads, &room)
     if status != OK:
         return status
-    plans.put_in(held.plan, False, row_factors, held.length, room.x_line, held.width)
-    plans.put_in(held.plan, True, col_factors, held.length, room.y_line, held.width)
-    status = train(held, &room, &params, n_epochs, n_threads, cancel, progress, user)
-    finite = plans.take_out(held.plan, False, room.x_line, held.width, row_factors, held.length)
-    if not plans.take_out(held.plan, True, room.y_line, held.width, col_factors, held.length):
+    plans.put_in(prepared.plan, False, row_factors, prepared.length, room.x_line, prepared.width)
+    plans.put_in(prepared.plan, True, col_factors, prepared.length, room.y_line, prepared.width)
+    status = train(prepared, &room, &params, n_epochs, n_threads, cancel, progress, user)
+    finite = plans.take_out(prepared.plan, False, room.x_line, prepared.width, row_factors,
+                            prepared.length)
+    if not plans.take_out(prepared.plan, True, room.y_line, prepared.width, col_factors,
+                          prepared.length):
         finite = False
-    free_room(held, &room)
+    free_room(prepared, &room)
     return status if finite else DIVERGED
 
 
@@ -607,7 +611,7 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
     if image == NULL or missing == NULL:
         return NULL_POINTER
     return pictures.inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
-                             min(n_threads, MOST_THREADS), cancel, given)
+                                min(n_threads, MOST_THREADS), cancel, given)
 
 
 # ---------------------------------------------------------------- the doors

@@ -163,9 +163,7 @@ class Side:
         return out
 
 
-def product(
-    row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float
-) -> NDArray[Any]:
+def product(row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float) -> NDArray[Any]:
     """offset + row_factors @ col_factors.T, every sum in the fixed order."""
     rows, cols = Side(row_factors, None, first=True), Side(col_factors, None, first=False)
     out = np.empty((len(row_factors), len(col_factors)), row_factors.dtype)

@@ -10,9 +10,9 @@ b. A step is one block of one epoch; steps are numbered through, epoch by epoch.
    or a signal is served, and any cut into spans gives the same bits.
 c. Every worker has row bands of its own, and takes others' blocks only when its own of this
    wave are gone: a row band stays in one core's cache, and most column bands do from wave to
-   wave.  No block of a wave is claimed before all of the wave before it are.  A barrier after
-   each wave would be simpler, but waits for whichever worker the system has put aside: beside
-   two busy processes a training that takes .4 s by claims took 3.1 s by barriers.
+   wave.  No block of a wave is claimed before all of the wave before it are.  Nobody waits for
+   a worker that the system has put aside before it claimed a block: beside two busy processes a
+   fit of a million ratings took .4 s with claims, and 3.1 s without.
 d. Squared errors are added in double, per block, and the blocks' sums in block order.
 e. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
@@ -81,7 +81,7 @@ cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) 
     return rate * (1.0 - <double>epoch / <double>n_epochs) if falling else rate
 
 
-# As long as a cache line, so that workers which count at the same time write to different ones.
+# Padded to a cache line, so that no two counters share one (false sharing).
 cdef struct Counter:
     int64_t value
     int64_t[7] _apart

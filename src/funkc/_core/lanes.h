@@ -1,7 +1,7 @@
 /* Sixteen numbers at a time, in an order that the source fixes.
 
    A sum over k elements is taken in sixteen lanes (lane l takes the elements
-   l, l+16, ...), and the lanes are folded 16 -> 8 -> 4 -> 2 -> 1.  Every addition
+   l, l+16, ...), and the lanes are halved 16 -> 8 -> 4 -> 2 -> 1.  Every addition
    has its place here and none is left to the compiler, so SSE2, AVX2, AVX-512, NEON
    and the plain loops give the same bits.  Build with -ffp-contract=off (a fused
    multiply-add rounds once where the source rounds twice) and without any flag that
@@ -66,10 +66,10 @@
 #else /* GCC has it from version 12 on, and this one always */
 #define FUNKC_SHUFFLE(a, b, which) __builtin_shuffle(a, b, (NAME(indexes)){FUNKC_LIST which})
 #endif
-/* Folds a pair of vectors whose parts are the numbers of one sum each: the first halves of
+/* Halves a pair of vectors whose parts are the numbers of one sum each: the first halves of
    the parts plus the second halves.  The patterns are those that cost one short instruction
    each, and lie so that the sums come out in order. */
-#define FUNKC_FOLD(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
+#define FUNKC_HALF(a, b, first, second) (FUNKC_SHUFFLE(a, b, first) + FUNKC_SHUFFLE(a, b, second))
 #endif
 
 #define FUNKC_LANES_PART
@@ -124,47 +124,47 @@ FUNKC_INLINE VECTOR NAME(all)(REAL s) { return s - (VECTOR){0}; }
 typedef struct { VECTOR part[EIGHT]; } NAME(eight);
 typedef double NAME(doubles) __attribute__((vector_size(64 / EIGHT), aligned(8), may_alias));
 
-/* The sums of eight vectors, folded side by side: the additions of eight separate trees,
+/* The sums of eight vectors, halved side by side: the additions of eight separate trees,
    laid out so that one instruction serves several of them. */
 FUNKC_INLINE NAME(eight) NAME(sums)(const VECTOR *v)
 {
     NAME(eight) sum;
 #if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        sum.part[i] = FUNKC_FOLD(v[2 * i], v[2 * i + 1], (0, 2), (1, 3));
+        sum.part[i] = FUNKC_HALF(v[2 * i], v[2 * i + 1], (0, 2), (1, 3));
 #elif FUNKC_VECTOR_BYTES / REAL_BYTES == 4
     FUNKC_UNROLL for (int i = 0; i < 2; i++) {
 #if REAL_BYTES == 4
-        const VECTOR a = FUNKC_FOLD(v[4 * i], v[4 * i + 1], (0, 1, 4, 5), (2, 3, 6, 7));
-        const VECTOR b = FUNKC_FOLD(v[4 * i + 2], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
-        sum.part[i] = FUNKC_FOLD(a, b, (0, 2, 4, 6), (1, 3, 5, 7));
+        const VECTOR a = FUNKC_HALF(v[4 * i], v[4 * i + 1], (0, 1, 4, 5), (2, 3, 6, 7));
+        const VECTOR b = FUNKC_HALF(v[4 * i + 2], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
+        sum.part[i] = FUNKC_HALF(a, b, (0, 2, 4, 6), (1, 3, 5, 7));
 #else
-        const VECTOR a = FUNKC_FOLD(v[4 * i], v[4 * i + 2], (0, 1, 4, 5), (2, 3, 6, 7));
-        const VECTOR b = FUNKC_FOLD(v[4 * i + 1], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
-        sum.part[i] = FUNKC_FOLD(a, b, (0, 4, 2, 6), (1, 5, 3, 7));
+        const VECTOR a = FUNKC_HALF(v[4 * i], v[4 * i + 2], (0, 1, 4, 5), (2, 3, 6, 7));
+        const VECTOR b = FUNKC_HALF(v[4 * i + 1], v[4 * i + 3], (0, 1, 4, 5), (2, 3, 6, 7));
+        sum.part[i] = FUNKC_HALF(a, b, (0, 4, 2, 6), (1, 5, 3, 7));
 #endif
     }
 #elif FUNKC_VECTOR_BYTES / REAL_BYTES == 8
     VECTOR a[4], b[2];
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        a[i] = FUNKC_FOLD(v[i], v[i + 4], (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
+        a[i] = FUNKC_HALF(v[i], v[i + 4], (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
     FUNKC_UNROLL for (int i = 0; i < 2; i++)
-        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1], (0, 1, 8, 9, 4, 5, 12, 13),
+        b[i] = FUNKC_HALF(a[2 * i], a[2 * i + 1], (0, 1, 8, 9, 4, 5, 12, 13),
                           (2, 3, 10, 11, 6, 7, 14, 15));
-    sum.part[0] = FUNKC_FOLD(b[0], b[1], (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15));
+    sum.part[0] = FUNKC_HALF(b[0], b[1], (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15));
 #else
     VECTOR a[4], b[2];
     FUNKC_UNROLL for (int i = 0; i < 4; i++)
-        a[i] = FUNKC_FOLD(v[i], v[i + 4],
+        a[i] = FUNKC_HALF(v[i], v[i + 4],
                           (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
                           (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
     FUNKC_UNROLL for (int i = 0; i < 2; i++)
-        b[i] = FUNKC_FOLD(a[2 * i], a[2 * i + 1],
+        b[i] = FUNKC_HALF(a[2 * i], a[2 * i + 1],
                           (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
                           (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
-    a[0] = FUNKC_FOLD(b[0], b[1], (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+    a[0] = FUNKC_HALF(b[0], b[1], (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
                       (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
-    a[1] = FUNKC_FOLD(a[0], a[0], (0, 2, 0, 2, 4, 6, 4, 6, 8, 10, 8, 10, 12, 14, 12, 14),
+    a[1] = FUNKC_HALF(a[0], a[0], (0, 2, 0, 2, 4, 6, 4, 6, 8, 10, 8, 10, 12, 14, 12, 14),
                       (1, 3, 1, 3, 5, 7, 5, 7, 9, 11, 9, 11, 13, 15, 13, 15));
     sum.part[0] = FUNKC_SHUFFLE(a[1], a[1], (0, 8, 1, 9, 4, 12, 5, 13, 0, 8, 1, 9, 4, 12, 5, 13));
 #endif

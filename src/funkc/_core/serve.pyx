@@ -460,7 +460,7 @@ cdef void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t 
 
 
 cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
-                      int64_t *next, real_t *out) noexcept nogil:
+                     int64_t *next, real_t *out) noexcept nogil:
     cdef:
         Py_ssize_t i
         unsigned long long state = funkc_float_begin()
@@ -473,7 +473,7 @@ cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, doub
 
 
 cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t *out,
-                      int n_threads) noexcept nogil:
+                  int n_threads) noexcept nogil:
     """All rows; NO_MEMORY, or OK."""
     cdef:
         int w, workers = <int>min(
@@ -692,8 +692,8 @@ cdef bint all_finite(const real_t *x, int64_t n) noexcept nogil:
     return True
 
 
-cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells *cells,
-                    double ridge, real_t *out, int n_threads) noexcept nogil:
+cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells *cells,
+                   double ridge, real_t *out, int n_threads) noexcept nogil:
     cdef:
         NewRows new
         Py_ssize_t length = length_of(model.k, model.biases)
@@ -738,16 +738,16 @@ cdef int fold_cells(const funkc_model *model, const real_t *x, const funkc_cells
     return status
 
 
-cdef int fold_in_cells(const funkc_model *model, const funkc_cells *cells, double ridge,
+cdef int fold_in_model(const funkc_model *model, const funkc_cells *cells, double ridge,
                        void *out, int n_threads) noexcept nogil:
     cdef int status
     cdef unsigned long long state = funkc_float_begin()
     if model.real_bytes == 4:
-        status = fold_cells[float](model, <const float *>model.row_factors, cells, ridge,
-                                   <float *>out, n_threads)
+        status = fit_cells[float](model, <const float *>model.row_factors, cells, ridge,
+                                  <float *>out, n_threads)
     else:
-        status = fold_cells[double](model, <const double *>model.row_factors, cells, ridge,
-                                    <double *>out, n_threads)
+        status = fit_cells[double](model, <const double *>model.row_factors, cells, ridge,
+                                   <double *>out, n_threads)
     funkc_float_end(state)
     return status
 
@@ -755,6 +755,6 @@ cdef int fold_in_cells(const funkc_model *model, const funkc_cells *cells, doubl
 cdef ServeTable table
 table.predict = predict_cells
 table.rmse = rmse_of_cells
-table.fold_in = fold_in_cells
+table.fold_in = fold_in_model
 table.top = top_cells
 serve_table = PyCapsule_New(&table, "funkc.serve", NULL)

@@ -79,7 +79,7 @@ cdef struct Plan:
     uint8_t *codes          # (n_cells) into values, or NULL
     void *values            # (256 or n_cells) targets: value - offset, of real_size bytes each
     void *weights           # (n_cells) of real_size bytes each, 1 on average; or NULL
-    const funkc_memory *memory  # the caller's functions that it all is from; or NULL
+    const funkc_memory *memory  # where all of it was obtained; NULL: from malloc
     int real_size
     double low
     double high
