@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc._core import plan as core_plan
-from funkc._errors import MORE, raise_for_status
+from funkc._errors import CELLS_CHANGED, MORE, raise_for_status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,13 +92,19 @@ class Schedule:
 
 def cut(problem: Cells, options: Options) -> Schedule:
     """Cut the cells into waves of blocks."""
-    status, begun = core_plan.begin(
+    source = core_plan.source(
+        core_plan.LISTED_CELLS,
+        *problem.shape,
+        problem.values.size,
         problem.rows,
         problem.cols,
         problem.values,
-        problem.weights,
-        core_plan.weight_scale(problem.weights),
-        *problem.shape,
+        problem.weights if problem.weights.size else None,
+        np.empty(0, np.uint8),
+        False,
+    )
+    status, begun = core_plan.begin(
+        source,
         row_width(options),
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
@@ -112,5 +118,7 @@ def cut(problem: Cells, options: Options) -> Schedule:
     status, plan, cell = core_plan.go_on(begun)
     while status == MORE:  # signals are served in between
         status, plan, cell = core_plan.go_on(begun)
+    if isinstance(cell, int):  # a cell that was sound when it was checked
+        raise_for_status(CELLS_CHANGED)
     raise_for_status(status, cell)
     return Schedule(plan=plan, **core_plan.describe(plan))

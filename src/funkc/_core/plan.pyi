@@ -4,17 +4,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 plan_table: Any
+LISTED_CELLS: int
+DENSE_CELLS: int
+CELLS_BY_ROW: int
+CELLS_BY_COL: int
+KINDS: dict[bytes, int]
 
-# A plan, or a cut that was begun, is a PyCapsule, for which typing has no name.
+# A plan, a source of cells, or a cut that was begun, is a PyCapsule, for which typing has no name.
 
-def begin(
+def source(
+    form: int,
+    n_rows: int,
+    n_cols: int,
+    n: int,
+    rows: NDArray[Any] | None,
+    cols: NDArray[Any] | None,
+    values: NDArray[Any],
+    weights: NDArray[Any] | None,
+    mask: NDArray[np.uint8],
+    nan_is_missing: bool,
+) -> Any: ...
+def drawn(source: Any, wanted: bool, seed: int, share: float, folds: int, fold: int) -> Any: ...
+def look(source: Any, first: int, last: int) -> tuple[int, int, int]: ...
+def write_cells(
+    source: Any,
+    first: int,
+    last: int,
+    at: int,
     rows: NDArray[Any],
     cols: NDArray[Any],
     values: NDArray[Any],
     weights: NDArray[np.float64],
-    weight_scale: float,
-    n_rows: int,
-    n_cols: int,
+) -> int: ...
+def begin(
+    source: Any,
     width: int,
     double_precision: bool,
     largest: float,
@@ -24,7 +47,7 @@ def begin(
     col_cuts: NDArray[np.int64],
     n_threads: int,
 ) -> tuple[int, Any]: ...
-def go_on(begun: Any) -> tuple[int, Any, tuple[int, int] | None]: ...
+def go_on(begun: Any) -> tuple[int, Any, tuple[int, int] | int | None]: ...
 def start(
     plan: Any,
     x: NDArray[Any],
@@ -66,7 +89,6 @@ def settle(
     col_regularization: float,
     n_epochs: int,
 ) -> tuple[float, float, float, int]: ...
-def weight_scale(weights: NDArray[np.float64]) -> float: ...
 def bands_for(n_rows: int, n_cols: int, n_cells: int, width: int, real_size: int) -> int: ...
 def describe(plan: Any) -> dict[str, Any]: ...
 def unpack(

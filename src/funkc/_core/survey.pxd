@@ -1,0 +1,218 @@
+"""What the values are: range, distinct values, mean, standard deviation, and that of weights.
+
+Sums are added up in whole numbers (28-bit steps between the smallest and the largest value),
+where the order of an addition can't matter.
+"""
+from libc.math cimport INFINITY, NAN, fabs, rint, sqrt
+from libc.stdint cimport int16_t, int64_t, uint64_t
+from libc.string cimport memcpy, memset
+from funkc._core.source cimport SOUND, VALUES, WEIGHTS, ROWS, COLS, Some, Source, fetch
+from funkc._core.types cimport NOTHING_SEEN, OK, VALUES_TOO_WIDE, Plan
+
+
+cdef struct Codes:              # up to 256 distinct values, found by hashing
+    int n                       # 257: there are more
+    double[256] values
+    int16_t[1024] slots         # 0 = empty, otherwise index + 1
+
+
+cdef struct Survey:             # of the cells that one worker has seen; the first: of all
+    int status                  # OK, or what is wrong
+    int64_t offender            # with the cell at this position
+    int64_t n
+    double low
+    double high
+    double latest
+    int64_t n_weightless
+    double largest_weight
+    double scale                # steps of a value
+    uint64_t total              # of the steps above low
+    uint64_t squares_high       # of their squares, in two halves of 28 bits
+    uint64_t squares_low
+    int64_t weight_steps
+    double weight_scale         # makes the weights 1 on average
+    Codes codes
+
+
+cdef inline int slot_of(const Codes *codes, double value) noexcept nogil:
+    """The slot where the value stands or would stand."""
+    cdef uint64_t bits
+    cdef int slot
+    memcpy(&bits, &value, 8)
+    slot = <int>((bits * <uint64_t>0x9e3779b97f4a7c15) >> 54)
+    while codes.slots[slot] != 0 and codes.values[codes.slots[slot] - 1] != value:
+        slot = (slot + 1) & 1023
+    return slot
+
+
+cdef inline void add_code(Codes *codes, double value) noexcept nogil:
+    cdef int slot
+    if codes.n > 256:
+        return
+    slot = slot_of(codes, value)
+    if codes.slots[slot] == 0:
+        if codes.n < 256:
+            codes.values[codes.n] = value
+            codes.slots[slot] = <int16_t>(codes.n + 1)
+        codes.n += 1
+
+
+cdef inline void sort_codes(Codes *codes) noexcept nogil:
+    """In order of value, so that a code does not tell who was met first."""
+    cdef int i, j
+    cdef double value
+    for i in range(1, codes.n):
+        value = codes.values[i]
+        j = i
+        while j > 0 and codes.values[j - 1] > value:
+            codes.values[j] = codes.values[j - 1]
+            j -= 1
+        codes.values[j] = value
+    memset(codes.slots, 0, sizeof(codes.slots))
+    for i in range(codes.n):
+        codes.slots[slot_of(codes, codes.values[i])] = <int16_t>(i + 1)
+
+
+cdef inline void begin_survey(Survey *survey) noexcept nogil:
+    """Of memory that holds zeros."""
+    survey.low = INFINITY
+    survey.high = -INFINITY
+    survey.latest = NAN
+    survey.weight_scale = 1.0
+
+
+cdef inline int find_range(const Source *source, int64_t first, int64_t last,
+                           Survey *survey) noexcept nogil:
+    """Counts the cells, and looks at every one whether it is sound."""
+    cdef:
+        Some some
+        int64_t c
+        double value
+        double low = survey.low, high = survey.high, latest = survey.latest
+    while first < last:
+        first = fetch(source, first, last, ROWS | COLS | VALUES | WEIGHTS | SOUND, &some)
+        if some.status != OK:
+            survey.status = some.status
+            survey.offender = some.offender
+            return some.status
+        for c in range(some.n):
+            value = some.value[c]
+            low = min(low, value)
+            high = max(high, value)
+            if value != latest and survey.codes.n <= 256:
+                add_code(&survey.codes, value)
+                latest = value
+        if source.weights.data != NULL:
+            for c in range(some.n):
+                survey.largest_weight = max(survey.largest_weight, some.weight[c])
+        survey.n += some.n
+        survey.n_weightless += some.n_weightless
+    survey.low = low
+    survey.high = high
+    survey.latest = latest
+    return OK
+
+
+cdef inline int first_offence(const Survey *surveys, int workers, int64_t *offender) noexcept nogil:
+    """Every worker went through its cells in order and stopped at the first offender."""
+    cdef int w, status = OK
+    for w in range(workers):
+        if surveys[w].status != OK and (status == OK or surveys[w].offender < offender[0]):
+            status = surveys[w].status
+            offender[0] = surveys[w].offender
+    return status
+
+
+cdef inline int sum_up_range(Survey *surveys, int workers, double largest,
+                             Plan *plan) noexcept nogil:
+    cdef:
+        Survey *s
+        int w, i
+    for w in range(1, workers):
+        s = surveys + w
+        surveys.n += s.n
+        surveys.n_weightless += s.n_weightless
+        surveys.low = min(surveys.low, s.low)
+        surveys.high = max(surveys.high, s.high)
+        surveys.largest_weight = max(surveys.largest_weight, s.largest_weight)
+        for i in range(min(s.codes.n, 256)):
+            add_code(&surveys.codes, s.codes.values[i])
+        if s.codes.n > 256:
+            surveys.codes.n = 257
+    if surveys.n == 0:
+        return NOTHING_SEEN
+    if surveys.codes.n <= 256:
+        sort_codes(&surveys.codes)
+    plan.n_cells = surveys.n
+    plan.low = surveys.low
+    plan.high = surveys.high
+    if not plan.high - plan.low <= largest:
+        return VALUES_TOO_WIDE
+    surveys.scale = 268435456.0 / (plan.high - plan.low) if plan.low < plan.high else 0.0
+    if not surveys.scale <= 1e300:              # values that differ by denormals only
+        surveys.scale = 0.0
+    return OK
+
+
+cdef inline int add_steps(const Source *source, int64_t first, int64_t last, const Survey *all_seen,
+                          Survey *survey) noexcept nogil:
+    cdef:
+        Some some
+        int64_t c, weight_steps = 0
+        uint64_t steps, square
+        uint64_t total = 0, high = 0, low = 0
+        double lowest = all_seen.low, scale = all_seen.scale
+        double largest_weight = all_seen.largest_weight
+    while first < last:
+        first = fetch(source, first, last, VALUES | WEIGHTS, &some)
+        if some.status != OK:
+            return some.status
+        for c in range(some.n):
+            steps = <uint64_t><int64_t>((some.value[c] - lowest) * scale + 0.5)
+            square = steps * steps
+            total += steps
+            high += square >> 28
+            low += square & 0xfffffff
+        if source.weights.data != NULL:
+            for c in range(some.n):
+                weight_steps += <int64_t>rint(some.weight[c] / largest_weight * 268435456.0)
+    survey.total += total
+    survey.squares_high += high
+    survey.squares_low += low
+    survey.weight_steps += weight_steps
+    return OK
+
+
+cdef inline int sum_up_steps(Survey *surveys, int workers, bint weighted, double largest,
+                             double offset, Plan *plan) noexcept nogil:
+    """Mean, standard deviation and offset: the one that is asked for, or not a number."""
+    cdef:
+        int w
+        double n = <double>plan.n_cells
+        double mean, square
+    for w in range(1, workers):
+        surveys.total += surveys[w].total
+        surveys.squares_high += surveys[w].squares_high
+        surveys.squares_low += surveys[w].squares_low
+        surveys.weight_steps += surveys[w].weight_steps
+    if weighted:
+        surveys.weight_scale = (n * 268435456.0 / <double>surveys.weight_steps
+                                / surveys.largest_weight)
+    plan.mean = plan.low
+    # Constant values get a scale far below their size, and so are met almost exactly.
+    plan.deviation = fabs(plan.low) * 9.5367431640625e-07
+    if plan.deviation == 0.0:
+        plan.deviation = 1.0
+    if surveys.scale > 0.0:
+        mean = <double>surveys.total / n
+        square = (<double>surveys.squares_high * 268435456.0
+                  + <double>surveys.squares_low) / n - mean * mean
+        plan.mean = plan.low + mean / surveys.scale
+        if square > 0.0:
+            plan.deviation = sqrt(square) / surveys.scale
+    plan.offset = offset if offset == offset else plan.mean - 2.0 * plan.deviation
+    if not (fabs(plan.offset) <= largest and fabs(plan.low) <= largest
+            and fabs(plan.high) <= largest and fabs(plan.low - plan.offset) <= largest
+            and fabs(plan.high - plan.offset) <= largest):
+        return VALUES_TOO_WIDE
+    return OK
