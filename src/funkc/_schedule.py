@@ -115,10 +115,10 @@ def cut(problem: Cells, options: Options) -> Schedule:
         options.n_threads,
     )
     raise_for_status(status)
-    status, plan, cell = core_plan.go_on(begun)
+    status, plan, where = core_plan.go_on(begun)
     while status == MORE:  # signals are served in between
-        status, plan, cell = core_plan.go_on(begun)
-    if isinstance(cell, int):  # a cell that was sound when it was checked
-        raise_for_status(CELLS_CHANGED)
-    raise_for_status(status, cell)
+        status, plan, where = core_plan.go_on(begun)
+    if isinstance(where, int):  # a cell that was sound when it was checked
+        status, where = CELLS_CHANGED, None
+    raise_for_status(status, where)
     return Schedule(plan=plan, **core_plan.describe(plan))
