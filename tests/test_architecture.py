@@ -53,7 +53,7 @@ _input/lookups.py: _errors.py _input/arrays.py _input/cells.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
     capi.pxd
 _input/tables.py: _errors.py _input/ids.py
-_input/cells.py: _errors.py _input/arrays.py _input/ids.py _input/scalars.py
+_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/ids.py _input/scalars.py
 _core/__init__.py: _core/engine.pyx _core/machine.pyx _core/pictures.pyx _core/serve.pyx
     _errors.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py

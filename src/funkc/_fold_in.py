@@ -67,6 +67,8 @@ class Fitting:
     ) -> tuple[Side, Side]:
         """Both sides, followed by the rows, and then the columns, that are new in the cells."""
         (m, n), (row_ids, col_ids) = (len(rows.factors), len(cols.factors)), cells.ids
+        if cells.shape != (m, n):
+            cells = cells.listed()
         if cells.shape[0] > m:
             some = cells.part((cells.rows >= m) & (cells.cols < n))
             some = replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))

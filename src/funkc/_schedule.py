@@ -92,19 +92,8 @@ class Schedule:
 
 def cut(problem: Cells, options: Options) -> Schedule:
     """Cut the cells into waves of blocks."""
-    source = core_plan.source(
-        core_plan.LISTED_CELLS,
-        *problem.shape,
-        problem.values.size,
-        problem.rows,
-        problem.cols,
-        problem.values,
-        problem.weights if problem.weights.size else None,
-        np.empty(0, np.uint8),
-        False,
-    )
     status, begun = core_plan.begin(
-        source,
+        problem.source(),
         row_width(options),
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double

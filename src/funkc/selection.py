@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from funkc import _train
 from funkc._errors import DivergedError, missing_extra
 from funkc._input import scalars
-from funkc._input.cells import observed_cells
+from funkc._input.cells import Draw, observed_cells
 from funkc._input.options import checked_grid, is_axis
 from funkc._input.split import fold_of_cells
 from funkc.factorization import Factorization
@@ -293,10 +293,10 @@ def cross_validate(
         "group_size": group_size,
     }
     grid = checked_grid(parameters, seed, n_threads, dtype)
-    fold = fold_of_cells(folds, cells, seed)
+    number = int(fold_of_cells(folds, cells, seed).max()) + 1
     wanted = scalars.flag("refit", refit)
     listen = scalars.callback(callback, "(done, total)")
-    scores = _scores(cells, fold, [options for _, options in grid], listen)
+    scores = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
     n_folds = len(scores) // len(grid)
     table = [
@@ -328,12 +328,12 @@ class _Score:
 
 def _scores(
     cells: Cells,
-    fold: NDArray[Any],
+    folds: int,
     grid: list[Options],
     listen: Callable[[int, int], object] | None,
 ) -> list[_Score]:
     """One for every combination and fold, fold by fold; several fits run at a time."""
-    tasks = [(options, nth) for options in grid for nth in range(int(fold.max()) + 1)]
+    tasks = [(options, nth) for options in grid for nth in range(folds)]
     workers = min(grid[0].n_threads, len(tasks))
     each = grid[0].n_threads // workers
     stop = threading.Event()
@@ -345,10 +345,11 @@ def _scores(
     def score(options: Options, nth: int) -> _Score:
         began = time.perf_counter()
         heed()
-        held = fold == nth
+        draw = Draw(False, options.seed, folds=folds, fold=nth)
         try:
-            training, _ = _train.train(cells.part(~held), options, between_spans=heed)
-            test = _train.Validation(training.schedule, cells.part(held), options.n_threads)
+            training, _ = _train.train(replace(cells, draw=draw), options, between_spans=heed)
+            held = replace(cells, draw=replace(draw, drawn=True)).listed()
+            test = _train.Validation(training.schedule, held, options.n_threads)
             rmse = test.rmse(training.x, training.y)
             if not math.isfinite(rmse):
                 epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))

@@ -77,6 +77,13 @@ def for_core(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return np.require(array, dtype, ["C", "ALIGNED", "ENSUREARRAY"])
 
 
+def for_cut(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as the cut reads them: as they are, but for floats of 16 or 80 bits."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return as_values(array)
+    return for_core(array, array.dtype.newbyteorder("="))
+
+
 def as_values(array: NDArray[Any]) -> NDArray[Any]:
     """Float32 or float64, whichever holds the numbers, for the core."""
     dtype = np.result_type(array.dtype, np.float32)  # small integers fit float32

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from funkc._errors import DUPLICATE_CELL, raise_for_status, reject, shown
+from funkc._core import plan as core_plan
+from funkc._errors import CELLS_CHANGED, DUPLICATE_CELL, raise_for_status, reject, shown
 from funkc._input.arrays import (
     are_ratings,
     as_array,
@@ -16,6 +17,7 @@ from funkc._input.arrays import (
     as_shape,
     as_values,
     for_core,
+    for_cut,
     is_sparse,
     matrix_shape,
     numeric,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 # b. What the roads differ in is what is known of the matrix beforehand: an `Axis` for its rows
 #    and one for its columns, each with the size and the ids of a factorization, if there is one.
 
+NO_MASK = np.empty(0, np.uint8)
 NO_CUTS = np.empty(0, np.int64)
 NO_WEIGHTS = np.empty(0, np.float64)
 CELLS_AT_ONCE = 1 << 20
@@ -60,18 +63,66 @@ UNKNOWN = (Axis(), Axis())
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Entries that are drawn by their places and a seed alone, or else all others."""
+
+    drawn: bool
+    seed: int
+    share: float = 0.0
+    folds: int = 0  # above 0: one fold of so many, instead of a share
+    fold: int = 0
+
+
+@dataclass(frozen=True)
 class Cells:
     """The observed entries, checked: finite values at places inside the shape."""
 
     rows: NDArray[Any]  # int32 or int64, like cols
     cols: NDArray[Any]
-    values: NDArray[Any]  # float32 or float64
+    values: NDArray[Any]  # of any dtype that the cut reads
     shape: tuple[int, int]
     weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one a cell
     ids: tuple[Ids | None, Ids | None] = (None, None)  # of all rows and columns
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
     col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+    draw: Draw | None = None  # which of the entries; None: all
+
+    def source(self) -> Any:
+        """The entries as the core reads them, from arrays that live as long as this does."""
+        source = core_plan.source(
+            core_plan.LISTED_CELLS,
+            *self.shape,
+            self.values.size,
+            self.rows,
+            self.cols,
+            self.values,
+            self.weights if self.weights.size else None,
+            NO_MASK,
+            False,
+        )
+        return source if self.draw is None else core_plan.drawn(source, *astuple(self.draw))
+
+    def listed(self) -> Cells:
+        """The entries that are drawn, in arrays of their own."""
+        if self.draw is None:
+            return self
+        source = self.source()
+        parts = [
+            (first, min(self.values.size, first + CELLS_AT_ONCE))
+            for first in range(0, self.values.size, CELLS_AT_ONCE)
+        ]
+        n = sum(core_plan.look(source, *part)[2] for part in parts)
+        lists = [np.empty(n, index.dtype) for index in (self.rows, self.cols)]
+        lists.append(np.empty(n, as_values(self.values[:0]).dtype))
+        lists.append(np.empty(n if self.weights.size else 0))
+        at = 0
+        for part in parts:
+            at = core_plan.write_cells(source, *part, at, *lists)
+        if at != n:
+            raise_for_status(CELLS_CHANGED)
+        rows, cols, values, weights = lists
+        return replace(self, rows=rows, cols=cols, values=values, weights=weights, draw=None)
 
     @property
     def matrix(self) -> Matrix:
@@ -288,8 +339,9 @@ def observed_cells(
     reader if `duplicates` is "error".
     """
     listed = _listed(mask, values, weights, shape, duplicates, matrix, nothing)
-    rows, cols, converted = listed.rows, listed.cols, as_values(listed.values)
-    _require_finite(rows, cols, converted)  # a long double may be too large for float64
+    rows, cols, converted = listed.rows, listed.cols, for_cut(listed.values)
+    if converted.dtype != listed.values.dtype:  # a long double may be too large for float64
+        _require_finite(rows, cols, converted)
     wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
     return Cells(
         for_core(rows, wide),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from funkc._core import plan as core_plan
 from funkc._errors import reject
 from funkc._input.arrays import are_ratings
-from funkc._input.cells import observed_cells, require_once
+from funkc._input.cells import Draw, observed_cells, require_once
 from funkc._input.scalars import integer, real
 
 if TYPE_CHECKING:
@@ -37,16 +38,15 @@ def held_out(
     share = real("validation", validation, 0.0, above=True)
     if share >= 1:
         reject("validation", f"got {share!r}", "pass a share between 0 and 1")
-    mark = np.empty(cells.rows.size, np.uint8)
-    core_plan.hold_out(cells.rows, cells.cols, cells.shape[1], options.seed, share, mark)
-    held = mark.astype(bool)
-    if not held.any() or held.all():
+    held = replace(cells, draw=Draw(True, options.seed, share)).listed()
+    left = cells.values.size - held.values.size
+    if not held.values.size or not left:
         reject(
             "validation",
-            f"got {share!r}, which leaves {int((~held).sum())} of {held.size} cells to train on",
+            f"got {share!r}, which leaves {left} of {cells.values.size} cells to train on",
             "pass (mask, values), or another share",
         )
-    return cells.part(~held), cells.part(held)
+    return replace(cells, draw=Draw(False, options.seed, share)), held
 
 
 def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
