@@ -113,7 +113,8 @@ class Cells:
             for first in range(0, self.values.size, CELLS_AT_ONCE)
         ]
         n = sum(core_plan.look(source, *part)[2] for part in parts)
-        lists = [np.empty(n, index.dtype) for index in (self.rows, self.cols)]
+        index = np.int32 if max(self.shape) < 2**31 else np.int64
+        lists: list[NDArray[Any]] = [np.empty(n, index) for _ in self.shape]
         lists.append(np.empty(n, as_values(self.values[:0]).dtype))
         lists.append(np.empty(n if self.weights.size else 0))
         at = 0
