@@ -41,38 +41,46 @@ _fold_in.py: _core/serve.pyx _errors.py _input/cells.py _input/ids.py _input/loo
 _checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _input/scalars.py
     _io.py _train.py
 _bar.py: _errors.py _input/options.py _train.py
-capi.py: _capi.pyx
 _train.py: _core/engine.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/options.py _input/scalars.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
+capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
 _input/split.py: _core/plan.pyx _errors.py _input/arrays.py _input/cells.py _input/options.py
     _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py
+_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/ids.py _input/scalars.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
     capi.pxd
-_input/tables.py: _errors.py _input/ids.py
-_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/ids.py _input/scalars.py
+_core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
+    _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
+    _core/types.pxd capi.pxd
 _core/__init__.py: _core/engine.pyx _core/machine.pyx _core/pictures.pyx _core/serve.pyx
     _errors.py
+_input/tables.py: _errors.py _input/ids.py
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
+_core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
+    capi.pxd
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/scalars.py
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
+_core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
+_core/survey.pxd: _core/source.pxd _core/types.pxd
 _core/serve.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/ridge.h
     _core/types.pxd capi.pxd
-_core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
-_input/arrays.py: _errors.py _input/scalars.py
-_core/plan.pyx: _core/float_state.h _core/memory.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
-_core/tiles.pxd: _core/stream.pxd _core/tiles.h
-_core/patches.pxd: _core/patches.h
+_input/arrays.py: _errors.py _input/scalars.py
+_core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
+_core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
 _core/planes.pxd: _core/planes.h _core/types.pxd
-_core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
+_core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: capi.pxd
+_core/tiles.pxd: _core/stream.pxd _core/tiles.h
+_core/patches.pxd: _core/patches.h
 _core/memory.pxd: capi.pxd
 capi.pxd: include/funkc.h include/funkc_import.h
 _core/tiles.h: _core/solve.h
@@ -83,6 +91,8 @@ _io.py: _errors.py
 _core/update.h: _core/lanes.h
 _core/solve.h: _core/lanes.h
 _core/machine.pyx: _core/machine.h
+_core/float_state.pxd: _core/float_state.h
+_core/bands.pxd: _core/stream.pxd
 _cli/arguments.py: _errors.py
 include/funkc.h:
 _input/__init__.py:
