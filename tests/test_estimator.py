@@ -343,7 +343,7 @@ def test_empty_columns_are_left_out_or_filled_with_zeros(form, scale):
     holed[:, [2, 5]] = np.nan
     others = [0, 1, 3, 4, 6, 7]
     imputer = FunkImputer(scale=scale).fit(form(holed))
-    with pytest.warns(UserWarning, match=r"left out: 'x2, x5'; pass keep_empty_features=True"):
+    with pytest.warns(UserWarning, match=r"dropped: 'x2, x5'; pass keep_empty_features=True"):
         filled = imputer.transform(form(holed))
     assert filled.shape == (120, 6)
     assert not np.isnan(filled).any()
@@ -413,7 +413,7 @@ def test_any_table(holed, scale, add_indicator):
         3, scale=scale, add_indicator=add_indicator, keep_empty_features=True, n_epochs=20
     )
     if not observed.any():
-        with pytest.raises(ValueError, match="X: has no observed cell; pass"):
+        with pytest.raises(ValueError, match="X: has no observed entry; pass"):
             imputer.fit(holed)
         return
     filled = imputer.fit_transform(holed)

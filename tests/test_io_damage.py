@@ -192,8 +192,8 @@ def others():
         ),
         "npy": (single.getvalue(), "is a .npy file; pass a file that funkc saved"),
         "pickle": (pickle.dumps({"x": np.ones(3)}), "looks like a pickle, which is never loaded"),
-        "text": (b"user,movie,rating\n1,2,3\n", r"begins with b'user,movie,r', as no file"),
-        "short": (b"1,2,3\n", r"begins with b'1,2,3\\n', as no file"),
+        "text": (b"user,movie,rating\n1,2,3\n", r"begins with b'user,movie,r', unlike any file"),
+        "short": (b"1,2,3\n", r"begins with b'1,2,3\\n', unlike any file"),
     }
 
 
@@ -205,12 +205,12 @@ def test_files_of_other_programs(tmp_path, kind):
 
 
 def test_what_is_no_file(tmp_path):
-    refused(tmp_path, "is a folder, no file")
+    refused(tmp_path, "is a folder, not a file")
     with pytest.raises(FileNotFoundError):
         _io.read(tmp_path / "nowhere")
     if POSIX:
         os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
-        refused(tmp_path / "pipe", "is a device, no file")
+        refused(tmp_path / "pipe", "is a device, not a file")
 
 
 def test_a_file_that_shrinks_while_it_is_read(saved, monkeypatch):
@@ -223,7 +223,7 @@ def test_a_file_that_shrinks_while_it_is_read(saved, monkeypatch):
     monkeypatch.setattr(_io, "_understood", cut)
     for mmap in (False, True) if POSIX else (False,):
         _io.write(saved, some_tensors(), {})
-        refused(saved, "became shorter while it was read", mmap=mmap)
+        refused(saved, "was truncated while it was read", mmap=mmap)
 
 
 # ---------------------------------------------------------------- hostile headers
@@ -355,7 +355,7 @@ def test_arrays_in_another_order(tmp_path):
 def test_a_newer_version(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(with_header('","format_version":"2","other":"things"},"x":{"dtype":"F4"}}'))
-    refused(path, "is of version '2' of the format; this funkc reads version '1'; upgrade funkc")
+    refused(path, "has format version '2'; this funkc reads version '1'; upgrade funkc")
 
 
 def test_a_header_shorter_than_any(saved):

@@ -427,7 +427,7 @@ def test_the_plot_shows_every_error():
     )
     axes = drawn(result)
     assert (axes.get_xlabel(), axes.get_xscale()) == ("regularization", "log")
-    assert axes.get_ylabel() == "RMSE of held-out cells"
+    assert axes.get_ylabel() == "RMSE on held-out entries"
     labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
     rates = {f"learning_rate {rate}" for rate in ("0.02", "default", "1e+09")}
     assert len(labels) == 5

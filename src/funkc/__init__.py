@@ -1,10 +1,10 @@
-"""funkc: Funk matrix factorization for matrices with holes, fast and the same to the bit."""
+"""funkc: fast, bit-reproducible Funk matrix factorization of incomplete matrices."""
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from funkc import _capi as _capi  # PyCapsule_Import finds what the package has imported
+from funkc import _capi as _capi  # PyCapsule_Import needs it imported
 from funkc._api import factorize, resume
 from funkc._core.machine import openmp_enabled
 from funkc._errors import DivergedError, ModelFileError
@@ -34,7 +34,7 @@ __version__ = "0.1.0"
 
 
 def get_include() -> str:
-    """The folder of funkc.h and funkc_import.h, for extensions that call the core from C.
+    """The directory of funkc.h and funkc_import.h, for extensions that call the core from C.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def get_include() -> str:
 
 
 def __getattr__(name: str) -> object:
-    # Not in __all__, and imported when asked for: scikit-learn is an extra.
+    # Not in __all__, and imported on demand: scikit-learn is an extra.
     if name == "FunkImputer":
         from funkc.estimator import FunkImputer
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Design
-# a. Results go to stdout, progress and errors to stderr, all of it in ASCII; what a file or a
-#    name brings along is escaped where the terminal can't show it.
-# b. What the user can put right is one line on stderr and exit code 2; the words come from
-#    where the fault was found, as ValueError, OSError and the like.
-# c. Whatever can be refused is refused before training starts, and a file is written under
-#    another name first, so that an interruption leaves the old file or the new one.
+# a. Results go to stdout, progress and errors to stderr, in ASCII; other characters from files
+#    and names are escaped if the terminal can't show them.
+# b. An error that the user can correct is one line on stderr and exit code 2; its message is
+#    that of the ValueError, OSError or other exception raised where the fault was found.
+# c. Whatever can be refused is refused before training starts, and files are replaced
+#    atomically, so that an interruption leaves either the old file or the new one.
 
 USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, funkc.DivergedError)
 INTERRUPTED, PIPE_CLOSED = 130, 141
@@ -32,12 +32,12 @@ def main(words: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     words : sequence of str, optional
-        What stands behind ``python -m funkc``; by default the process's own arguments.
+        The arguments after ``python -m funkc``; by default those of the process.
 
     Returns
     -------
     int
-        The exit code: 0, 2 for what the user can put right, 130 for Ctrl-C.
+        The exit code: 0, 2 for errors that the user can correct, 130 for Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # as when piped into head; the exit must not flush once more
+    except BrokenPipeError:  # for example piped into head; do not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except USER_ERRORS as error:
@@ -70,8 +70,8 @@ def _words_of(error: BaseException) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = arguments.Parser(
         prog="python -m funkc",
-        description="Fill the holes of a matrix by Funk matrix factorization: "
-        "ratings nobody gave, pixels that are missing.",
+        description="Predict the missing entries of a matrix by Funk matrix factorization: "
+        "ratings or pixels.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"funkc {funkc.__version__}")

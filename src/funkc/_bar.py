@@ -1,4 +1,4 @@
-"""What shows how far the work has come."""
+"""Progress bars, and progress lines in the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("funkc")
 
 
 def bar(title: str, unit: str, *, everywhere: bool = False) -> Any:
-    """A tqdm bar on stderr, silent where that is no terminal unless `everywhere`."""
+    """A tqdm bar on stderr, disabled if that is not a terminal, unless `everywhere`."""
     try:
         from tqdm import tqdm
     except ImportError as error:
@@ -31,8 +31,8 @@ def bar(title: str, unit: str, *, everywhere: bool = False) -> Any:
 def listener(
     listen: Callable[[int, History], object] | None, verbose: bool
 ) -> Iterator[Callable[[Training], object] | None]:
-    """What is called after every epoch: the caller's own, and a bar if it is wished for (or a
-    line for every epoch in the log, where tqdm is missing).
+    """The function to call after every epoch: it calls the caller's own, and if `verbose` updates
+    a progress bar (or, without tqdm, writes a line to the log).
     """
     if not verbose:
         yield None if listen is None else lambda training: listen(*_epoch(training))

@@ -1,4 +1,4 @@
-"""The words of errors, all in one place."""
+"""Exceptions, and the texts of error messages."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class DivergedError(ArithmeticError):
     def __str__(self) -> str:
         return (
             f"training diverged in epoch {self.epoch} at a learning rate of "
-            f"{self.learning_rate:.3g} (a rate that diverges is halved up to ten times); leave "
-            "learning_rate and regularization out to have them chosen from the data, or pass "
+            f"{self.learning_rate:.3g} (a rate that diverges is halved up to ten times); omit "
+            "learning_rate and regularization to have them chosen from the data, or pass "
             "smaller ones"
         )
 
 
 class ModelFileError(ValueError):
-    """A file of a model can't be loaded: it is damaged, of a newer version, or another program's.
+    """A model file can't be loaded: it is damaged, of a newer version, or of another program.
 
-    The message says which file, what is wrong where in it, and the remedy.
+    The message names the file, the fault, its position and the remedy.
 
     Examples
     --------
@@ -55,18 +55,18 @@ class ModelFileError(ValueError):
     ...     try:
     ...         funkc.load(path)
     ...     except funkc.ModelFileError:
-    ...         print("trained anew")
-    trained anew
+    ...         print("retrain")
+    retrain
     """
 
 
 def reject(argument: str, found: str, remedy: str, error: type[Exception] = ValueError) -> NoReturn:
-    """Raise `error`: what was found in which argument, and what to do about it."""
+    """Raise `error` with a message of the argument, what was found in it, and the remedy."""
     raise error(f"{argument}: {found}; {remedy}")
 
 
 def shown(value: object) -> str:
-    """The value as an error shows it, never more than a line."""
+    """The value as shown in an error message, on one line."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more than 4,300 digits
@@ -81,16 +81,16 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
     )
 
 
-# What the core answers (the Status of types.pxd).
+# The statuses that the core returns (Status in types.pxd).
 OK, NO_MEMORY, DUPLICATE_CELL, VALUES_TOO_WIDE, _, MORE, CELLS_CHANGED, BAD_SHAPE = range(8)
 
 
 def raise_for_status(
     status: int,
     cell: tuple[int, int] | None = None,
-    purpose: str = "to sort the observed cells into blocks",
+    purpose: str = "to sort the observed entries into blocks",
 ) -> None:
-    """Turn the answer of the core into an exception; OK passes."""
+    """Raise the exception for a status of the core, unless it is OK."""
     if status == OK:
         return
     if status == DUPLICATE_CELL:
@@ -103,8 +103,8 @@ def raise_for_status(
     if status == VALUES_TOO_WIDE:
         reject(
             "values",
-            "the largest and the smallest (or the offset) lie farther apart than the factors' "
-            "dtype can hold",
+            "the range from the smallest to the largest (or the offset) exceeds what the dtype of "
+            "the factors can represent",
             "divide the values by a constant, or pass dtype=numpy.float64",
         )
     if status == CELLS_CHANGED:
@@ -117,4 +117,4 @@ def raise_for_status(
         raise MemoryError(f"not enough memory {purpose}")
     if status == BAD_SHAPE:
         reject("image", "has more than 2**30 rows or columns", "fill it in parts")
-    raise AssertionError(f"the core answered with status {status}")
+    raise AssertionError(f"the core returned status {status}")

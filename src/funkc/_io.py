@@ -1,4 +1,4 @@
-"""Files of named arrays in the safetensors layout: replaced whole, and checked when read."""
+"""Files of named arrays in the safetensors layout: replaced atomically, verified when read."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Design
-# a. A file is the length of its header (8 bytes, little-endian), the header (JSON in UTF-8,
-#    padded with spaces) and the arrays' bytes (little-endian, in C order, without gaps), as
-#    safetensors has it.  The arrays begin at a multiple of 64 bytes, and those of larger items
-#    come first, so that each is aligned to its items.
-# b. The header begins with its own SHA-256, of all that follows it there; that is so in every
-#    version of the format, so a damage is told from a newer version.  The SHA-256 of every
-#    array stands in the header too.
-# c. There is one header for given arrays and texts.  A file with any other is refused, which
-#    leaves nothing open: whatever was understood is written again and compared.
-# d. Sizes are held against the file's before anything is allocated for them.
+# a. A file consists of the length of its header (8 bytes, little-endian), the header (JSON in
+#    UTF-8, padded with spaces) and the bytes of the arrays (little-endian, in C order, without
+#    gaps), as in safetensors.  The arrays begin at a multiple of 64 bytes, and those of larger
+#    items come first, so that each is aligned to its items.
+# b. The header begins with the SHA-256 of the rest of the header, in every version of the
+#    format, so that damage can be distinguished from a newer version.  The header also has the
+#    SHA-256 of every array.
+# c. Given arrays and texts have exactly one header.  A file with any other header is refused:
+#    the parsed contents are written again and compared.
+# d. Sizes are compared with that of the file before anything is allocated for them.
 
 VERSION = "1"
 PREFIX = b'{"__metadata__":{"format":"funkc","header_sha256":"'
 ALIGNMENT = 64
-LARGEST_HEADER = 1 << 20  # parsed, a hostile one takes some 30 times as much memory
-MOST_DIMENSIONS = 32  # as NumPy 1 has it
+LARGEST_HEADER = 1 << 20  # parsing a hostile one takes about 30 times as much memory
+MOST_DIMENSIONS = 32  # the limit of NumPy 1
 DTYPES = {
     code: np.dtype(name)
     for code, name in {"F64": "<f8", "I64": "<i8", "F32": "<f4", "I32": "<i4", "U8": "u1"}.items()
@@ -58,24 +58,24 @@ OTHER_PROGRAMS = {
     b"\x89HDF": "is an HDF5 file",
     b"\x1f\x8b": "is packed with gzip",
 }
-RESTORE = "restore a copy of the file, or save the model anew"
+RESTORE = "restore a copy of the file, or save the model again"
 NOT_OURS = "pass a file that funkc saved"
 
 
-# ---------------------------------------------------------------- whole files only
+# ---------------------------------------------------------------- atomic replacement
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole, or leaves no trace."""
-    path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
+    """A temporary file that replaces `path` once it is complete, or is removed on failure."""
+    path = Path(os.path.realpath(path))  # keep a link, and replace its target
     if path.exists() and not path.is_file():
         reject(str(path), "is a folder or a device", "name a file")
     unfinished = path.with_name(f".funkc-{secrets.token_hex(8)}.tmp")
     try:
         with open(unfinished, "xb") as file:
             if os.name == "posix" and path.exists():
-                shutil.copymode(path, unfinished)  # what others may not read stays so
+                shutil.copymode(path, unfinished)  # keep the permissions
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -88,7 +88,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the new name last, where the file system can; the file is in its place already."""
+    """Make the new name durable, if the file system can; the file is already in place."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -102,7 +102,7 @@ def _flush_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the header says of an array, apart from its place."""
+    """The description of an array in the header, except for its position."""
 
     name: str
     code: str
@@ -124,7 +124,7 @@ def _in_file_order(entries: list[_Entry]) -> list[_Entry]:
 def _header(
     entries: list[_Entry], digests: Mapping[str, str], metadata: Mapping[str, str]
 ) -> bytes:
-    """The one header for these arrays and texts."""
+    """The unique header for these arrays and texts."""
     content: dict[str, object] = {
         "__metadata__": {
             "format": "funkc",
@@ -155,24 +155,25 @@ def _header(
 def write(
     path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write arrays and texts to a file, which replaces `path` once it is whole.
+    """Write arrays and texts to a file, which replaces `path` once it is complete.
 
     Parameters
     ----------
     path : str or path
-        Where a link points is replaced, not the link. After a failure or an interruption the
-        old file is there, whole. A process that is killed may leave a ``.funkc-*.tmp`` too.
+        If it is a link, its target is replaced. After a failure or an interruption the old
+        file is intact. A killed process may also leave a ``.funkc-*.tmp``.
     tensors : mapping of str to array
-        Of float32, float64, int32, int64 or uint8, in any layout. Not copied as a whole.
+        Of float32, float64, int32, int64 or uint8, in any layout. Not copied as a whole. The
+        name ``__metadata__`` is reserved.
     metadata : mapping of str to str
-        Short texts, as the header takes 1 MiB at most; what grows with the training or the
-        matrix belongs in an array. ``__metadata__`` names no array; ``format``,
-        ``format_version``, ``header_sha256`` and what begins with ``sha256.`` no text.
+        Short texts, since the header is limited to 1 MiB; use an array for anything that grows
+        with the training or the matrix. The keys ``format``, ``format_version``,
+        ``header_sha256`` and those that begin with ``sha256.`` are reserved.
 
     Raises
     ------
     ValueError
-        The header would be too long, a text can't be held by UTF-8, or `path` is a folder.
+        The header would be too long, a text can't be encoded in UTF-8, or `path` is a folder.
     OSError
         The file can't be written.
     """
@@ -192,7 +193,7 @@ def write(
         length = len(_header(entries, digests, metadata))
     except UnicodeEncodeError as error:
         at = error.start
-        found = f"{shown(error.object[at : at + 1])} in a name or text can't be held by UTF-8"
+        found = f"{shown(error.object[at : at + 1])} in a name or text can't be encoded in UTF-8"
         reject(str(path), found, "replace it")
     if length > LARGEST_HEADER:
         found = f"the texts to save take {length:,} of {LARGEST_HEADER:,} bytes"
@@ -206,12 +207,12 @@ def write(
 
 
 def _is_own(key: str) -> bool:
-    """Whether a text of the metadata is this room's own, and not the caller's."""
+    """Whether a metadata key is reserved for this module."""
     return key in ("format", "format_version", "header_sha256") or key.startswith("sha256.")
 
 
 def _write_array(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> str:
-    """Write an array piece by piece, and give the SHA-256 of what was written."""
+    """Write an array piece by piece; return the SHA-256 of the bytes written."""
     digest = hashlib.sha256()
     flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
     for first in range(0, array.size, ITEMS_AT_ONCE):
@@ -238,12 +239,12 @@ def read(
     path : str or path
         The file.
     mmap : bool, default False
-        Map the file into memory instead of reading it: the arrays are read-only, share the
-        memory of other processes that map the file, and are fetched when they are used. A
-        mapped file may be replaced (not on Windows), but must not be written in place.
+        Map the file into memory instead of reading it: the arrays are read-only, share memory
+        with other processes that map the file, and are loaded when they are used. A mapped
+        file may be replaced (not on Windows), but must not be modified in place.
     verify : bool, default True
-        Compare the SHA-256 of every array, for which all of the file is read. That of the
-        header is always compared.
+        Verify the SHA-256 of every array, which reads the whole file. That of the header is
+        always verified.
 
     Returns
     -------
@@ -255,15 +256,15 @@ def read(
     Raises
     ------
     ModelFileError
-        The file is damaged, cut short, of a newer version, or not of `write`; the message
-        says what is wrong where, and the remedy.
+        The file is damaged, truncated, of a newer version, or not from `write`; the message
+        names the fault, its position and the remedy.
     OSError
-        It can't be opened or read; FileNotFoundError if it is not there.
+        The file can't be opened or read; FileNotFoundError if it does not exist.
     """
     path = Path(path)
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
-        _refuse(path, f"is a {'folder' if stat.S_ISDIR(mode) else 'device'}, no file", NOT_OURS)
+        _refuse(path, f"is a {'folder' if stat.S_ISDIR(mode) else 'device'}, not a file", NOT_OURS)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         header = _read_header(path, file, size)
@@ -289,7 +290,7 @@ def _refuse(path: str | os.PathLike[str], found: str, remedy: str) -> NoReturn:
 
 @contextmanager
 def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
-    """Whatever goes wrong with the contents of a whole file is an error of the file."""
+    """Turn any error from the contents of an intact file into a ModelFileError."""
     try:
         yield
     except ModelFileError:
@@ -302,12 +303,12 @@ def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        found = f"does not hold what a {kind} holds ({type(error).__name__}: {error})"
+        found = f"does not have the contents of a {kind} ({type(error).__name__}: {error})"
         raise ModelFileError(f"{path}: {found}; {NOT_OURS}") from error
 
 
 def _read_header(path: Path, file: BufferedReader, size: int) -> bytes:
-    """The header, once its SHA-256 was compared."""
+    """The header, after verifying its SHA-256."""
     beginning = file.read(8 + len(PREFIX))
     if not beginning:
         _refuse(path, "is empty", RESTORE)
@@ -330,22 +331,22 @@ def _read_header(path: Path, file: BufferedReader, size: int) -> bytes:
 
 def _refuse_beginning(path: Path, beginning: bytes) -> NoReturn:
     if beginning[8:9] == b"{":
-        found = "is a safetensors file, but none of funkc's, or damaged in bytes 8 to "
+        found = "is a safetensors file, but not from funkc, or is damaged in bytes 8 to "
         _refuse(path, f"{found}{8 + len(PREFIX)}", f"{NOT_OURS}, or {RESTORE}")
     for signature, found in OTHER_PROGRAMS.items():
         if beginning.startswith(signature):
             _refuse(path, found, NOT_OURS)
-    found = f"begins with {shown(beginning[:12])}, as no file of funkc does"
+    found = f"begins with {shown(beginning[:12])}, unlike any file of funkc"
     _refuse(path, found, f"{NOT_OURS}, or {RESTORE}")
 
 
 def _understood(path: Path, header: bytes) -> tuple[list[_Entry], dict[str, str], dict[str, str]]:
-    """What the header says: arrays, their SHA-256, and the caller's texts."""
+    """Parse the header: arrays, their SHA-256, and the caller's texts."""
     try:
         content = json.loads(header.decode())
         texts = _texts(content.pop("__metadata__"))
         if texts["format_version"] != VERSION:
-            found = f"is of version {shown(texts['format_version'])} of the format"
+            found = f"has format version {shown(texts['format_version'])}"
             _refuse(path, f"{found}; this funkc reads version {VERSION!r}", "upgrade funkc")
         entries = [_entry(name, given) for name, given in content.items()]
         digests = {entry.name: texts.get(f"sha256.{entry.name}", "") for entry in entries}
@@ -359,11 +360,11 @@ def _understood(path: Path, header: bytes) -> tuple[list[_Entry], dict[str, str]
         raise
     except (ValueError, RecursionError):
         pass
-    _refuse(path, "has a header that funkc did not write, though its SHA-256 fits", NOT_OURS)
+    _refuse(path, "has a header that funkc did not write, although its SHA-256 matches", NOT_OURS)
 
 
 def _texts(given: Any) -> dict[str, str]:
-    """The metadata; ValueError if it is none."""
+    """Validate the metadata, or raise ValueError."""
     if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
         raise ValueError
     if "format_version" not in given:
@@ -372,7 +373,7 @@ def _texts(given: Any) -> dict[str, str]:
 
 
 def _entry(name: str, given: Any) -> _Entry:
-    """What the header says of one array; ValueError if no array can be so."""
+    """Parse the description of one array, or raise ValueError."""
     if not isinstance(given, dict):
         raise ValueError
     code, shape = given.get("dtype"), given.get("shape")
@@ -380,7 +381,7 @@ def _entry(name: str, given: Any) -> _Entry:
         raise ValueError
     if any(type(size) is not int or size < 0 for size in shape):
         raise ValueError
-    # NumPy multiplies the sizes of an array without items too.
+    # NumPy also multiplies the sizes of an empty array.
     if math.prod(filter(None, shape)) * DTYPES[code].itemsize > np.iinfo(np.intp).max:
         raise ValueError
     return _Entry(name, code, tuple(shape))
@@ -418,4 +419,4 @@ def _read_array(path: Path, file: BufferedReader, entry: _Entry) -> NDArray[Any]
 
 
 def _refuse_changed(path: Path) -> NoReturn:
-    _refuse(path, "became shorter while it was read", "load it when nobody writes it")
+    _refuse(path, "was truncated while it was read", "load it when no process writes it")

@@ -1,10 +1,10 @@
 """The C API of funkc for Cython: ``cimport funkc.capi``.
 
-Build with ``include_dirs=[funkc.get_include()]``; nothing is linked.  What each function does,
-and what it asks of its caller, stands in funkc.h; every one may be called without the GIL.
+Build with ``include_dirs=[funkc.get_include()]``; there is nothing to link.  funkc.h documents each
+function and its requirements; all functions may be called without the GIL.
 
     from funkc.capi cimport funkc_api, funkc_import, funkc_run
-    cdef const funkc_api *api = funkc_import()      # when the module is imported, with the GIL
+    cdef const funkc_api *api = funkc_import()      # at import, with the GIL held
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -131,59 +131,60 @@ cdef extern from "funkc.h" nogil:
                            uint64_t seed, int n_threads, const volatile int *cancel,
                            const funkc_memory *memory) noexcept nogil
 
-    # Whether a table can be used by this header.
+    # Whether this header can use a table.
     bint funkc_api_fits(const funkc_api *api)
-    # Each sets the size of a struct, and what is usual.
+    # Each sets the size of a struct and its defaults.
     void funkc_cells_init(funkc_cells *cells)
     void funkc_options_init(funkc_options *options, int k)
     void funkc_params_init(funkc_params *params)
     void funkc_model_init(funkc_model *model, int k)
     void funkc_info_init(funkc_info *info)
-    # The words for a status.  Every function below that answers an int answers a status:
-    # FUNKC_OK, or what is wrong.
+    # A description of a status.  Every function below that returns an int returns a status:
+    # FUNKC_OK, or an error.
     const char *funkc_status_message(const funkc_api *api, int status)
-    # Parameters: cells; offender, the first bad cell by index (or -1).
+    # Parameters: `cells`; `offender`, set to the index of the first invalid entry (or -1).
     # Returns: FUNKC_OK, ROW_OUTSIDE, COL_OUTSIDE, NOT_FINITE, BAD_WEIGHT, DUPLICATE_CELL, ...
     int funkc_cells_check(const funkc_api *api, const funkc_cells *cells, int64_t *offender)
-    # Parameters: cells (not referred to afterwards); options; plan, which is made.
+    # Parameters: `cells` (no reference is kept); `options`; `plan`, which is created.
     # Returns: FUNKC_OK; DUPLICATE_CELL, VALUES_TOO_WIDE, CELLS_CHANGED, CANCELLED, NO_MEMORY, ...
     int funkc_plan_create(const funkc_api *api, const funkc_cells *cells,
                           const funkc_options *options, funkc_plan **plan)
-    # Takes NULL too.
+    # Accepts NULL.
     void funkc_plan_destroy(const funkc_api *api, funkc_plan *plan)
-    # Shape, number of cells, length of a row of factors, mean, deviation, offset.
+    # Shape, number of entries, numbers per row of factors; mean and standard deviation of the
+    # values; offset.
     int funkc_plan_info(const funkc_api *api, const funkc_plan *plan, funkc_info *info)
-    # Sets in params what was left to the library.
+    # Fills in the parameters that were left to the library.
     int funkc_plan_defaults(const funkc_api *api, const funkc_plan *plan, funkc_params *params)
-    # Parameters: row_factors (n_rows, length) and col_factors (n_cols, length), written.
+    # Parameters: `row_factors` (n_rows, length) and `col_factors` (n_cols, length), outputs.
     int funkc_start(const funkc_api *api, const funkc_plan *plan, void *row_factors,
                     void *col_factors)
-    # Parameters: factors, trained in place; params; n_epochs from params.first_epoch on;
-    # cancel, progress and user may be NULL.
-    # Returns: FUNKC_OK; CANCELLED (the factors are what was reached); DIVERGED; NO_MEMORY, ...
+    # Parameters: factors, trained in place; `params`; `n_epochs`, from params.first_epoch on;
+    # `cancel`, `progress` and `user` may be NULL.
+    # Returns: FUNKC_OK; CANCELLED (factors reached so far); DIVERGED; NO_MEMORY, ...
     int funkc_run(const funkc_api *api, const funkc_plan *plan, void *row_factors,
                   void *col_factors, const funkc_params *params, int64_t n_epochs,
                   int n_threads, const volatile int *cancel, funkc_progress progress,
                   void *user)
-    # Parameters: model; cells, whose weights count for nothing; rmse, written.
+    # Parameters: `model`; `cells`, whose weights are ignored; `rmse`, output.
     int funkc_rmse(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
                    int n_threads, double *rmse)
-    # Parameters: model; rows and cols (n); out (n) of the factors' precision.
+    # Parameters: `model`; `rows` and `cols` (n); `out` (n) in the precision of the factors.
     # Returns: FUNKC_OK; ROW_OUTSIDE, COL_OUTSIDE, ...
     int funkc_predict(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                       const int64_t *cols, int64_t n, void *out, int n_threads)
-    # Parameters: model; cells of new rows; out (cells.n_rows, length).
+    # Parameters: `model`; `cells` of new rows; `out` (cells.n_rows, length).
     # Returns: FUNKC_OK; DUPLICATE_CELL, VALUES_TOO_WIDE, ...
     int funkc_fold_in_rows(const funkc_api *api, const funkc_model *model,
                            const funkc_cells *cells, double regularization, void *out,
                            int n_threads)
-    # Parameters: model; rows (n_rows); hidden_from (n_rows + 1) and hidden, or NULL;
-    # cols and scores (n_rows, n), written.
+    # Parameters: `model`; `rows` (n_rows); `hidden_from` (n_rows + 1) and `hidden`, or NULL;
+    # `cols` and `scores` (n_rows, n), outputs.
     int funkc_top(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                   int64_t n_rows, int64_t n, const int64_t *hidden_from, const int64_t *hidden,
                   int64_t *cols, void *scores, int n_threads)
-    # Parameters: image (channels, height, width), filled in place; missing (n_masks, height,
-    # width), not 0 where a pixel is missing; method FUNKC_PATCHES or FUNKC_TILES.
+    # Parameters: `image` (channels, height, width), filled in place; `missing` (n_masks, height,
+    # width), not 0 where a pixel is missing; `method`, FUNKC_PATCHES or FUNKC_TILES.
     # Returns: FUNKC_OK; NOTHING_SEEN, NOT_FINITE, CANCELLED, ...
     int funkc_inpaint_f32(const funkc_api *api, float *image, const uint8_t *missing,
                           int64_t n_masks, int64_t channels, int64_t height, int64_t width,

@@ -1,4 +1,4 @@
-"""Doors for callers in other languages: the table of C functions that funkc.h describes."""
+"""Addresses of the C functions that funkc.h describes, for callers in other languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scikit-learn face: a transformer that fills the holes of tables."""
+"""FunkImputer: a scikit-learn transformer that imputes the missing values of tables."""
 
 from __future__ import annotations
 
@@ -29,100 +29,98 @@ if TYPE_CHECKING:
 
     from funkc.factorization import Factorization
 
-# Good on small tables of many kinds with 10 to 80 % holes (benchmarks/imputers.py).
+# Good on small tables of many kinds with 10 to 80 % missing (benchmarks/imputers.py).
 REGULARIZATION = 0.15
 BATCH_EPOCHS = 20
-# A deviation below this share of the mean is rounding error.
+# A standard deviation below this fraction of the mean is rounding error.
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 
 class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Fill the missing values of a table by Funk matrix factorization.
+    """Impute the missing values of a table by Funk matrix factorization.
 
-    `fit` learns factors of the columns from the observed cells. `transform` finds the factors
-    of every row that it is given from the observed cells of that row, and fills the others
-    with products. Needs scikit-learn (``pip install "funkc[sklearn]"``).
+    `fit` learns column factors from the observed entries. `transform` computes the factors of
+    each given row from its observed entries, and fills the missing ones with products.
+    Requires scikit-learn (``pip install "funkc[sklearn]"``).
 
     Parameters
     ----------
     n_components : int, default 20
-        The number of factors. It may exceed the number of columns: what keeps noise from
-        being learned by heart is the regularization.
+        The number of factors. It may exceed the number of columns: the regularization prevents
+        overfitting.
     missing_values : number, numpy.nan, pandas.NA or None, default numpy.nan
-        What counts as missing; the last three all mean what is NaN as a float. With a number,
-        NaN is refused. In **sparse** input what is not stored is missing, and what is stored is
-        observed (a stored zero too) unless it is this.
+        The placeholder for missing values; the last three all mean NaN after conversion to
+        float. With a number, NaN is refused. In **sparse** input, entries that are not stored
+        are missing, and stored entries (also zeros) are observed unless they equal this.
     scale : bool, default True
-        Whether columns are first brought to mean 0 and deviation 1 of their observed cells,
-        so that no unit of a column matters. Pass False where all columns hold values of one
-        kind, such as ratings: a column of few cells tells little of its own mean and
-        deviation, and the others help.
+        Whether to standardize each column to mean 0 and standard deviation 1 of its observed
+        entries, so that the units of columns do not matter. Pass False if all columns share
+        one scale, such as ratings: a column of few entries determines its own mean and
+        standard deviation poorly, and the other columns help.
     learning_rate : float, optional
-        The rate that training begins with. By default it follows from the data, as in
-        `funkc.factorize`.
+        The initial learning rate. By default chosen from the data, as in `funkc.factorize`.
     regularization : float or pair of float, optional
-        λ, for rows and columns or as a pair (rows, columns); applied at every cell. By
-        default 0.15 (1/√r + 1/√c) deviations of the values, where rows have r observed cells
-        on average, and columns c.
+        λ, for rows and columns or as a pair (rows, columns); applied at every entry. By
+        default 0.15 (1/√r + 1/√c) standard deviations of the values, where rows have r
+        observed entries on average, and columns c.
     n_epochs : int, optional
-        Passes over the cells. By default they follow from their number, as in
-        `funkc.factorize`; 20 over a batch in `partial_fit`.
+        Passes over the entries. By default chosen from their number, as in `funkc.factorize`;
+        in `partial_fit`, 20 passes over the batch.
     nonnegative : bool, default False
-        Whether the factors, and so the values that are filled in, are kept from falling below
-        0. Then `scale` divides columns by their root mean square and subtracts nothing.
+        Whether the factors, and therefore the imputed values, are constrained to be at least
+        0. Then `scale` divides each column by its root mean square and subtracts nothing.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        Seeds the order of training and the start. None draws fresh entropy.
+        Seeds the training order and the initialization. None draws fresh entropy.
     n_jobs : int, optional
-        The number of threads, which leaves no trace in the result. None and -1 mean the
-        processors that this process may use (in a worker of joblib, its share of them), -2
-        all but one of these, and so on.
+        The number of threads; it does not affect the result. None and -1 mean the processors
+        that this process may use (in a joblib worker, its share of them), -2 all but
+        one of these, and so on.
     add_indicator : bool, default False
-        Whether the output has one more column for every column with missing values in `fit`,
-        1 where a value was missing and 0 elsewhere.
+        Whether the output has an additional column for every column with missing values in
+        `fit`: 1 where a value was missing and 0 elsewhere.
     keep_empty_features : bool, default False
-        Whether columns without any observed cell in `fit` are filled with 0. By default they
-        are left out, and `transform` warns.
+        Whether columns without any observed entry in `fit` are filled with 0. By default they
+        are dropped, and `transform` warns.
 
     Attributes
     ----------
     factorization_ : Factorization
-        The factors of all columns, and of the average row alone; of the columns as brought to
-        scale.
+        The column factors, and the factors of the average row only; for the scaled columns.
     mean_, scale_ : (n_features,) array
-        What is subtracted from the columns, and what they are divided by then (0: a constant
+        The columns are shifted by the mean and then divided by the scale (0: a constant
         column, from which nothing is learned). Without `scale`, 0 and 1.
     n_observed_ : (n_features,) array of int
-        The number of observed cells of every column.
+        The number of observed entries of every column.
     n_samples_seen_ : int
         The number of rows.
     n_features_in_ : int
         The number of columns.
     feature_names_in_ : (n_features,) array of str
-        Their names, if X had any.
+        The names of the columns, if X had any.
 
     Raises
     ------
     ValueError, TypeError
-        From any method: the input can't be served, is infinite say.
+        From any method: invalid input, such as infinite values.
     DivergedError
-        As `funkc.factorize`, which can only happen with a learning rate of your own.
+        As from `funkc.factorize`; only with an explicit learning rate.
 
     See Also
     --------
-    funkc.factorize : With all options of training, and predictions of single cells.
+    funkc.factorize : With all training options, and predictions of single entries.
 
     Notes
     -----
-    **Input and output**: X is any 2-D array or frame of numbers, or any `scipy.sparse` array
-    or matrix. The output is dense, float32 for float32 and otherwise float64 (which is also
-    what is computed in). Observed cells are kept exactly; a row without any gets what is
-    usual.
+    **Input and output**: X is any 2-D array or data frame of numbers, or any `scipy.sparse`
+    array or matrix. The output is dense, float32 for float32 and otherwise float64 (which is
+    also the precision of the computation). Observed entries are kept exactly; a row without
+    any is filled with typical values.
 
     **Reproducible**: the same data and parameters give the same bits, dense or sparse, with any
-    number of threads. No row depends on those that are transformed beside it, so
-    ``fit_transform(X)`` is ``fit(X).transform(X)``.
+    number of threads. The result for a row does not depend on the other rows in `transform`,
+    so ``fit_transform(X)`` equals ``fit(X).transform(X)``.
 
-    **Threads**: several threads may `transform` at once.
+    **Threads**: several threads may call `transform` at once.
 
     Examples
     --------
@@ -139,7 +137,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     scale_: NDArray[Any]
     n_observed_: NDArray[Any]
     n_samples_seen_: int
-    _rate: float  # that training began with
+    _rate: float  # initial learning rate
     _moments: _Moments
 
     def __init__(
@@ -170,19 +168,19 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.keep_empty_features = keep_empty_features
 
     def fit(self, X: Any, y: object = None) -> FunkImputer:
-        """Learn the factors of the columns.
+        """Learn the column factors.
 
         Parameters
         ----------
         X : (n_samples, n_features) array or sparse array
-            The table with holes.
+            The table with missing values.
         y : object
             Ignored.
 
         Returns
         -------
         FunkImputer
-            Itself.
+            The estimator itself.
 
         Examples
         --------
@@ -194,27 +192,26 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         cells = self._cells(X, reset=True)
         if not cells.values.size:
-            reject("X", "has no observed cell", "pass at least one value that is not missing")
+            reject("X", "has no observed entry", "pass at least one value that is not missing")
         return self._learn(cells, None)
 
     def partial_fit(self, X: Any, y: object = None) -> FunkImputer:
-        """Learn on from more rows.
+        """Update the column factors with more rows.
 
-        The larger the share of a batch in all cells so far, the larger the steps it makes the
-        columns take. No rows are kept, so the memory needed depends on the batch and the
-        columns only.
+        The learning rate is proportional to the share of the batch in all entries so far. No
+        rows are kept, so the memory needed depends only on the batch and the columns.
 
         Parameters
         ----------
         X : (n_samples, n_features) array or sparse array
-            Other rows of the same columns. The first call is `fit`.
+            More rows of the same columns. The first call is equivalent to `fit`.
         y : object
             Ignored.
 
         Returns
         -------
         FunkImputer
-            Itself.
+            The estimator itself.
 
         Examples
         --------
@@ -235,18 +232,18 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return self
 
     def transform(self, X: Any) -> Any:
-        """Fill the missing values.
+        """Impute the missing values.
 
         Parameters
         ----------
         X : (n_samples, n_features) array or sparse array
-            Rows, those of `fit` or others.
+            The rows of `fit` or others.
 
         Returns
         -------
         (n_samples, n_features_out) array
-            A dense copy of X without missing values (or the frame that `set_output` asks
-            for).
+            A dense copy of X without missing values (or a data frame, as configured by
+            `set_output`).
 
         Examples
         --------
@@ -268,8 +265,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         if empty.any() and not self.keep_empty_features:
             names = ", ".join(np.asarray(super().get_feature_names_out())[empty])
             warnings.warn(
-                f"columns without any observed cell in fit are left out: {shown(names)}; pass "
-                "keep_empty_features=True to have them filled with 0",
+                f"columns without any observed entry in fit are dropped: {shown(names)}; pass "
+                "keep_empty_features=True to fill them with 0",
                 stacklevel=2,
             )
             filled = filled[:, ~empty]
@@ -280,17 +277,17 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return filled
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """Names of the columns of the output.
+        """Names of the output columns.
 
         Parameters
         ----------
         input_features : (n_features,) array of str, optional
-            Names of the columns of the input, if `fit` saw none (by default x0, x1, ...).
+            Names of the input columns, if `fit` saw none (by default x0, x1, ...).
 
         Returns
         -------
         (n_features_out,) array of object
-            Their names, and of indicators these after ``missingindicator_``.
+            The names; those of indicator columns have the prefix ``missingindicator_``.
 
         Examples
         --------
@@ -315,11 +312,11 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return tags
 
     def _incomplete(self) -> NDArray[Any]:
-        """The columns with missing values in the rows so far."""
+        """The columns with missing values in the rows seen so far."""
         return np.flatnonzero(self.n_observed_ < self.n_samples_seen_)
 
     def _cells(self, X: Any, *, reset: bool) -> _Cells:
-        """The observed cells of X, in any of its forms."""
+        """The observed entries of X, in any supported form."""
         missing = self.missing_values
         nan = _means_nan(missing)
         if not nan:
@@ -337,14 +334,14 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             rows, cols = np.nonzero(observed)
             return _Cells(rows, cols, X[observed], X.shape)
         if not X.has_canonical_format:
-            X = X.copy()  # it may be the caller's own
+            X = X.copy()  # X may be the caller's object
             X.sum_duplicates()
         coo = X.tocoo()
         observed = ~np.isnan(coo.data) if nan else coo.data != missing
         return _Cells(coo.row[observed], coo.col[observed], coo.data[observed], X.shape)
 
     def _learn(self, cells: _Cells, before: Factorization | None) -> FunkImputer:
-        """Train on cells: the first ones, or more after others."""
+        """Train on the first entries, or continue from `before` with more."""
         for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
             scalars.flag(name, getattr(self, name))
         moments, n_rows = _Moments.of(cells), cells.shape[0]
@@ -362,7 +359,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             learning_rate = self._rate * cells.values.size / int(moments.count.sum())
             n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
         regularization = self.regularization
-        if regularization is None and deviation > 0:  # factorize knows what to do without any
+        if regularization is None and deviation > 0:  # otherwise the default of factorize
             regularization = REGULARIZATION * deviation * _noise(cells, moments)
         fit = factorize(
             (cells.rows, cells.cols),
@@ -390,7 +387,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return self
 
     def _products(self, cells: _Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
-        """The products of the chosen rows with all columns, in the units of these."""
+        """The predictions of the chosen rows for all columns, in the units of the columns."""
         used = chosen[cells.rows] & (self.n_observed_ > 0)[cells.cols]
         cells = _Cells(
             (np.cumsum(chosen) - 1)[cells.rows[used]],
@@ -398,7 +395,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             cells.values[used],
             (int(np.count_nonzero(chosen)), cells.shape[1]),
         )
-        fit = copy.copy(self.factorization_)  # others may be using it with other threads
+        fit = copy.copy(self.factorization_)  # it may be in use with other n_threads
         fit.n_threads = scalars.jobs(self.n_jobs)
         values = cells.scaled(self.mean_, self.scale_, fit.dtype)
         new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
@@ -411,7 +408,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
 @dataclass(frozen=True)
 class _Cells:
-    """The observed cells of a table, row by row."""
+    """The observed entries of a table, row by row."""
 
     rows: NDArray[Any]
     cols: NDArray[Any]
@@ -419,13 +416,13 @@ class _Cells:
     shape: tuple[int, int]
 
     def scaled(self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The values in units of their columns."""
+        """The values, standardized by column."""
         return _ratio(self.values - mean[self.cols], scale[self.cols]).astype(dtype)
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Of the observed cells of every column: number, mean, sum of squares about the mean."""
+    """Number, mean and sum of squares about the mean of the observed entries of each column."""
 
     count: NDArray[Any]
     mean: NDArray[Any]
@@ -441,7 +438,7 @@ class _Moments:
         return cls(count, mean, squares)
 
     def joined(self, more: _Moments) -> _Moments:
-        """Those of the cells of both."""
+        """The moments of both sets of entries together."""
         count = self.count + more.count
         share = more.count / np.maximum(count, 1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -450,7 +447,7 @@ class _Moments:
             return _Moments(count, self.mean + away * share, squares)
 
     def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any], float]:
-        """What to subtract from columns, what to divide them by, and the deviation after it."""
+        """Mean and scale of the columns, and the standard deviation of the scaled values."""
         count = np.maximum(self.count, 1)
         with np.errstate(over="ignore", invalid="ignore"):
             variances = self.squares / count
@@ -475,7 +472,7 @@ class _Moments:
 
 
 def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
-    """x / by, and 0 where that would be a division by 0."""
+    """x / by, and 0 where `by` is 0."""
     out = np.zeros(x.shape)
     np.divide(x, by, out=out, where=by > 0)
     return out
@@ -484,7 +481,7 @@ def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
 def _model(
     fit: Factorization, row_factors: NDArray[Any], col_factors: NDArray[Any]
 ) -> Factorization:
-    """The factorization with other factors."""
+    """A copy of the factorization with other factors."""
     return fit._changed(
         _rows=Side(row_factors.astype(fit.dtype), None, first=True),
         _cols=Side(col_factors.astype(fit.dtype), None, first=False),
@@ -492,9 +489,9 @@ def _model(
 
 
 def _noise(cells: _Cells, moments: _Moments) -> float:
-    """How the noise of factors falls as cells grow more: 1/√r + 1/√c.
+    """The noise of the factors by the number of entries: 1/√r + 1/√c.
 
-    Rows have r observed cells on average, in the batch; columns c, in all batches.
+    Rows have r observed entries on average, in the batch; columns c, in all batches.
     """
     rows = np.count_nonzero(np.bincount(cells.rows)) / cells.values.size
     cols = np.count_nonzero(moments.count) / int(moments.count.sum())
@@ -502,7 +499,7 @@ def _noise(cells: _Cells, moments: _Moments) -> float:
 
 
 def _means_nan(missing_values: object) -> bool:
-    """Whether what is missing is NaN once the table holds floats."""
+    """Whether missing values are NaN after conversion to float."""
     pandas = sys.modules.get("pandas")
     if missing_values is None or (pandas is not None and missing_values is pandas.NA):
         return True

@@ -1,4 +1,4 @@
-"""Pixels: an image is corrupted, generated (the product) and corrected."""
+"""Inpainting: from a corrupted image to a generated (the product) and a corrected one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FUNK_TILE = (12, 12)
 FUNK_FACTORS = 8
 NEARLY_ALL = 0.99
-ROWS_AT_ONCE = 64  # of a picture that are converted together
+ROWS_AT_ONCE = 64  # of an image that are converted together
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Tiling:
 
     Tiles are numbered down the columns of tiles. Tile t owns rows row_cuts[t] ... and
     columns col_cuts[t] ... of the matrix, so no two tiles share a factor. The tiles at the
-    right and lower edge are smaller where the tile shape does not divide the picture.
+    right and lower edge are smaller if the tile shape does not divide the image.
     """
 
     height: int
@@ -58,7 +58,7 @@ class Tiling:
         return -(-self.height // self.tile[0]), -(-self.width // self.tile[1])
 
     def boxes(self) -> list[tuple[slice, slice]]:
-        """Where every tile lies in the picture."""
+        """The position of every tile in the image."""
         return [
             (slice(top, min(top + self.tile[0], self.height)), slice(left, right))
             for left in range(0, self.width, self.tile[1])
@@ -67,7 +67,7 @@ class Tiling:
         ]
 
     def cuts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each tile's rows and columns begin in the matrix, and where they end."""
+        """Where the rows and columns of each tile begin in the matrix, and the end of the last."""
         boxes = self.boxes()
         heights = [down.stop - down.start for down, _ in boxes]
         widths = [across.stop - across.start for _, across in boxes]
@@ -77,7 +77,7 @@ class Tiling:
         )
 
     def cells(self, rows: NDArray[Any], cols: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Row and column of the matrix for pixels of the picture."""
+        """Row and column in the matrix of pixels of the image."""
         down, _ = self._counts()
         row_cuts, col_cuts = self.cuts()
         tile = cols // self.tile[1] * down + rows // self.tile[0]
@@ -86,7 +86,7 @@ class Tiling:
     def assemble(
         self, row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float
     ) -> NDArray[Any]:
-        """The product of every tile, put where the tile lies."""
+        """The products of all tiles, each at the position of its tile."""
         out = np.empty((self.height, self.width), row_factors.dtype)
         row_cuts, col_cuts = self.cuts()
         for t, box in enumerate(self.boxes()):
@@ -169,8 +169,8 @@ def inpaint(
 ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
     """Fill the missing pixels of an image: corrupted, generated, corrected.
 
-    Small matrices with holes are factorized side by side; their products make the *generated*
-    picture, and the *corrected* one keeps every observed pixel and takes the rest from it.
+    Many small incomplete matrices are factorized; their products form the *generated* image. The
+    *corrected* image keeps every observed pixel and takes the missing ones from it.
 
     Parameters
     ----------
@@ -178,40 +178,41 @@ def inpaint(
         Any real dtype.
     missing : (h, w) array of bool, or of the image's shape, optional
         True where a pixel is **unknown**, as in `skimage.restoration`. By default the NaN of
-        a floating-point image are the missing pixels. What is masked in a `numpy.ma` image
-        is missing as well. An (h, w) mask counts for all channels.
+        a floating-point image are the missing pixels. Masked pixels of a `numpy.ma` image
+        are missing as well. An (h, w) mask applies to all channels.
     method : {"patches", "tiles", "funk"}, default "patches"
         What the matrices are:
 
-        - "patches", the best: a row is a patch of the picture, among the sixty that resemble
-          it; a column is a place in the patch. Four passes, each from what the last one made.
-        - "tiles", the fastest: tiles of 16 x 16 pixels that overlap, whose factors are held
+        - "patches", the best quality: each row is one of sixty similar patches of the image,
+          each column a pixel position in the patch. Four passes, each of which starts from the
+          result of the previous one.
+        - "tiles", the fastest: overlapping tiles of 16 x 16 pixels, whose factors are made
           smooth by a penalty on their second differences.
-        - "funk", Simon Funk's way and the slowest to look at: tiles side by side, by gradient
+        - "funk", Simon Funk's method and the lowest quality: adjacent tiles, by gradient
           descent.
     k : int, optional
-        The number of factors: of a patch in the last pass (12 by default), of a tile (8). Up
-        to 16 for "patches" and "tiles".
+        The number of factors: for "patches", in the last pass (12 by default); otherwise of a
+        tile (8 by default). At most 16 for "patches" and "tiles".
     channel_axis : int, optional
-        Which axis holds the channels. With one mask for all of them each channel is filled on
-        its own. Channels that miss different pixels, or none, tell about each other:
-        "patches" then takes them together, up to eight.
+        The axis of the channels. With one mask for all channels, each channel is filled
+        separately. If the channels have different masks, "patches" fills up to eight channels
+        jointly, since they carry information about each other.
     alpha : int, optional
-        Which of the channels is transparency, such as -1 for RGBA: it is kept as it is.
+        The index of the transparency channel, such as -1 for RGBA. It is not changed.
     random_state, n_threads
         As for `funkc.factorize`.
     return_generated : bool, default False
-        Whether to return the generated picture too.
+        Whether to return the generated image too.
     callback : callable, optional
-        Called as ``callback(stage, step, corrected)`` with the picture so far: stage "tiles"
-        after every sweep over the tiles, "patches" after every pass, "funk" after every
-        epoch of every channel. The work (of that channel) ends when it returns True. Making
-        the pictures takes time: the sweeps over tiles are done anew for every picture.
+        Called as ``callback(stage, step, corrected)`` with the current image: with stage
+        "tiles" after every sweep over the tiles, "patches" after every pass, "funk" after
+        every epoch of every channel. If it returns True, the work (on that channel) stops.
+        Making these images takes time: the sweeps over the tiles are repeated for each one.
     progress : bool, default False
-        Whether to show a bar on stderr, where that is a terminal. Needs tqdm (the extra
-        ``progress``).
+        Whether to show a progress bar on stderr if that is a terminal. Requires tqdm (the
+        extra ``progress``).
     tile_shape : pair of int, optional
-        For "funk": rows and columns of a tile; (12, 12) by default. Pixels that remain at the
+        For "funk": rows and columns of a tile; (12, 12) by default. The remaining pixels at the
         right and lower edge form smaller tiles.
     n_epochs, learning_rate, regularization, offset, decay, group_size
         For "funk": as for `funkc.factorize`.
@@ -220,32 +221,34 @@ def inpaint(
     -------
     corrected : array
         A new array of the image's shape and dtype (in native byte order). Observed pixels
-        are exactly as they were; filled ones lie within the range of the observed ones.
+        are unchanged; filled pixels lie within the range of the observed ones.
     generated : array
-        The product everywhere, likewise; only with `return_generated`.
+        The product at every pixel, of the same shape, dtype and range; only with
+        `return_generated`.
 
     Raises
     ------
     ValueError, TypeError
-        The input can't be served; the message names argument, value, position and remedy.
+        Invalid input; the message names argument, value, position and remedy.
 
     Warns
     -----
     RuntimeWarning
-        Holes are wider than sixteen pixels, which nothing here can fill but smoothly; or
-        `missing` marks nearly everything, as a mask that is upside down would.
+        A missing region is wider than sixteen pixels and can only be filled smoothly; or
+        `missing` marks nearly all pixels, as an inverted mask would.
 
     Notes
     -----
-    The bits of the result do not depend on the number of threads, nor on the processor.
-    Beside the picture, "patches" and "tiles" take up to 24 bytes for a pixel and channel.
+    The bits of the result do not depend on the number of threads or on the processor.
+    In addition to the image, "patches" and "tiles" use up to 24 bytes per pixel and channel.
 
-    What to expect: holes up to some ten pixels across are filled with what the surroundings
-    suggest; nothing is invented. Texture without any order gains little over a smooth fill.
+    What to expect: missing regions up to about ten pixels across are filled with what the
+    surroundings suggest; nothing is invented. Stochastic texture gains little over a smooth
+    fill.
 
-    The sources are probabilistic PCA (Tipping & Bishop, 1999) of patches that look alike
+    The methods are based on probabilistic PCA (Tipping & Bishop, 1999) of similar patches
     (as in Yu, Sapiro & Mallat, "Solving inverse problems with piecewise linear estimators",
-    2012), and Funk, "Netflix update: try this at home", 2006.
+    2012), and on Funk, "Netflix update: try this at home", 2006.
 
     Examples
     --------
@@ -308,7 +311,7 @@ def inpaint(
 
 
 class Filling:
-    """A picture (height, width, channels) on its way from corrupted to corrected."""
+    """An image (height, width, channels) while it is being filled."""
 
     def __init__(
         self,
@@ -346,7 +349,7 @@ class Filling:
         return np.ascontiguousarray(np.moveaxis(picture, 2, self.channel_axis))
 
     def _take(self, channel: int, made: NDArray[Any], top: int = 0) -> None:
-        """Keep rows that were made: in the holes, and everywhere in the generated picture."""
+        """Store generated rows: the missing pixels, and every pixel of the generated image."""
         for first in range(0, len(made), ROWS_AT_ONCE):
             values = made[first : first + ROWS_AT_ONCE].astype(np.float64, copy=False)
             part = _in_range(values, *self.range[channel])
@@ -357,13 +360,13 @@ class Filling:
                 self.generated[rows, :, channel] = part
 
     def _call(self, stage: str, step: int) -> bool:
-        """Whether the callback ends the work."""
+        """Whether the callback stops the work."""
         assert self.callback is not None
         answer = self.callback(stage, step, self._with_channels_back(self.corrected.copy()))
         return _train.is_true(answer)
 
     def by_restoration(self, method: str, k: int | None, shown: Any) -> None:
-        """Tiles, and patches upon them."""
+        """Fill by tiles, then by patches."""
         if not self.to_fill:
             return
         missing = np.ascontiguousarray(np.moveaxis(self.holes[:, :, self.channels], 2, 0))
@@ -372,7 +375,7 @@ class Filling:
             method == "patches", k or 0, self.options.seed, self.return_generated,
             self.callback is not None, self.options.n_threads,
         )  # fmt: skip
-        raise_for_status(status, purpose="to fill the picture")
+        raise_for_status(status, purpose="to fill the image")
         del missing  # the core has its own
         height, width, _ = self.corrected.shape
         tops = range(0, height, ROWS_AT_ONCE)
@@ -408,15 +411,15 @@ class Filling:
     def _warn_of_wide_holes(self, n_pixels: int) -> None:
         if n_pixels:
             warnings.warn(
-                f"{n_pixels / self.holes.size:.1%} of the picture lies in holes at least "
-                f"{core.WIDE_SIDE} pixels wide and high, and is filled smoothly: nothing near "
-                "enough tells what was there",
+                f"{n_pixels / self.holes.size:.1%} of the image lies in missing regions at least "
+                f"{core.WIDE_SIDE} pixels wide and high, and is filled smoothly: there are no "
+                "observed pixels near enough",
                 RuntimeWarning,
                 stacklevel=4,
             )
 
     def by_funk(self, tiling: Tiling, shown: Any) -> None:
-        """Channel by channel, on the engine for ratings."""
+        """Fill each channel with the engine for ratings."""
         for channel in self.to_fill:
             hole = self.holes[:, :, channel]
             rows, cols = np.nonzero(~hole)
@@ -444,7 +447,7 @@ class Filling:
 
 
 def _in_range(made: NDArray[np.float64], low: Any, high: Any) -> NDArray[Any]:
-    """What was made, rounded and cut off to the dtype and the range of the observed pixels."""
+    """The generated values, rounded to the dtype and clipped to the observed range."""
     dtype = np.asarray(low).dtype
     if dtype.kind != "f":
         made = np.rint(made)

@@ -1,4 +1,4 @@
-"""Pictures of the progress."""
+"""Contact sheets, animations and figures of the progress of an inpainting."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ ANIMATIONS = ("gif", "webp")
 def contact_sheet(
     pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None
 ) -> Image:
-    """Put titled pictures side by side on one sheet.
+    """Arrange titled images on one sheet.
 
     Parameters
     ----------
     pictures : sequence of (str, array)
-        Title and (h, w) or (h, w, 3) picture, all of one size or not. Integers are shown by
-        the range of their dtype; floats from 0 to 1, or from their least value to their
-        greatest where they exceed that.
+        Title and (h, w) or (h, w, 3) image, of any sizes. Integers are scaled by the range of
+        their dtype; floats are shown from 0 to 1, or from minimum to maximum if they exceed
+        that.
     columns : int, optional
-        Pictures in a row; by default about as many as there are rows, or all of up to four.
+        Images per row; by default about the number of rows, or all of up to four images.
 
     Returns
     -------
     PIL.Image.Image
-        To be saved with its ``save(path)``. Needs Pillow (the extra ``images``).
+        Save it with ``save(path)``. Requires Pillow (the extra ``images``).
 
     Examples
     --------
@@ -76,27 +76,27 @@ def animate(
     seconds: float = 0.4,
     kind: Literal["gif", "webp"] | None = None,
 ) -> None:
-    """Write pictures one after the other as an animation.
+    """Write images as an animation.
 
     Parameters
     ----------
     pictures : sequence of (str, array)
-        As for `contact_sheet`, of one size. Titles are not shown.
+        As for `contact_sheet`, all of one size. Titles are not shown.
     file : str, path-like or binary file
-        Where to.
+        The output.
     seconds : float, default 0.4
-        How long a picture stays; the last one stays four times as long.
+        Duration of a frame; the last one is shown four times as long.
     kind : {"gif", "webp"}, optional
-        By default what the name of the file ends in.
+        By default the suffix of the file name.
 
     Raises
     ------
     ValueError
-        It is neither of these kinds, or there is no picture.
+        The kind is neither of these, or there are no images.
 
     Notes
     -----
-    Needs Pillow (the extra ``images``).
+    Requires Pillow (the extra ``images``).
 
     Examples
     --------
@@ -124,7 +124,7 @@ def animate(
 
 
 def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None) -> Any:
-    """Draw titled pictures side by side with matplotlib, as for a notebook.
+    """Draw titled images with matplotlib, for a notebook for example.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = N
     Returns
     -------
     matplotlib.figure.Figure
-        Needs matplotlib (the extra ``plot``).
+        Requires matplotlib (the extra ``plot``).
 
     Examples
     --------
@@ -161,17 +161,17 @@ def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = N
 
 
 class Snapshots:
-    """A callback for `funkc.inpaint` that keeps the picture after each step.
+    """A callback for `funkc.inpaint` that records the image after each step.
 
     Parameters
     ----------
     every : int, default 1
-        Keeps one picture in so many, and the first.
+        Record the first step and every step whose number is a multiple of this.
 
     Attributes
     ----------
     pictures : list of (str, array)
-        Title and picture, for `contact_sheet`, `animate` and `figure`.
+        Title and image, for `contact_sheet`, `animate` and `figure`.
 
     Examples
     --------
@@ -193,7 +193,7 @@ class Snapshots:
         self.pictures: list[tuple[str, NDArray[Any]]] = []
 
     def __call__(self, stage: str, step: int, image: NDArray[Any]) -> None:
-        """Keep the picture of this step."""
+        """Record the image of this step."""
         if step == 1 or step % self.every == 0:
             self.pictures.append((f"{stage} {step}", image))
 
@@ -201,7 +201,7 @@ class Snapshots:
 def by_rank(
     image: Any, missing: Any = None, ranks: Sequence[int] = tuple(range(1, 17)), **options: Any
 ) -> list[tuple[str, NDArray[Any]]]:
-    """The generated picture with 1, 2, 3, ... factors: woven bars that become a picture.
+    """The generated image with 1, 2, 3, ... factors, from coarse stripes to the full image.
 
     Parameters
     ----------
@@ -210,13 +210,13 @@ def by_rank(
     ranks : sequence of int, default 1 ... 16
         Numbers of factors.
     **options
-        As for `funkc.inpaint` with method "funk"; by default a tile is the whole picture, and
-        training goes six times as far as it would otherwise.
+        As for `funkc.inpaint` with method "funk"; by default the whole image is one tile, and
+        training goes six times as far as otherwise.
 
     Returns
     -------
     list of (str, array)
-        Title and picture, for `contact_sheet`, `animate` and `figure`.
+        Title and image, for `contact_sheet`, `animate` and `figure`.
 
     Examples
     --------
@@ -235,8 +235,8 @@ def by_rank(
 
 
 def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    """Eight bits to show: integers and bool by their dtype's greatest value, others from 0 to 1,
-    or from least to greatest where they exceed that.
+    """Convert to 8 bits for display: integers are scaled by the maximum of their dtype, floats are
+    shown from 0 to 1, or from minimum to maximum if they exceed that.
     """
     if picture.dtype == np.uint8:
         return picture
@@ -252,7 +252,7 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _require_some(pictures: Sequence[tuple[str, NDArray[Any]]]) -> None:
     if not pictures:
-        reject("pictures", "is empty", "pass at least one (title, picture)")
+        reject("pictures", "is empty", "pass at least one (title, image)")
 
 
 def _columns(n: int) -> int:

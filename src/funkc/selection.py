@@ -1,4 +1,4 @@
-"""Masked cross-validation: which parameters predict best what was held out."""
+"""Masked cross-validation: find the parameters that predict held-out entries best."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from funkc._input.cells import Cells, Duplicates
     from funkc._input.options import Options
 
-WAIT_SECONDS = 0.1  # a wait without an end would keep Ctrl-C waiting on Windows
+WAIT_SECONDS = 0.1  # without a timeout, Ctrl-C would have to wait on Windows
 MOST_TICKS = 10
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CrossValidation:
-    """What `funkc.cross_validate` found; its text is a table.
+    """The result of `funkc.cross_validate`; printing it shows a table.
 
     Attributes
     ----------
     table : list of dict
-        One for every combination, in the order of the grid: ``k`` and the parameters that
-        were given as lists, ``rmse`` (the mean over the folds), ``standard_error`` (of that
-        mean), ``fold_rmse`` (a list) and ``seconds`` (of all its fits together). Where a fit
-        diverged, its error and the mean are infinite and the standard error is NaN.
-        ``pandas.DataFrame(result.table)`` makes a data frame of it.
+        One for every combination, in grid order: ``k`` and the parameters that were given as
+        lists, ``rmse`` (the mean over the folds), ``standard_error`` (of that mean),
+        ``fold_rmse`` (a list) and ``seconds`` (total of its fits). If a fit diverged, its RMSE
+        and the mean are infinite and the standard error is NaN.
+        ``pandas.DataFrame(result.table)`` converts it to a data frame.
     best_parameters : dict
         ``k`` and the parameters that were given as lists, as `funkc.factorize` takes them,
         of the combination with the lowest ``rmse``.
     best_rmse : float
-        Its mean error.
+        The mean RMSE of that combination.
     fit : Factorization or None
-        Trained on all cells with the best parameters, if `refit` was asked for.
+        Trained on all entries with the best parameters, if `refit` is True.
 
     Examples
     --------
@@ -93,14 +93,14 @@ class CrossValidation:
         return min(self.table, key=lambda row: row["rmse"])
 
     def plot(self) -> Figure:
-        """Draw the errors against the first parameter that has several values.
+        """Plot the RMSE against the first parameter that has several values.
 
         Returns
         -------
         matplotlib.figure.Figure
-            One line for every combination of the other parameters, with one standard error
-            up and down; a cross at the top where training diverged, a ring around the best.
-            Needs matplotlib (the extra ``plot``).
+            One line for every combination of the other parameters, with error bars of one
+            standard error; a cross at the top where training diverged, a circle around the
+            best. Requires matplotlib (the extra ``plot``).
 
         Examples
         --------
@@ -168,7 +168,7 @@ class CrossValidation:
         )
         axes.set_xticks([], minor=True)
         axes.set_xlabel(across)
-        axes.set_ylabel("RMSE of held-out cells")
+        axes.set_ylabel("RMSE on held-out entries")
         axes.grid(alpha=0.3)
         drawn.legend(loc="outside lower center", ncols=2, fontsize="small")
         return drawn
@@ -203,68 +203,69 @@ def cross_validate(
     duplicates: Duplicates = "error",
     callback: Callable[[int, int], object] | None = None,
 ) -> CrossValidation:
-    """Find the parameters that predict held-out cells best, by masked cross-validation.
+    """Find the parameters that predict held-out entries best, by masked cross-validation.
 
-    Every observed cell is drawn into one of the folds. For every combination of parameters
-    and every fold, a factorization of the cells outside of the fold predicts those in it.
+    Every observed entry is randomly assigned to one of the folds. For every combination of
+    parameters and every fold, a factorization of the other folds predicts the entries of the
+    fold.
 
     Parameters
     ----------
     mask, values, shape, weights, dtype, duplicates
-        As for `funkc.factorize`. Held-out cells count alike, whatever their weights.
+        As for `funkc.factorize`. The weights of held-out entries are ignored.
     k, regularization, learning_rate, n_epochs, biases, nonnegative, offset, decay, group_size
         As for `funkc.factorize`, or several values to try: a **list, a range or an array is
-        an axis of the grid**; anything else is one value, so that a tuple is a pair of
-        regularizations (of rows, of columns) and a list of two numbers is not. None in a list
-        is the default that follows from the data. All combinations are tried.
+        an axis of the grid**; anything else is a single value, so a tuple is a pair of
+        regularizations (of rows, of columns), but a list of two numbers is not. None in a list
+        means the default chosen from the data. All combinations are tried.
     folds : int, default 5
-        How many folds, from 2 to 1,000. Each holds about the same number of cells.
+        The number of folds, from 2 to 1,000. Each has about the same number of entries.
     refit : bool, default True
-        Whether to train on all cells with the best parameters in the end.
+        Whether to train on all entries with the best parameters at the end.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seeds the folds, and every fit as in `funkc.factorize`.
     n_threads : int, optional
-        As for `funkc.factorize`. So many fits run at once, if there are as many.
+        As for `funkc.factorize`. At most this many fits run in parallel.
     callback : callable, optional
-        Called as ``callback(done, total)``, in numbers of fits, when some have ended. An
-        exception that it raises ends the search.
+        Called as ``callback(done, total)`` with numbers of fits whenever some have finished. An
+        exception that it raises stops the search.
 
     Returns
     -------
     CrossValidation
-        A table of errors, the best parameters, and the fit on all cells.
+        A table of errors, the best parameters, and the fit to all entries.
 
     Raises
     ------
     ValueError, TypeError
-        The input can't be served; the message names argument, value, position and remedy. A
-        fold that no cell falls into is such a case.
+        Invalid input, which includes a fold without entries; the message names argument,
+        value, position and remedy.
     MemoryError
-        The factors would not fit into this machine.
+        The factors do not fit in memory.
     DivergedError
-        Training diverged in some fold of every combination.
+        For every combination, training diverged in at least one fold.
 
     Notes
     -----
-    **The last epoch counts.** The error of a fold is that of the factors after the last epoch,
+    **The last epoch counts.** The RMSE of a fold is that of the factors after the last epoch,
     equal to the last ``validation_rmse`` of `funkc.factorize` with the fold as its
-    `validation`. To stop at the best epoch would let the held-out cells choose it, and their
-    error would come out too low; there would be no such cells for the fit on all cells either.
+    `validation`. Stopping at the best epoch would let the held-out entries choose it, and their
+    RMSE would be too low; nor would there be held-out entries for the fit to all entries.
     To find how long to train, pass a list of `n_epochs`.
 
     **One standard error.** Combinations whose mean is less than one standard error above the
-    lowest can hardly be told from the best, and the text of the result says which those are.
-    A common rule takes the simplest of them: the smallest k, the largest regularization.
+    lowest can hardly be distinguished from the best; the printed table marks them. A common
+    rule chooses the simplest of them: the smallest k, the largest regularization.
 
     **Reproducible**: the same data, seed and parameters give the same bits, with any number
-    of threads and any order of listing the cells. Which fold a cell falls into depends on its
-    row and column, the shape and the seed alone.
+    of threads and the entries in any order. The fold of an entry depends only on its row and
+    column, the shape and the seed.
 
-    **Threads**: min(n_threads, number of fits) fits run at once and share the threads evenly.
-    Ctrl-C ends all of them.
+    **Threads**: min(n_threads, number of fits) fits run in parallel and share the threads
+    evenly. Ctrl-C stops all of them.
 
-    **Memory**: every fit that runs holds its own cells and factors. Pass a smaller `n_threads`
-    where that is too much.
+    **Memory**: every running fit has its own entries and factors. Pass a smaller `n_threads`
+    if that needs too much memory.
 
     Examples
     --------
@@ -319,7 +320,7 @@ def cross_validate(
 
 @dataclass(frozen=True)
 class _Score:
-    """What became of one fit."""
+    """The result of one fit."""
 
     rmse: float
     seconds: float
@@ -332,7 +333,7 @@ def _scores(
     grid: list[Options],
     listen: Callable[[int, int], object] | None,
 ) -> list[_Score]:
-    """One for every combination and fold, fold by fold; several fits run at a time."""
+    """One score per combination and fold; several fits run in parallel."""
     tasks = [(options, nth) for options in grid for nth in range(folds)]
     workers = min(grid[0].n_threads, len(tasks))
     each = grid[0].n_threads // workers
@@ -370,7 +371,7 @@ def _scores(
                     fit.result()  # which may raise
                 if done and listen is not None:
                     listen(len(fits) - len(running), len(fits))
-        except BaseException:  # only this thread hears of Ctrl-C
+        except BaseException:  # only this thread receives Ctrl-C
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -378,7 +379,7 @@ def _scores(
 
 
 def _summary(scores: list[_Score]) -> dict[str, Any]:
-    """Mean and standard error over the folds."""
+    """Mean and standard error over the folds of one combination."""
     errors = [score.rmse for score in scores]
     mean = math.fsum(errors) / len(errors)
     squares = math.fsum((rmse - mean) ** 2 for rmse in errors)
@@ -391,7 +392,7 @@ def _summary(scores: list[_Score]) -> dict[str, Any]:
 
 
 def _distinct(values: Any) -> list[Any]:
-    """Every value once, in order; lists too, which have no hash."""
+    """Every value once, in order; also for lists, which are not hashable."""
     out: list[Any] = []
     for value in values:
         if value not in out:

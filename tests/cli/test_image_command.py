@@ -159,7 +159,7 @@ def test_what_can_only_be_filled_smoothly_is_said(pictures):
         pictures / "noise.png"
     )
     out, _ = run("image", "noise.png", "--mask", "wide.png", "-o", "q.png", cwd=pictures)
-    assert "note: 12.4% of the picture lies in holes at least 17 pixels wide" in out
+    assert "note: 12.4% of the image lies in missing regions at least 17 pixels wide" in out
 
 
 @pytest.mark.parametrize("colour", ["ff00ff", "#FF00FF"])
@@ -217,8 +217,8 @@ def test_bad_pictures(pictures, refused):
     mask, to = ["--mask", "mask.png"], ["-o", "o.png"]
     fails("image", "none.png", *mask, *to, match="none.png: No such file", cwd=pictures)
     refused("image", "none.png", *mask, *to, match="none.png: No such file")
-    refused("image", "table.csv", *mask, *to, match="table.csv: is no picture; pass a .png")
-    refused("image", "cut.png", *mask, *to, match="cut.png: can't be read .*pass a whole")
+    refused("image", "table.csv", *mask, *to, match="table.csv: is not an image; pass a .png")
+    refused("image", "cut.png", *mask, *to, match="cut.png: can't be read .*pass an intact")
     refused(
         "image",
         "rgb.png",
@@ -237,17 +237,17 @@ def test_bad_pictures(pictures, refused):
         match="rgb.png: no pixel has --missing",
     )
     refused(
-        "image", "rgb.png", *mask, "-o", "o.foo", match="o.foo: no picture format is named '.foo'"
+        "image", "rgb.png", *mask, "-o", "o.foo", match="o.foo: '.foo' is not a known image format"
     )
     refused(
-        "image", "rgba.png", *mask, "-o", "o.jpg", match="o.jpg: can't hold this picture .*use .png"
+        "image", "rgba.png", *mask, "-o", "o.jpg", match="o.jpg: can't store this image .*use .png"
     )
     refused(
         "image", "rgb.png", *mask, *to, "--threads", 3 * 10**9, match="n_threads: got 3000000000"
     )
-    refused("image", "rgb.png", *mask, "-o", "rgb.png", match="rgb.png: is named for two files")
+    refused("image", "rgb.png", *mask, "-o", "rgb.png", match="rgb.png: is used for two files")
     refused(
-        "image", "rgb.png", *mask, *to, "--sheet", "o.png", match="o.png: is named for two files"
+        "image", "rgb.png", *mask, *to, "--sheet", "o.png", match="o.png: is used for two files"
     )
     Image.new("L", (52, 40), 255).save(pictures / "white.png")
     refused("image", "rgb.png", "--mask", "white.png", *to, match="every pixel")

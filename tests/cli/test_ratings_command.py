@@ -135,7 +135,7 @@ def test_strangers_among_the_held_out_are_counted(tmp_path):
     write_csv(tmp_path / "p.csv", triples, header=None)
     out, _ = run("ratings", "r.csv", "--k", 2, "--predict", "p.csv", "-o", "o.csv", cwd=tmp_path)
     assert "held-out RMSE" not in out
-    assert "not counted: 5 held-out ratings whose row or column has no rating" in out
+    assert "not counted: 5 held-out ratings whose row or column has no training" in out
     assert "wrote 50 predictions to o.csv\nnote: 5 of them are for a row or column" in out
     options = ["--k", 2, "--epochs", 5, "--holdout", 0.9, "--factors", "f.npz"]
     run("ratings", "r.csv", *options, cwd=tmp_path)  # the last row is held out, too
@@ -203,10 +203,10 @@ def test_what_can_be_refused_is_refused_before_training(tmp_path, refused):
     to_predict = ["ratings", "r.csv", "--predict", "p.csv"]
     fails(*to_predict, "-o", "o.csv", match=match, cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "r.csv"]
-    refused(*to_predict, match="belong together")
-    refused("ratings", "r.csv", "-o", "o.csv", match="belong together")
-    refused("ratings", "r.csv", "--factors", "r.csv", match="is named for two files")
-    refused(*to_predict, "-o", "x", "--factors", "x", match="is named for two files")
+    refused(*to_predict, match="must be used together")
+    refused("ratings", "r.csv", "-o", "o.csv", match="must be used together")
+    refused("ratings", "r.csv", "--factors", "r.csv", match="is used for two files")
+    refused(*to_predict, "-o", "x", "--factors", "x", match="is used for two files")
     refused("ratings", "none.csv", match="none.csv: No such file")
     refused("ratings", "r.csv", "--k", 70000, match="k: got 70000; pass an integer")
     refused("ratings", "r.csv", "--columns", "a,b,c", match="no column 'a'; choose")

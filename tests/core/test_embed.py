@@ -77,20 +77,20 @@ def test_an_extension_is_built_and_gives_the_bits_of_python(name, tmp_path):
     if name == "cython":
         pytest.importorskip("Cython", reason="the example is compiled by Cython")
     build(name, tmp_path)
-    assert "equal to the bit" in run(sys.executable, "-W", "error", "check.py", folder=tmp_path)
+    assert "bit-for-bit equal" in run(sys.executable, "-W", "error", "check.py", folder=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cffi", "numba"])
 def test_a_program_calls_by_address_and_gives_the_bits_of_python(name):
     pytest.importorskip(name, reason=f"the example calls funkc by {name}")
     printed = run(sys.executable, "-W", "error", EXAMPLES / name / "embedded.py")
-    assert "equal to the bit" in printed
+    assert "bit-for-bit equal" in printed
 
 
 @pytest.mark.usefixtures("compiler")
 def test_an_extension_of_the_first_release_still_runs(tmp_path):
     build("c", tmp_path, FIRST.iterdir())
-    assert "equal to the bit" in run(sys.executable, "-W", "error", "check.py", folder=tmp_path)
+    assert "bit-for-bit equal" in run(sys.executable, "-W", "error", "check.py", folder=tmp_path)
 
 
 def changed_headers(folder, *changes):
@@ -127,7 +127,7 @@ def test_an_extension_that_does_not_fit_is_refused_when_it_is_imported(tmp_path,
 def test_a_newer_header_runs_with_this_library(tmp_path):
     build("c", tmp_path / "built", changed_headers(tmp_path / "headers", LATER))
     printed = run(sys.executable, "-W", "error", "check.py", folder=tmp_path / "built")
-    assert "equal to the bit" in printed
+    assert "bit-for-bit equal" in printed
 
 
 def test_headers_only_grow():

@@ -1,4 +1,4 @@
-"""Compare what embedded.c has trained with Python's funkc, to the bit."""
+"""Compare the result of embedded.c with Python's funkc, bit by bit."""
 
 import embedded
 import numpy as np
@@ -12,4 +12,4 @@ for seed, (row_factors, col_factors) in enumerate(models):
     fit = funkc.factorize((rows, cols), values, 8, shape=(200, 150), random_state=seed)
     assert row_factors == fit.row_factors.tobytes()
     assert col_factors == fit.col_factors.tobytes()
-print(len(models), "models, equal to the bit")
+print(len(models), "models: bit-for-bit equal")

@@ -4,7 +4,7 @@
 
        python setup.py build_ext --inplace && python check.py
 
-   Nothing is linked: the header, and the funkc that is imported, are all there is to it. */
+   There is nothing to link: it needs only the header and the imported funkc. */
 #define PY_SSIZE_T_CLEAN
 #include "funkc_import.h"
 
@@ -35,7 +35,7 @@ typedef struct model {
     int status;
 } model;
 
-/* One model, from cells to factors. No Python here. */
+/* Trains one model, without Python. */
 THREAD(train)
 {
     model *m = (model *)given;
@@ -59,7 +59,7 @@ THREAD(train)
     return 0;
 }
 
-/* (rows, cols, values, [(row_factors, col_factors) of the seeds 0, 1, ...]), all as bytes */
+/* Returns (rows, cols, values, [(row_factors, col_factors) of seeds 0, 1, ...]), all as bytes. */
 static PyObject *train_all(PyObject *self, PyObject *nothing)
 {
     static model models[MODELS];
@@ -102,8 +102,8 @@ PyMODINIT_FUNC PyInit_embedded(void)
     int c;
     api = funkc_import();
     if (!api) return NULL; /* ImportError is set */
-    for (c = 0; c < CELLS; c++) { /* what a sensor would deliver */
-        const int place = (int)((int64_t)c * 7919 % (ROWS * COLS)); /* no cell twice */
+    for (c = 0; c < CELLS; c++) { /* simulated sensor data */
+        const int place = (int)((int64_t)c * 7919 % (ROWS * COLS)); /* no duplicate entries */
         rows[c] = place / COLS, cols[c] = place % COLS;
         values[c] = (float)((rows[c] * 37 + cols[c] * cols[c]) % 101) / 20;
     }

@@ -1,6 +1,6 @@
-"""funkc by cffi, in ABI mode: no compiler, the functions are called by their addresses.
+"""Call funkc with cffi in ABI mode: no compiler, functions are called by address.
 
-Run it: ``python embedded.py`` (it needs cffi, and compares itself with Python's funkc).
+Run it: ``python embedded.py`` (needs cffi; compares its result with Python's funkc).
 """
 
 import cffi
@@ -10,7 +10,7 @@ import funkc
 import funkc.capi
 
 ffi = cffi.FFI()
-# The part of funkc.h that is called here.
+# The part of funkc.h that is used here.
 ffi.cdef("""
     typedef struct { size_t size; const void *rows, *cols, *values; const double *weights;
                      int64_t n_cells, n_rows, n_cols; int32_t index_bytes, value_bytes;
@@ -35,15 +35,15 @@ ADDRESSES = funkc.capi.addresses()
 
 
 def call(name, *arguments):
-    """Call a function of the table; cffi lets the GIL go meanwhile."""
+    """Call a function of the table; cffi releases the GIL during the call."""
     status = ffi.cast(f"{name} *", ADDRESSES[name])(*arguments)
     if status:
-        words = ffi.cast("status_message *", ADDRESSES["status_message"])
-        raise RuntimeError(ffi.string(words(status)).decode())
+        message = ffi.cast("status_message *", ADDRESSES["status_message"])
+        raise RuntimeError(ffi.string(message(status)).decode())
 
 
 def train(rows, cols, values, shape, k, n_threads=2):
-    """Train on int32 rows and columns and float values; float32 factors."""
+    """Train on int32 rows and columns and float32 values; returns float32 factors."""
     pointer = ffi.from_buffer
     cells = ffi.new("funkc_cells *", {"size": ffi.sizeof("funkc_cells")})
     cells.rows, cells.cols, cells.values = pointer(rows), pointer(cols), pointer(values)
@@ -76,4 +76,4 @@ x, y = train(rows, cols, values, (300, 200), 16)
 fit = funkc.factorize((rows, cols), values, 16, shape=(300, 200), random_state=0)
 assert np.array_equal(x, fit.row_factors)
 assert np.array_equal(y, fit.col_factors)
-print("factors, equal to the bit")
+print("factors: bit-for-bit equal")

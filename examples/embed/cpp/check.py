@@ -1,4 +1,4 @@
-"""Compare what embedded.cpp has trained with Python's funkc, to the bit."""
+"""Compare the result of embedded.cpp with Python's funkc, bit by bit."""
 
 import embedded
 import numpy as np
@@ -23,4 +23,4 @@ try:
     embedded.train(rows[[0, 0]], cols[[0, 0]], values[:2], 300, 200, 7)
 except ValueError as error:
     print(error)
-print("factors and errors, equal to the bit")
+print("factors and errors: bit-for-bit equal")

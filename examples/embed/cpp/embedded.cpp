@@ -1,4 +1,4 @@
-// An extension in C++17: the plan is an object that gives itself back, errors are exceptions.
+// An extension in C++17: the plan is a unique_ptr, errors are exceptions.
 //
 // Build it and compare it with Python, in this folder:
 //
@@ -64,8 +64,8 @@ PyObject *bytes(const std::vector<double> &of)
                                      static_cast<Py_ssize_t>(of.size() * sizeof(double)));
 }
 
-// train(rows, cols, values, n_rows, n_cols, k): int64, int64 and double in, factors of double
-// with biases, and the error of every epoch, out.
+// train(rows, cols, values, n_rows, n_cols, k) takes int64, int64 and double arrays and returns
+// factors and biases in double, and the RMSE of every epoch.
 PyObject *train_buffers(PyObject *, PyObject *arguments)
 {
     Py_buffer rows, cols, values;

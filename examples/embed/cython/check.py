@@ -1,4 +1,4 @@
-"""Compare what stage.pyx has predicted with Python's funkc, to the bit."""
+"""Compare the predictions of stage.pyx with Python's funkc, bit by bit."""
 
 import numpy as np
 import stage
@@ -20,4 +20,4 @@ try:
     stage.fill(rows, cols, values, (300, 200), other_rows, other_cols, out, 16, 2)
 except ValueError as error:
     print(error)
-print(out.size, "predictions, equal to the bit")
+print(out.size, "predictions: bit-for-bit equal")

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
-"""A stage of a pipeline: cells in, predictions of other cells out, all without the GIL.
+"""A pipeline stage: trains on entries and predicts others, all without the GIL.
 
 Build it and compare it with Python, in this folder:
 
@@ -52,7 +52,7 @@ cdef int train_and_predict(const funkc_plan *plan, int k, int n_threads, const i
 def fill(const int32_t[::1] rows, const int32_t[::1] cols, const float[::1] values, shape,
          const int64_t[::1] other_rows, const int64_t[::1] other_cols, float[::1] out, int k,
          int n_threads):
-    """Train on cells, and write what other cells are predicted to be into out."""
+    """Train on entries, and write the predictions of other entries into out."""
     cdef:
         funkc_cells cells
         funkc_options options

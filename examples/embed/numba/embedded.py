@@ -1,6 +1,6 @@
-"""funkc by numba: a compiled loop that predicts by a function pointer, without the GIL.
+"""Call funkc from a loop compiled by numba, through a function pointer, without the GIL.
 
-Run it: ``python embedded.py`` (it needs numba, and compares itself with Python's funkc).
+Run it: ``python embedded.py`` (needs numba; compares its result with Python's funkc).
 """
 
 import ctypes
@@ -36,7 +36,7 @@ predict = ctypes.CFUNCTYPE(
 
 @numba.njit(nogil=True)
 def best_sums(model, first, last, n_cols, sums):
-    """For every row the sum of its positive predictions; 0, or the status of an error."""
+    """Sum the positive predictions of every row; return 0 or an error status."""
     cols = np.arange(n_cols)
     rows = np.empty(n_cols, np.int64)
     made = np.empty(n_cols, np.float32)
@@ -61,7 +61,7 @@ model = np.array(
     [(MODEL.itemsize, x.ctypes.data, y.ctypes.data, *fit.shape, fit.offset, 16, 4, 0, 0, 0)], MODEL
 )
 sums = np.zeros(300)
-with ThreadPoolExecutor() as pool:  # whose threads do run at once
+with ThreadPoolExecutor() as pool:  # its threads run in parallel
     parts = [(model, i, i + 100, 200, sums) for i in (0, 100, 200)]
     assert list(pool.map(best_sums, *zip(*parts, strict=True))) == [0, 0, 0]
 
@@ -70,4 +70,4 @@ for i, row in enumerate(fit.reconstruct()):
     for value in row[row > 0]:
         expected[i] += value
 assert np.array_equal(sums, expected)
-print("sums of predictions, equal to the bit")
+print("sums of predictions: bit-for-bit equal")

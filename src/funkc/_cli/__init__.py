@@ -1,1 +1,1 @@
-"""The command line: a module for each command, and what their arguments have in common."""
+"""The command line: a module for each command, and their common arguments."""

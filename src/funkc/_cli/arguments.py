@@ -1,4 +1,4 @@
-"""What the arguments of all commands have in common."""
+"""Argument types and options common to all commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USER_ERROR = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and where to read more."""
+    """Reports an error in one line, with a reference to --help."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(USER_ERROR, f"funkc: error: {message}; see {self.prog} --help\n")
@@ -37,15 +37,20 @@ def command(
 
 def add_training(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--epochs", metavar="N", type=count, help="passes over the data (default: from the data)")
+    add(
+        "--epochs",
+        metavar="N",
+        type=count,
+        help="passes over the data (default: chosen from the data)",
+    )
     add(
         "--seed",
         metavar="N",
         type=from_zero_whole,
         default=0,
-        help="seeds whatever is random; equal seeds give equal results (default: %(default)s)",
+        help="random seed; equal seeds give equal results (default: %(default)s)",
     )
-    add("--threads", metavar="N", type=count, help="default: the processors there are")
+    add("--threads", metavar="N", type=count, help="number of threads (default: all processors)")
 
 
 def _refuse_argument(text: str, remedy: str) -> NoReturn:
@@ -54,7 +59,7 @@ def _refuse_argument(text: str, remedy: str) -> NoReturn:
 
 def _whole(text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < least:
-        _refuse_argument(text, f"a whole number from {least}")
+        _refuse_argument(text, f"an integer of at least {least}")
     return int(text)
 
 
@@ -89,7 +94,7 @@ def share(text: str) -> float:
 
 
 def share_or_none(text: str) -> float:
-    return _real(text, lambda number: 0 <= number < 1, "a number from 0 to below 1")
+    return _real(text, lambda number: 0 <= number < 1, "a number of at least 0 and below 1")
 
 
 def columns(text: str) -> list[str | int]:
@@ -121,18 +126,18 @@ def tile(text: str) -> tuple[int, int]:
 def output(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir():
-        _refuse_argument(text, "a file in a folder that exists")
+        _refuse_argument(text, "a file in an existing folder")
     if path.exists() and not path.is_file():
         _refuse_argument(text, "the name of a file, not of a folder or device")
     return path
 
 
 def require_apart(inputs: Iterable[Path | None], outputs: Iterable[Path | None]) -> None:
-    """Refuse to write one file twice, or over what is read."""
+    """Refuse to write a file twice, or to overwrite an input."""
     taken = {path.resolve() for path in inputs if path is not None}
     for path in outputs:
         if path is None:
             continue
         if path.resolve() in taken:
-            reject(str(path), "is named for two files", "choose another name for the output")
+            reject(str(path), "is used for two files", "choose another name for the output")
         taken.add(path.resolve())

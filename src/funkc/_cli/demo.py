@@ -1,4 +1,4 @@
-"""``python -m funkc demo``: a small table and an image, filled."""
+"""``python -m funkc demo``: fill a small table and an image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEMO_SHARE = 1 / 3
-# The nine-by-five example of movie ratings from the slides on Funk's method that this library
-# began with: a row for each viewer, a column for each movie.
+# The 9 x 5 example of movie ratings from the slides on Funk's method on which this library is
+# based: a row for each viewer, a column for each movie.
 _ = math.nan
 DEMO_RATINGS = np.array(
     [
@@ -42,16 +42,16 @@ def add(commands: Any) -> None:
         commands,
         "demo",
         run,
-        "show what funkc does with a small table and a picture",
-        "Fills a table of nine by five movie ratings, and a picture a third of whose pixels "
-        "were removed. The picture is one that comes with scikit-image.",
+        "show funkc on a small table and an image",
+        "Fills a table of 9 x 5 movie ratings, and an image from which a third of the pixels "
+        "were removed. The image is included in scikit-image.",
     )
     parser.add_argument(
         "--output",
         metavar="DIR",
         type=Path,
         default=Path("funkc-demo"),
-        help="folder for the pictures, made if need be (default: %(default)s)",
+        help="folder for the images, created if needed (default: %(default)s)",
     )
 
 
@@ -66,10 +66,10 @@ def run(options: argparse.Namespace) -> None:
 def _demo_table() -> None:
     mask = ~np.isnan(DEMO_RATINGS)
     fit = funkc.factorize(mask, DEMO_RATINGS, 1)
-    print("Nine viewers rated some of five movies (. = not rated); every viewer and every")
-    print(f"movie gets one factor, and a rating is {fit.offset:.2f} + viewer's x movie's factor.")
+    print("Nine viewers rated some of five movies (. = not rated). Every viewer and every movie")
+    print(f"has one factor; a rating is {fit.offset:.2f} + viewer factor x movie factor.")
     print()
-    print(f"{'before':14}   viewer's   {'product (generated)':30}   after (corrected)")
+    print(f"{'before':14}   viewer     {'product (generated)':30}   after (corrected)")
     col_factors = _cells(fit.col_factors[:, 0], "6.2f")
     print(f"{'movie factors':>14}   factor     {col_factors}")
     for before, factor, made, after in zip(
@@ -86,7 +86,7 @@ def _demo_table() -> None:
 
 
 def _cells(numbers: Iterable[float], form: str) -> str:
-    """Numbers in columns; a dot for a hole."""
+    """Numbers in columns; a dot for a missing one."""
     width = int(form.partition(".")[0])
     return "".join(
         ".".rjust(width) if math.isnan(number) else format(number, form) for number in numbers
@@ -94,7 +94,7 @@ def _cells(numbers: Iterable[float], form: str) -> str:
 
 
 def _demo_picture() -> NDArray[np.uint8]:
-    """A picture of 512 x 512 pixels that lies in scikit-image's own package."""
+    """An image of 512 x 512 pixels from the scikit-image package."""
     image.pillow()
     try:
         from skimage import data
@@ -108,7 +108,7 @@ def _demo_fill(picture: NDArray[np.uint8], folder: Path) -> None:
     missing = image.drawn((picture.shape[0], picture.shape[1]), DEMO_SHARE, 0)
     height, width = picture.shape
     print(
-        f"A picture of {height} x {width} pixels, of which {np.count_nonzero(missing):,} "
+        f"An image of {height} x {width} pixels, of which {np.count_nonzero(missing):,} "
         f"({missing.mean():.0%}) were removed:"
     )
     filled = image.fill(picture, missing)

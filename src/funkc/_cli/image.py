@@ -31,15 +31,15 @@ def add(commands: Any) -> None:
         commands,
         "image",
         run,
-        "fill the missing pixels of a picture",
-        "Gray or colour, 8 bits, or gray with 16 bits; transparency is kept. OUT had better be "
-        "a .png: a .jpg changes all pixels a little.",
+        "fill the missing pixels of an image",
+        "Gray or colour with 8 bits, or gray with 16 bits; transparency is kept. Use .png for "
+        "OUT: .jpg slightly changes all pixels.",
     )
     add = parser.add_argument
-    add("file", metavar="IN", type=Path, help="the picture")
+    add("file", metavar="IN", type=Path, help="the image")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "--mask", type=Path, help="picture of the same size: white where a pixel is missing"
+        "--mask", type=Path, help="image of the same size: white where a pixel is missing"
     )
     which.add_argument(
         "--missing-color",
@@ -51,8 +51,8 @@ def add(commands: Any) -> None:
         "--remove",
         metavar="SHARE",
         type=arguments.share,
-        help="remove about this share of the pixels at random (0.33, say), to see how well they "
-        "are found again; needs scikit-image",
+        help="remove about this fraction of the pixels at random (such as 0.33), to measure how "
+        "well they are restored; requires scikit-image",
     )
     add(
         "-o",
@@ -60,53 +60,53 @@ def add(commands: Any) -> None:
         metavar="OUT",
         type=arguments.output,
         required=True,
-        help="the filled picture",
+        help="the filled image",
     )
     add(
         "--generated",
         metavar="PATH",
         type=arguments.output,
-        help="write what the factors give for every pixel, also where it is known",
+        help="write the product of the factors at every pixel, observed or not",
     )
     add(
         "--corrupted",
         metavar="PATH",
         type=arguments.output,
-        help="write IN with its holes in black",
+        help="write IN with missing pixels in black",
     )
-    add("--sheet", metavar="PATH", type=arguments.output, help="write these pictures side by side")
+    add("--sheet", metavar="PATH", type=arguments.output, help="write these images on one sheet")
     add(
         "--progress",
         metavar="PATH",
         type=arguments.output,
-        help="write a sheet with the picture after every step",
+        help="write a contact sheet of the image after every step",
     )
     add(
         "--animate",
         metavar="OUT.gif",
         type=arguments.output,
-        help="write the picture after every step as an animation (.gif or .webp)",
+        help="write an animation of the image after every step (.gif or .webp)",
     )
     add(
         "--method",
         choices=("patches", "tiles", "funk"),
         default="patches",
-        help="patches that look alike (best), smooth tiles (fastest), or Funk's own gradient "
-        "descent (default: %(default)s)",
+        help="similar patches (best), smooth tiles (fastest), or Funk's gradient descent "
+        "(default: %(default)s)",
     )
     add("--k", type=arguments.count, help="number of factors of a patch or tile")
     add(
         "--tile",
         metavar="ROWSxCOLS",
         type=arguments.tile,
-        help="size of funk's tiles, such as 16x16",
+        help="tile size for --method funk, such as 16x16",
     )
     arguments.add_training(parser)
 
 
 @dataclass(frozen=True, eq=False)
 class _Picture:
-    """Pixels, (h, w) gray or (h, w, 3) colour, and how transparent they are."""
+    """Pixels, (h, w) gray or (h, w, 3) colour, and their transparency."""
 
     pixels: NDArray[Any]
     alpha: NDArray[Any] | None = None
@@ -116,7 +116,7 @@ class _Picture:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def with_pixels(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Other pixels, with this picture's transparency if it has any."""
+        """Other pixels with the transparency of this image, if it has any."""
         if self.alpha is None:
             return pixels
         return np.dstack([pixels, self.alpha])
@@ -124,7 +124,7 @@ class _Picture:
 
 @dataclass(frozen=True, eq=False)
 class _Filled:
-    """The three pictures, and how long the work took."""
+    """The three images, and the time that filling took."""
 
     corrupted: NDArray[Any]
     generated: NDArray[Any]
@@ -189,7 +189,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _thinned(pictures: list[Any], most: int) -> list[Any]:
-    """Evenly chosen ones, the first and last among them."""
+    """At most `most` of them, evenly spaced, including the first and the last."""
     if len(pictures) <= most:
         return pictures
     return [pictures[round(at)] for at in np.linspace(0, len(pictures) - 1, most)]
@@ -215,13 +215,15 @@ def fill(pixels: NDArray[Any], missing: NDArray[np.bool_], **options: Any) -> _F
 
 
 def _missing(picture: _Picture, options: argparse.Namespace) -> NDArray[np.bool_]:
-    """True where a pixel is to be filled."""
+    """True for pixels to fill."""
     if options.remove is not None:
-        _peak_signal_noise_ratio()  # tells now if it is not there
+        _peak_signal_noise_ratio()  # fail early if it is not installed
         missing = drawn(picture.size, options.remove, options.seed)
         if not missing.any():
             reject(
-                "--remove", f"{options.remove:g} removes no pixel of {options.file}", "pass more"
+                "--remove",
+                f"{options.remove:g} removes no pixel of {options.file}",
+                "pass a larger share",
             )
         return missing
     if options.mask is not None:
@@ -231,13 +233,13 @@ def _missing(picture: _Picture, options: argparse.Namespace) -> NDArray[np.bool_
             reject(
                 str(options.mask),
                 f"is {sizes[0]} pixels where {options.file} is {sizes[1]}",
-                "pass a mask of the picture's size",
+                "pass a mask of the size of the image",
             )
     else:
         missing = _of_color(picture.pixels, options.missing_color)
     if not missing.any():
         found = "no pixel is white" if options.mask else "no pixel has --missing-color"
-        reject(str(options.mask or options.file), found, "mark the pixels that are to be filled")
+        reject(str(options.mask or options.file), found, "mark the pixels to fill")
     return missing
 
 
@@ -247,7 +249,7 @@ def drawn(size: tuple[int, int], share: float, seed: int) -> NDArray[np.bool_]:
 
 
 def _white(path: Path) -> NDArray[np.bool_]:
-    """Where a mask is white, which lossy formats and soft brushes make a matter of half."""
+    """Where a mask is white: above half, since lossy formats and soft brushes blur it."""
     pixels = load(path).pixels
     gray = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
     white: NDArray[np.bool_] = gray > _peak(pixels) / 2
@@ -277,11 +279,11 @@ def _peak_signal_noise_ratio() -> Callable[..., float]:
 
 def print_quality(truth: NDArray[Any], filled: _Filled, missing: NDArray[np.bool_]) -> None:
     measure = _peak_signal_noise_ratio()
-    print("PSNR in dB    missing pixels   whole picture")
+    print("PSNR in dB    missing pixels     whole image")
     everywhere = np.ones_like(missing)
     for name in ("corrupted", "generated", "corrected"):
         pixels = getattr(filled, name)
-        with np.errstate(divide="ignore"):  # equal pictures: infinite
+        with np.errstate(divide="ignore"):  # equal images: infinite
             there, whole = (
                 measure(truth[where], pixels[where], data_range=_peak(truth))
                 for where in (missing, everywhere)
@@ -293,7 +295,7 @@ def pillow() -> Any:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise missing_extra("Pillow", "images", "reading and writing pictures") from error
+        raise missing_extra("Pillow", "images", "reading and writing images") from error
     return Image, ImageOps
 
 
@@ -302,13 +304,15 @@ def load(path: Path) -> _Picture:
     with open(path, "rb") as file:
         try:
             with image_module.open(file) as image:
-                upright = operations.exif_transpose(image)  # as every viewer shows it
+                upright = operations.exif_transpose(image)  # as displayed by viewers
                 upright.load()
         except image_module.UnidentifiedImageError:
-            reject(str(path), "is no picture", "pass a .png, .tif, .jpg or such")
+            reject(str(path), "is not an image", "pass a .png, .tif, .jpg or similar")
         # Pillow's decoders have no error in common.
         except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
-            reject(str(path), f"can't be read ({error})", "pass a whole .png, .tif, .jpg or such")
+            reject(
+                str(path), f"can't be read ({error})", "pass an intact .png, .tif, .jpg or similar"
+            )
     return _picture_of(path, upright)
 
 
@@ -331,12 +335,12 @@ def _picture_of(path: Path, image: Any) -> _Picture:
 
 
 def _format_of(path: Path) -> str:
-    """Pillow's name of the format that the suffix stands for."""
+    """Pillow's name of the format with this suffix."""
     image_module, _operations = pillow()
     known = image_module.registered_extensions()
     format_name = known.get(path.suffix.lower())
     if format_name not in image_module.SAVE:
-        reject(str(path), f"no picture format is named {path.suffix!r}", "use .png")
+        reject(str(path), f"{path.suffix!r} is not a known image format", "use .png")
     return str(format_name)
 
 
@@ -357,7 +361,7 @@ def _write_image(path: Path, image: Any) -> None:
         try:
             image.save(file, format=format_name)
         except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # a full disk and such
+            if isinstance(error, OSError) and error.errno is not None:  # such as a full disk
                 raise
-            reject(str(path), f"can't hold this picture ({error})", "use .png")
+            reject(str(path), f"can't store this image ({error})", "use .png")
     print(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""``python -m funkc ratings``: learn from a file of ratings, and predict others."""
+"""``python -m funkc ratings``: train on a file of ratings, and predict others."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def add(commands: Any) -> None:
         commands,
         "ratings",
         run,
-        "learn from a file of ratings, and predict others",
-        "FILE has a row id (a user, say), a column id (a movie) and a number on every line. "
+        "train on a file of ratings, and predict others",
+        "Each line of FILE has a row id (such as a user), a column id (a movie) and a number. "
         "Ids may be any integers or texts. Text files may be CSV, TSV, separated by '::' as "
-        "MovieLens .dat files are, or by spaces, and be packed with gzip; arrays are read "
-        "from .npz (NumPy) and .parquet (needs pyarrow).",
+        "MovieLens .dat files, or by spaces, and may be compressed with gzip; arrays are read "
+        "from .npz (NumPy) and .parquet (requires pyarrow).",
     )
     add = parser.add_argument
     add("file", metavar="FILE", type=Path, help="the ratings")
@@ -44,43 +44,48 @@ def add(commands: Any) -> None:
         "--columns",
         metavar="ROW,COL,VALUE",
         type=arguments.columns,
-        help="which columns to take: names, or numbers counted from 1 (default: rows,cols,values "
-        "if they are named so, otherwise the first three)",
+        help="columns to use: names, or numbers counted from 1 (default: rows,cols,values if "
+        "there are columns of these names, otherwise the first three)",
     )
     add(
         "--delimiter",
         metavar="TEXT",
         type=arguments.delimiter,
-        help=r"what separates the columns, such as ',' ';' '::' or '\t' (default: found from "
-        "the first line)",
+        help=r"column separator, such as ',' ';' '::' or '\t' (default: detected in the first "
+        "line)",
     )
     add(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of FILE holds names (default: if it can't be a rating)",
+        help="whether the first line of FILE has names (default: if it can't be a rating)",
     )
     add(
         "--duplicates",
         choices=("error", "last", "mean", "sum"),
         default="error",
-        help="what counts if a row and column occur together more than once (default: error)",
+        help="how to resolve duplicate pairs of row and column (default: error)",
     )
     add("--k", type=arguments.count, default=32, help="number of factors (default: %(default)s)")
     arguments.add_training(parser)
-    add("--learning-rate", metavar="RATE", type=arguments.above_zero, help="default: from the data")
+    add(
+        "--learning-rate",
+        metavar="RATE",
+        type=arguments.above_zero,
+        help="default: chosen from the data",
+    )
     add(
         "--regularization",
         metavar="LAMBDA",
         type=arguments.from_zero,
-        help="default: from the data",
+        help="default: chosen from the data",
     )
     add(
         "--holdout",
         metavar="SHARE",
         type=arguments.share_or_none,
         default=0.1,
-        help="share of the ratings that is not trained on but predicted, to see how good "
-        "predictions are; 0 trains on all (default: %(default)s)",
+        help="fraction of the ratings to hold out, to measure the RMSE of predictions; 0 trains "
+        "on all (default: %(default)s)",
     )
     add(
         "--factors",
@@ -92,26 +97,26 @@ def add(commands: Any) -> None:
         "--predict",
         metavar="PAIRS_FILE",
         type=Path,
-        help="predict the pairs of row id and column id in this file; needs -o",
+        help="predict the pairs of row id and column id in this file; requires -o",
     )
     add(
         "--pairs-header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of PAIRS_FILE holds names (default: if they are FILE's "
-        "names, or no numbers where all ids are numbers)",
+        help="whether the first line of PAIRS_FILE has names (default: if they are the names in "
+        "FILE, or are not numbers although all ids are numbers)",
     )
     add(
         "-o",
         "--output",
         metavar="OUT.csv",
         type=arguments.output,
-        help="where predictions are written",
+        help="write the predictions to this file",
     )
 
 
 def run(options: argparse.Namespace) -> None:
     if (options.predict is None) != (options.output is None):
-        reject("--predict and -o", "belong together", "pass both or neither")
+        reject("--predict and -o", "must be used together", "pass both or neither")
     arguments.require_apart((options.file, options.predict), (options.output, options.factors))
     began = time.perf_counter()
     ratings = ratings_file.read(
@@ -139,7 +144,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _progress_bar(lines: Iterable[Any]) -> Iterable[Any]:
-    """The lines, counted on stderr; as they are where no terminal (or no tqdm) shows it."""
+    """The lines, with a progress bar on stderr if that is a terminal and tqdm is installed."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -158,7 +163,7 @@ def _describe(ratings: Ratings, path: Path, seconds: float) -> None:
 
 
 def _hold_out(ratings: Ratings, share: float, seed: int) -> tuple[Ratings, Ratings]:
-    """Ratings to train on, and others; the order of the file's lines has no part in it."""
+    """Split into training and held-out ratings, independently of the order of the lines."""
     count = ratings.values.size
     held = np.zeros(count, bool)
     some = min(round(share * count), count - 1)
@@ -197,7 +202,7 @@ def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization
 
 
 def _familiar(trained: Ratings, rows: NDArray[Any], cols: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether both the row and the column of a pair have a rating that was trained on."""
+    """Whether both the row and the column of a pair have ratings in the training data."""
     m, n = trained.shape
     row_seen, col_seen = np.zeros(m, bool), np.zeros(n, bool)
     row_seen[trained.rows] = True
@@ -216,8 +221,7 @@ def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -
         print(f"held-out RMSE {rmse:.5g} over {errors.size:,} ratings")
     if strange:
         print(
-            f"not counted: {strange:,} held-out ratings whose row or column has no rating "
-            "to learn from"
+            f"not counted: {strange:,} held-out ratings whose row or column has no training rating"
         )
 
 
@@ -252,11 +256,11 @@ def _write_predictions(
             (row_ids[row], col_ids[col], str(prediction))
             for row, col, prediction in zip(rows.tolist(), cols.tolist(), predictions, strict=True)
         )
-        text.detach()  # writes what it holds, and leaves the file open
+        text.detach()  # flushes, and leaves the file open
     print(f"wrote {rows.size:,} predictions to {path}")
     strange = rows.size - np.count_nonzero(_familiar(trained, rows, cols))
     if strange:
         print(
             f"note: {strange:,} of them are for a row or column whose ratings were all held "
-            "out, and are no more than what is usual; --holdout 0 trains on all"
+            "out, and are only typical values; --holdout 0 trains on all"
         )

@@ -317,25 +317,25 @@ def placed(
 
 
 def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
-    """An array of texts as two arrays that `write` takes.
+    """Encode an array of texts as two arrays for `write`.
 
     Parameters
     ----------
     name : str
-        What they are; it begins the names of the two.
+        Prefix of the names of the two arrays.
     texts : (n,) array of str
 
     Returns
     -------
     dict of str to array
-        ``NAME.text``, the texts' UTF-8 without gaps, and ``NAME.offsets``, n + 1 int64: where
-        each begins, and the end.
+        ``NAME.text``, the concatenated UTF-8 of the texts, and ``NAME.offsets``, n + 1 int64:
+        where each text begins, and the end of the last.
 
     Raises
     ------
     ValueError
-        A text can't be held by UTF-8, or one is so long beside the others that an array of
-        them would take far more memory than the file.
+        A text can't be encoded in UTF-8, or one is so much longer than the others that an
+        array of them would take far more memory than the file.
     """
     assert texts.ndim == 1
     assert texts.dtype.kind == "U"
@@ -344,7 +344,7 @@ def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[
         try:
             encoded.append(text.encode())
         except UnicodeEncodeError:
-            reject(name, f"entry {at}, {shown(text)}, can't be held by UTF-8", "replace it")
+            reject(name, f"entry {at}, {shown(text)}, can't be encoded in UTF-8", "replace it")
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])
     tensors: dict[str, NDArray[Any]] = {
@@ -353,21 +353,21 @@ def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[
     }
     width = max(map(len, texts.tolist()), default=0)
     if _is_lopsided(width, *tensors.values()):
-        reject(name, f"one of them has {width:,} characters, most have few", "shorten it")
+        reject(name, f"one text has {width:,} characters, most have few", "shorten it")
     return tensors
 
 
 def strings_from_tensors(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.str_]:
-    """The texts that `strings_to_tensors` took apart.
+    """Decode the texts encoded by `strings_to_tensors`.
 
     Parameters
     ----------
     path : str or path
-        Which file the arrays are from, for errors.
+        The file of the arrays, for error messages.
     name : str
-        As given to `strings_to_tensors`.
+        As passed to `strings_to_tensors`.
     tensors : mapping of str to array
         With ``NAME.text`` and ``NAME.offsets``.
 
@@ -378,7 +378,7 @@ def strings_from_tensors(
     Raises
     ------
     ModelFileError
-        The two arrays are not there, or are none that `strings_to_tensors` gives.
+        The two arrays are missing, or were not made by `strings_to_tensors`.
     """
     text, offsets = tensors.get(f"{name}.text"), tensors.get(f"{name}.offsets")
     if text is None or offsets is None:
@@ -391,7 +391,7 @@ def strings_from_tensors(
         _refuse_texts(path, found)
     backward = offsets[1:] < offsets[:-1]
     if backward.any():
-        found = f"'{name}.offsets' goes back behind position {int(np.argmax(backward))}"
+        found = f"'{name}.offsets' decreases after position {int(np.argmax(backward))}"
         _refuse_texts(path, found)
     texts = []
     for at, (begin, end) in enumerate(
@@ -400,9 +400,9 @@ def strings_from_tensors(
         try:
             texts.append(text[begin:end].tobytes().decode())
         except UnicodeDecodeError:
-            found = f"'{name}.text', entry {at} (bytes {begin} to {end}), is no UTF-8"
+            found = f"'{name}.text', entry {at} (bytes {begin} to {end}), is not UTF-8"
             _refuse_texts(path, found)
-        if texts[-1].endswith("\0"):  # which NumPy would drop
+        if texts[-1].endswith("\0"):  # NumPy would drop it
             _refuse_texts(path, f"'{name}.text', entry {at}, ends with a zero")
     width = max(map(len, texts), default=0)
     if _is_lopsided(width, text, offsets):
@@ -412,7 +412,7 @@ def strings_from_tensors(
 
 
 def _is_lopsided(width: int, text: NDArray[Any], offsets: NDArray[Any]) -> bool:
-    """Whether an array of str would take far more memory than the texts in the file."""
+    """Whether an array of str would need far more memory than the texts in the file."""
     needed = offsets.size * width * np.dtype("U1").itemsize
     return needed > max(SPARE_MEMORY, WIDENING * (text.nbytes + offsets.nbytes))
 

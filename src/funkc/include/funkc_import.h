@@ -3,8 +3,8 @@
        const funkc_api *api = funkc_import();
        if (!api) return NULL;    // ImportError is set
 
-   Call it with the GIL, once, when the extension is imported.  The table lives as long as the
-   process. */
+   Call it once with the GIL held, when the extension is imported.  The table is valid until the
+   process ends. */
 #ifndef FUNKC_IMPORT_H
 #define FUNKC_IMPORT_H
 
@@ -25,7 +25,7 @@ static inline const funkc_api *funkc_import(void)
         PyErr_Format(PyExc_ImportError,
                      "the installed funkc offers version %d of its C API with %u bytes, and this "
                      "extension was built for version %d with at least %u bytes; install a "
-                     "newer funkc, or build the extension anew",
+                     "newer funkc, or rebuild the extension",
                      (int)api->abi_version, (unsigned)api->size, FUNKC_ABI_VERSION,
                      (unsigned)sizeof(funkc_api));
         return NULL;
