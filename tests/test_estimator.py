@@ -549,7 +549,7 @@ def test_a_batch_that_is_refused_changes_nothing():
         ({"regularization": -1.0}, "regularization: got -1.0"),
         ({"n_epochs": 0}, "n_epochs: got 0"),
         ({"random_state": "x"}, "random_state: got 'x'"),
-        ({"n_jobs": 0}, "n_jobs: got 0; pass how many threads"),
+        ({"n_jobs": 0}, "n_jobs: got 0; pass a number of threads"),
         ({"n_jobs": 1.5}, "n_jobs: got 1.5"),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_position_that_was_not_trained_is_an_IndexError_with_its_place(
         fit.predict(*pair)
     assert type(caught.value) is IndexError
     assert str(caught.value).startswith(f"{name}: {name}{fragment}{SHAPE[side]} that were trained")
-    assert f"positions run from 0 to {SHAPE[side] - 1}" in str(caught.value)
+    assert f"indices run from 0 to {SHAPE[side] - 1}" in str(caught.value)
 
 
 def test_the_first_and_last_position_are_trained(fit):
@@ -309,8 +309,8 @@ def test_impute_that_float16_cannot_hold_is_never_infinite():
         (None, sp.csr_array(np.ones((2, 2))), "values: has shape (2, 2) where (67, 75) is"),
         (np.ones((2, 2), bool), np.ones((2, 2)), "mask: has shape (2, 2) where (67, 75) is"),
         (([0], [0]), np.ones((2, 2)), "values: has shape (2, 2) where (67, 75) is expected"),
-        (([67], [0]), [1.0], "rows: rows[0] = 67 lies outside shape, which has 67 of them"),
-        (([0], [75]), [1.0], "cols: cols[0] = 75 lies outside shape, which has 75 of them"),
+        (([67], [0]), [1.0], "rows: rows[0] = 67 is outside shape, which has 67 of them"),
+        (([0], [75]), [1.0], "cols: cols[0] = 75 is outside shape, which has 75 of them"),
         (([0], [-1]), [1.0], "cols: cols[0] = -1 is negative"),
         (None, np.ones(67), "values: has shape (67,); pass a 2-D array"),
         (([3], [4]), [np.inf], "values: is infinite at row 3, column 4"),

@@ -217,12 +217,12 @@ def test_a_row_of_the_training_comes_back():
     ("arguments", "error", "start"),
     [
         ((None, np.ones((2, 74))), ValueError, "values: has shape (2, 74) where (any, 75) is"),
-        ((([0], [75]), [1.0]), ValueError, "cols: cols[0] = 75 lies outside shape, which has 75"),
+        ((([0], [75]), [1.0]), ValueError, "cols: cols[0] = 75 is outside shape, which has 75"),
         ((([0], [1]), [NAN]), ValueError, "values: is NaN at row 0, column 1"),
         ((([2, 0, 2], [1, 0, 1]), [1, 1, 1]), ValueError, "mask: row 2, column 1 is listed more"),
-        ((([], []), []), ValueError, "mask: marks no cell as observed; mark at least one"),
-        ((None, rated()), ValueError, "values: are Ratings, but this factorization knows"),
-        ((([0], [1]), [1e300]), ValueError, "values: the factors of row 0 are beyond what float32"),
+        ((([], []), []), ValueError, "mask: marks no entry as observed; mark at least one"),
+        ((None, rated()), ValueError, "values: are Ratings, but this factorization has no"),
+        ((([0], [1]), [1e300]), ValueError, "values: the factors of row 0 exceed the range"),
     ],
 )
 def test_new_rows_that_can_not_be_fitted_are_refused(fit, arguments, error, start):
@@ -252,10 +252,10 @@ def test_columns_that_can_not_be_fitted_are_refused_by_their_place(fit):
         fit.fold_in_cols(([1, 0, 1], [2, 0, 2]), [1, 1, 1])
     with (
         np.errstate(over="ignore"),
-        pytest.raises(ValueError, match=r"^values: the factors of column 2 are beyond"),
+        pytest.raises(ValueError, match=r"^values: the factors of column 2 exceed"),
     ):
         fit.fold_in_cols(([1, 1], [0, 2]), [1.0, 1e300])
-    with pytest.raises(ValueError, match=r"^rows: rows\[0\] = 67 lies outside shape"):
+    with pytest.raises(ValueError, match=r"^rows: rows\[0\] = 67 is outside shape"):
         fit.fold_in_cols(([67], [0]), [1.0])
     with pytest.raises(ValueError, match=r"^shape: got \(66, 1\) where 67 rows were trained"):
         fit.fold_in_cols(([0], [0]), [1.0], shape=(66, 1))

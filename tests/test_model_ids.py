@@ -34,7 +34,7 @@ def test_the_ids_of_Ratings_are_kept(named):
     assert np.array_equal(named.predict(slice(2), [7, 0], ids=True), product[:2, [1, 0]])
     usual = named.predict(["r005", "nobody"], [1, 14], unknown="mean", ids=True)
     assert np.array_equal(usual, named.predict([5, -1], [-1, 2], unknown="mean"))
-    with pytest.raises(ValueError, match=r"^rows\[1\]: the id 'nobody' is not known; leave it out"):
+    with pytest.raises(ValueError, match=r"^rows\[1\]: the id 'nobody' is not known; omit it"):
         named.predict(["r005", "nobody"], 14, ids=True)
     with pytest.raises(ValueError, match=r"^cols: the id 15 is not known"):
         named.predict("r005", 15, ids=True)
@@ -146,7 +146,7 @@ def test_a_copy_keeps_ids_and_biases(way):
 
 def test_weights_beside_ratings_are_refused():
     ratings = funkc.Ratings.from_arrays(["z", "a"], [1, 1], [5.0, 1.0])
-    with pytest.raises(ValueError, match=r"^weights: are given beside Ratings"):
+    with pytest.raises(ValueError, match=r"^weights: are given together with Ratings"):
         funkc.factorize(None, ratings, 1, weights=[1.0, 2.0])
 
 

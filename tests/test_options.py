@@ -191,7 +191,7 @@ def test_weights_come_as_a_matrix_too():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0, 2.0], r"weights: has shape \(2,\) where there are 3000 observed cells"),
+        ([1.0, 2.0], r"weights: has shape \(2,\) where there are 3000 observed entries"),
         (np.full(3000, -1.0), "weights: is -1.0 at row .*, column .*not negative"),
         (np.full(3000, np.nan), "weights: is nan at row"),
         (np.zeros(3000), "weights: is 0 everywhere"),
@@ -205,7 +205,7 @@ def test_bad_weights_are_refused(weights, message):
 
 def test_weights_do_not_go_with_settled_duplicates():
     cells, values, shape = ratings()
-    with pytest.raises(ValueError, match="weights: are given beside duplicates"):
+    with pytest.raises(ValueError, match="weights: are given together with duplicates"):
         funkc.factorize(cells, values, 3, shape=shape, weights=np.ones(3000), duplicates="mean")
 
 
@@ -259,7 +259,7 @@ def test_patience_ends_what_overfits_and_the_best_epoch_is_returned():
         (1.0, ValueError, "validation: got 1.0"),
         (-0.1, ValueError, "validation: got -0.1"),
         ("some", TypeError, "validation: got 'some'"),
-        (1e-9, ValueError, "validation: got 1e-09, which leaves 3000 of 3000 cells"),
+        (1e-9, ValueError, "validation: got 1e-09, which leaves 3000 of 3000 entries"),
         ((1, 2, 3), ValueError, "validation: has 3 parts"),
     ],
 )
@@ -306,6 +306,6 @@ def test_bad_starts_are_refused():
 
     refused(3, TypeError, "init: got 3")
     refused((good[0], good[1][:5]), ValueError, r"init col_factors: has shape \(5, 3\)")
-    refused((good[0] * np.nan, good[1]), ValueError, "init row_factors: holds NaN")
-    refused((-good[0], good[1]), ValueError, "holds negative numbers", nonnegative=True)
+    refused((good[0] * np.nan, good[1]), ValueError, "init row_factors: has NaN")
+    refused((-good[0], good[1]), ValueError, "has negative numbers", nonnegative=True)
     refused(first, ValueError, "init: has biases; pass biases=True")

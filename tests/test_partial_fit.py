@@ -113,16 +113,21 @@ def test_partial_fit_takes_a_few_cells_and_keeps_the_rest():
         ((([70, 0, 70], [1, 0, 1]), [1, 2, 3]), {}, ValueError, "mask: row 70, column 1 is listed"),
         ((([1, 0, 1], [80, 0, 80]), [1, 2, 3]), {}, ValueError, "mask: row 1, column 80 is listed"),
         ((([1, 0, 1], [5, 0, 5]), [1, 2, 3]), {}, ValueError, "mask: row 1, column 5 is listed"),
-        ((([70, 0], [1, 0]), [1e300, 2]), {}, ValueError, "values: the factors of row 70 are bey"),
-        ((([1, 0], [80, 0]), [1e300, 2]), {}, ValueError, "values: the factors of column 80 are"),
+        ((([70, 0], [1, 0]), [1e300, 2]), {}, ValueError, "values: the factors of row 70 exceed"),
+        (
+            (([1, 0], [80, 0]), [1e300, 2]),
+            {},
+            ValueError,
+            "values: the factors of column 80 exceed",
+        ),
         ((([0], [0]), [NAN]), {}, ValueError, "values: is NaN at row 0, column 0"),
         ((([0], [0]), [1.0]), {"n_epochs": 0}, ValueError, "n_epochs: got 0; pass an integer"),
         ((([0], [0]), [1.0]), {"learning_rate": 0}, ValueError, "learning_rate: got 0.0; pass"),
         ((([0], [0]), [1.0]), {"regularization": [1]}, ValueError, "regularization: got 1 numbers"),
         ((([0], [0]), [1.0]), {"verbose": 1}, TypeError, "verbose: got 1; pass True or False"),
         ((([0], [0]), [1.0]), {"callback": 3}, TypeError, "callback: got 3, which can't be"),
-        ((None, rated()), {}, ValueError, "values: are Ratings, but this factorization knows"),
-        ((None, np.full(SHAPE, NAN)), {}, ValueError, "mask: marks no cell as observed"),
+        ((None, rated()), {}, ValueError, "values: are Ratings, but this factorization has no"),
+        ((None, np.full(SHAPE, NAN)), {}, ValueError, "mask: marks no entry as observed"),
     ],
 )
 def test_partial_fit_that_is_refused_changes_nothing(arguments, options, error, start):
@@ -165,6 +170,6 @@ def test_a_warm_start_goes_on_where_a_fit_ended():
         funkc.factorize(None, table, 4, init=fit, biases=True)
     with pytest.raises(ValueError, match=r"^init: has biases; pass biases=True"):
         funkc.factorize(None, table, 3, init=fit)
-    with pytest.raises(ValueError, match=r"^values: are Ratings, but this factorization knows"):
+    with pytest.raises(ValueError, match=r"^values: are Ratings, but this factorization has no"):
         funkc.factorize(None, rated(), 3, init=fit)
     assert funkc.factorize(None, table, 3, init=fitted(table), biases=True).row_bias is not None

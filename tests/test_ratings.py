@@ -188,16 +188,16 @@ def test_ratings_keep_ids_without_a_value():
 
 def test_ratings_that_cannot_be_trained_on():
     found = made()
-    with pytest.raises(TypeError, match="values: is a Ratings beside a mask; pass mask=None"):
+    with pytest.raises(TypeError, match="values: is a Ratings together"):
         funkc.factorize((found.rows, found.cols), found, k=1)
     with pytest.raises(TypeError, match="mask: is a Ratings; pass mask=None"):
         funkc.factorize(found, None, k=1)
     with pytest.raises(ValueError, match=r"of shape \(40, 30\) where \(40, 31\) is expected"):
         funkc.factorize(None, found, k=1, shape=(40, 31))
     nothing = replace(found, rows=found.rows[:0], cols=found.cols[:0], values=found.values[:0])
-    with pytest.raises(ValueError, match="marks no cell"):
+    with pytest.raises(ValueError, match="marks no entry"):
         funkc.factorize(None, nothing, k=1)
-    with pytest.raises(ValueError, match=r"rows\[0\] = 40 lies outside shape"):
+    with pytest.raises(ValueError, match=r"rows\[0\] = 40 is outside shape"):
         funkc.factorize(None, replace(found, rows=found.rows[::-1] + 1), k=1)
 
 

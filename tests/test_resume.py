@@ -164,8 +164,8 @@ def test_the_data_may_come_in_another_form(tmp_path):
 
 
 OTHER = (
-    r"^values: are not the cells that .* was trained on; pass the same mask, values, weights and "
-    "validation as in the first call"
+    r"^values: differ from the entries that .* was trained on; pass the same mask, values, "
+    "weights and validation as in the first call"
 )
 
 
@@ -201,7 +201,7 @@ def test_data_of_another_shape_or_form_is_refused(tmp_path):
     fitted(checkpoint=path)
     with pytest.raises(ValueError, match=r"^values: has shape \(61, 45\) where \(60, 45\) is"):
         funkc.resume(path, None, observed((61, 45)))
-    with pytest.raises(ValueError, match=r"^rows: rows\[0\] = 60 lies outside shape"):
+    with pytest.raises(ValueError, match=r"^rows: rows\[0\] = 60 is outside shape"):
         funkc.resume(path, ([60], [0]), [1.0])
     with pytest.raises(ValueError, match=r"^on_interrupt: got 'x'; pass one of"):
         funkc.resume(path, None, observed(), on_interrupt="x")

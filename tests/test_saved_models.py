@@ -192,9 +192,9 @@ def test_a_whole_file_that_holds_no_model_is_refused(tmp_path, damage):
 def test_files_are_told_apart(tmp_path):
     model, training = tmp_path / "model", tmp_path / "training"
     fitted(checkpoint=training).save(model)
-    with pytest.raises(ModelFileError, match=r"holds a checkpoint, not a model; .*funkc.resume$"):
+    with pytest.raises(ModelFileError, match=r"is a checkpoint, not a model; .*funkc.resume$"):
         funkc.load(training)
-    with pytest.raises(ModelFileError, match=r"holds a model, not a checkpoint; .*funkc.load$"):
+    with pytest.raises(ModelFileError, match=r"is a model, not a checkpoint; .*funkc.load$"):
         funkc.resume(model, None, observed())
     for call in (lambda path: funkc.load(path), lambda path: funkc.resume(path, None, observed())):
         with pytest.raises(FileNotFoundError):
@@ -213,7 +213,7 @@ def test_files_are_told_apart(tmp_path):
             funkc.load(model, **{name: 1})
     with pytest.raises(FileNotFoundError):
         fitted().save(tmp_path / "nowhere" / "x")
-    with pytest.raises(ValueError, match=r"^checkpoint: got .*; there is no folder .*nowhere"):
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*; the folder .*nowhere does not"):
         fitted(checkpoint=tmp_path / "nowhere" / "x")
     with pytest.raises(ValueError, match=r"^checkpoint: got .*, a folder; pass the name"):
         fitted(checkpoint=tmp_path)

@@ -301,7 +301,7 @@ def test_the_callback_hears_of_every_fit():
         (dict(group_size=[8, 2]), ValueError, r"^group_size\[1\]: got 2"),
         (dict(folds=1), ValueError, r"^folds: got 1; pass an integer from 2 to 1,000"),
         (dict(folds=2.0), TypeError, r"^folds: got 2\.0"),
-        (dict(folds=400), ValueError, r"^folds: got 400, and none of \d+ observed cells falls "),
+        (dict(folds=400), ValueError, r"^folds: got 400, and none of \d+ observed entries falls "),
         (dict(refit=1), TypeError, r"^refit: got 1"),
         (dict(callback=1), TypeError, r"^callback: got 1.*function of \(done, total\)"),
         (dict(n_threads=0), ValueError, r"^n_threads: got 0"),
@@ -319,7 +319,7 @@ def test_bad_arguments_are_named_with_their_position(change, error, message):
 def test_every_fold_needs_a_cell(seed):
     empty = 1 - fold_of([0] * 50, range(50), (1, 50), 2, seed)[49]
     with pytest.raises(
-        ValueError, match=f"folds: got 2, .* 1 observed cells falls into fold {empty}"
+        ValueError, match=f"folds: got 2, .* 1 observed entries falls into fold {empty}"
     ):
         funkc.cross_validate(([0], [49]), [1.0], 1, folds=2, random_state=seed)
 

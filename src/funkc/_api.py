@@ -1,4 +1,4 @@
-"""factorize(): the docstring, and the order of the steps."""
+"""factorize() and resume(): the public functions that train."""
 
 from __future__ import annotations
 
@@ -55,121 +55,121 @@ def factorize(
     callback: Callback | None = None,
     verbose: bool = False,
 ) -> Factorization:
-    """Factorize a matrix from its observed cells: R_ij ≈ offset + x_i · y_j.
+    """Factorize a matrix from its observed entries: R_ij ≈ offset + x_i · y_j.
 
-    Stochastic gradient descent cell by cell, as in [1]_, over blocks of the matrix that
-    share no row and no column [2]_.
+    Stochastic gradient descent on one entry at a time, as in [1]_, over blocks of the matrix
+    that share no row and no column [2]_.
 
     Parameters
     ----------
     mask : (m, n) array of bool, or pair of (c,) arrays of int, or None
-        What selects the observed cells, as NumPy would: ``R[mask]``. A boolean array is
-        True where a value is **observed** (`numpy.ma`, pandas and scikit-image mean the
-        opposite by a mask: pass ``~mask``). A tuple ``(rows, cols)`` lists the cells. With
-        None, `values` tells: what is not NaN, what is not masked (`numpy.ma`), what is
-        stored (any `scipy.sparse` array or matrix; a stored zero is an observation, but
-        SciPy's DIA format does not keep the zeros of its diagonals), what is listed
-        (`funkc.Ratings`, whose ids the result keeps).
+        Selects the observed entries, as in NumPy: ``R[mask]``. A boolean array is True
+        where a value is **observed** (in `numpy.ma`, pandas and scikit-image a mask means
+        the opposite: pass ``~mask``). A tuple ``(rows, cols)`` lists the entries. With None,
+        `values` determines them: those that are not NaN, not masked (`numpy.ma`), stored
+        (any `scipy.sparse` array or matrix; a stored zero is an observation, but SciPy's DIA
+        format does not keep the zeros of its diagonals), or listed (`funkc.Ratings`, whose
+        ids the result keeps).
     values : (m, n) array, or (c,) array, or sparse array, or Ratings
         The matrix R, or its c observed values ``R[mask]``, of any real dtype. Zero is a
         value like any other.
     k : int
-        The number of factors, from 1 to 65,536; it may exceed m and n. With the usual
-        offset one of them follows the level of the values, so data of a known rank r want
+        The number of factors, from 1 to 65,536; it may exceed m and n. With the default
+        offset one factor models the level of the values, so data of known rank r need
         r + 1 (or ``offset=0``).
     learning_rate : float, optional
-        The rate η of ``x += η (e y - λ x)``. By default it follows from the deviation of
-        the values, the number of cells and `n_epochs`; see Notes. (In the rule
-        ``x += α (2 e y - β x)``, η = 2α and λ = β/2.)
+        The learning rate η of ``x += η (e y - λ x)``. By default chosen from the standard
+        deviation of the values, the number of entries and `n_epochs`; see Notes. (In the
+        rule ``x += α (2 e y - β x)``, η = 2α and λ = β/2.)
     regularization : float or pair of float, optional
-        λ, for rows and columns or as a pair (rows, columns); applied at every cell. By
-        default 0.03 deviations of the values.
+        λ, for rows and columns or as a pair (rows, columns); applied at every entry. By
+        default 0.03 standard deviations of the values.
     n_epochs : int, optional
-        Passes over the cells. By default 20, and more for fewer than 100,000 cells. The
-        default rate shrinks as they grow in number: to train longer on clean data, pass a
-        learning rate too (and less regularization).
+        Passes over the entries. By default 20, and more for fewer than 100,000 entries. The
+        default learning rate decreases with their number: to train longer on clean data,
+        also pass a learning rate (and less regularization).
     biases : bool, default False
-        Whether every row and column has a number of its own that is added to its products.
+        Whether every row and column has a bias that is added to its products.
     nonnegative : bool, default False
-        Whether the factors (not the biases) are kept from falling below 0.
+        Whether the factors (not the biases) are constrained to be at least 0.
     shape : pair of int, optional
-        The shape (m, n) where `mask` is a pair and `values` is 1-D; by default the largest
-        row and column that occur, plus one, as also for a side that is None.
+        The shape (m, n) if `mask` is a pair and `values` is 1-D. By default, and for a side
+        that is None, the largest row or column that occurs, plus one.
     weights : (m, n) or (c,) array, optional
-        How much the squared error of an observed cell counts, relative to the other cells: a
-        common factor changes nothing. A cell of weight 0 counts as not observed. Not
+        The weight of the squared error of each observed entry, relative to the others: a
+        common factor has no effect. An entry of weight 0 counts as not observed. Not
         together with `duplicates` other than "error".
     offset : float or "auto", default "auto"
-        What is subtracted from the values before training and added to predictions. 0 is
-        Funk's plain product; "auto" is the mean less two deviations, a level that takes up
-        about one of the k factors. With `nonnegative`, "auto" is 0; with `init`, it is the
-        offset of that factorization.
+        A constant that is subtracted from the values before training and added to
+        predictions. 0 is Funk's plain product; "auto" is the mean minus two standard
+        deviations, so that the remaining level uses about one of the k factors. With
+        `nonnegative`, "auto" is 0; with `init`, the offset of that factorization.
     decay : {"linear", "constant"}, default "linear"
-        Whether the rate falls to 0 in equal steps, or stays.
+        Whether the learning rate decays linearly to 0, or is constant.
     group_size : {8, 1}, default 8
-        Cells of one row that take their step together; 1 is Funk's own order, several times
-        slower and no more accurate.
+        Entries of one row that are updated together; 1 is Funk's original order, several
+        times slower and no more accurate.
     validation : float or pair (mask, values), optional
-        Cells that are not trained on but predicted after every epoch, which
-        ``history["validation_rmse"]`` tells: a share of the observed cells, drawn by the
-        seed, or cells of one's own in any form that `mask` and `values` take (which `mask`
-        should leave out, or the error is that of training). The factors of the best epoch
-        are returned.
+        Held-out entries, which are predicted after every epoch to compute
+        ``history["validation_rmse"]``: a share of the observed entries, drawn by the seed,
+        or other entries in any form of `mask` and `values` (if `mask` selects them too, the
+        RMSE is that of training). The factors of the best epoch are returned.
     patience : int, default 5
-        With `validation`: stop after so many epochs without a new best one.
+        With `validation`: stop after this many epochs without a new best one.
     init : Factorization or pair (row_factors, col_factors), optional
-        Factors to begin with, of shapes (m, k) and (n, k), instead of the usual start. Rows
-        and columns that a factorization does not have yet begin where its `fold_in_rows` and
-        `fold_in_cols` put them, and Ratings are matched with it by their ids.
-        The first rate is as for a usual start: to learn on gently, pass a smaller
+        Initial factors, of shapes (m, k) and (n, k), for a warm start. Rows and columns that
+        are new to a factorization are initialized as by its `fold_in_rows` and
+        `fold_in_cols`, and Ratings are matched with it by their ids. The default learning
+        rate is the same as without `init`: to continue training gently, pass a smaller
         `learning_rate`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        Seeds the order of training and the start. None draws fresh entropy.
+        Seeds the training order and the initialization. None draws fresh entropy.
     n_threads : int, optional
         By default the processors that this process may use (affinity, control group,
-        OMP_NUM_THREADS). More than four times the processors count as that many. Up to some
-        20 million cells, no more than eight find work at a time.
+        OMP_NUM_THREADS). The maximum is four times the processors. Up to about 20 million
+        entries, at most eight threads are busy at a time.
     dtype : numpy.float32 or numpy.float64, default numpy.float32
-        What the factors are computed in.
+        The dtype of the factors and of the computation.
     duplicates : {"error", "last", "mean", "sum"}, default "error"
-        What to do with a cell that is listed more than once.
+        How to resolve duplicate entries.
     on_interrupt : {"raise", "return"}, default "raise"
-        Whether Ctrl-C during training raises KeyboardInterrupt, or ends it with what there is.
+        Whether Ctrl-C during training raises KeyboardInterrupt, or stops training and returns
+        the current factors.
     checkpoint : str or path, optional
-        A file that is kept up to date while training, so that `resume` can go on after the
-        process has ended, however it did.
+        A file that is updated while training, so that `resume` can continue after the process
+        has ended, for any reason.
     checkpoint_every : int, default 1
-        After how many epochs it is written.
+        The number of epochs between updates.
     callback : callable, optional
         Called as ``callback(epoch, history)`` after every epoch (counted from 1); training
-        stops when it returns True. If an epoch diverges, training begins again at half the
-        rate, and so do the numbers.
+        stops when it returns True. If an epoch diverges, training restarts at half the
+        learning rate, and epochs count from 1 again.
     verbose : bool, default False
-        Whether to show how far training has come: a bar of tqdm on stderr, or, where that is
-        not installed, a line for every epoch in the log named "funkc", at level INFO.
+        Whether to show progress: a tqdm bar on stderr, or, if tqdm is not installed, one
+        line per epoch in the log named "funkc", at level INFO.
 
     Returns
     -------
     Factorization
-        Factors, history, and all that can be done with them.
+        The factors, the history, and methods for predictions.
 
     Raises
     ------
     ValueError, TypeError
-        The input can't be served; the message names argument, value, position and remedy.
+        Invalid input; the message names argument, value, position and remedy.
     MemoryError
-        The factors would not fit into this machine.
+        The factors do not fit in memory.
     DivergedError
-        Training grew without bound even at 1/1024 of the learning rate, or up to the epoch
+        Training diverged even at 1/1024 of the learning rate, or was diverging in the epoch
         after which it was stopped.
 
     Notes
     -----
     **Reproducible**: the same data, seed and parameters give the same bits, with any number
-    of threads, on any processor, in any form of input and any order of listing the cells.
+    of threads, on any processor, in any form of input and with the entries in any order.
 
-    **Threads**: the GIL is free while training; several Python threads may call at once, and
-    a forked child may call after its parent did.
+    **Threads**: the GIL is released while training; several Python threads may train at once,
+    and a forked child may train after its parent did.
 
     **Defaults**: with σ the standard deviation of the values, c their number and
     l = max(1, min((100,000 / c)^⅓, 1 + c / (8 √(m n)) + 20 c / (m n))), n_epochs is 20 l,
@@ -177,11 +177,11 @@ def factorize(
     0.12 / max(2σ, |mean - offset|), and λ is 0.03 σ. Values may therefore have any scale and
     shift that the dtype can represent (products of values far below 1e-30 vanish in float32).
 
-    **No observation**: a row or column without any keeps its start, so that its predictions
-    are close to what is usual for the columns (or rows) it meets.
+    **No observation**: a row or column without observed entries keeps its initialization, so
+    its predictions are close to typical values of the columns (or rows).
 
     **Divergence**: after an epoch whose errors exceed twice those of predicting the offset,
-    training begins again at half the rate, which ``history["learning_rate"]`` shows.
+    training restarts at half the learning rate, as ``history["learning_rate"]`` shows.
 
     References
     ----------
@@ -251,35 +251,35 @@ def resume(
     callback: Callback | None = None,
     verbose: bool = False,
 ) -> Factorization:
-    """Go on with a training that was interrupted, from a checkpoint of `factorize`.
+    """Resume an interrupted training from a checkpoint of `factorize`.
 
-    The result has the same bits as that of a training that was not interrupted, whatever
-    machine and number of threads either ran on.
+    The result is bit-for-bit identical to that of an uninterrupted training, on any machine
+    and with any number of threads.
 
     Parameters
     ----------
     path : str or path
-        What `factorize` got as `checkpoint`; it goes on being written.
+        The `checkpoint` of `factorize`; it continues to be updated.
     mask, values, weights, duplicates
-        The same data as in the first call, in any form.
+        The same data as in the original call, in any form.
     validation : pair (mask, values), optional
-        The same cells as in the first call, if it got such; a share is remembered.
+        The same entries as in the original call, if it had any; a share is stored.
     n_threads, on_interrupt, callback, verbose
         As for `factorize`.
 
     Returns
     -------
     Factorization
-        At once, if training had come to its end.
+        Returned immediately if training was complete.
 
     Raises
     ------
     ModelFileError
-        The file is damaged, or no checkpoint.
+        The file is damaged, or is not a checkpoint.
     ValueError
-        The data is not what was trained on.
+        The data differ from the original call.
     OSError
-        The file can't be read, or written.
+        The file can't be read or written.
 
     Examples
     --------
@@ -320,7 +320,7 @@ def _finished(
     listen: Callback | None,
     verbose: bool,
 ) -> Factorization:
-    """What a training comes to that has begun."""
+    """Run a training and return its result."""
     if keep is not None:
         training.keep = keep.writer(training)
     with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:

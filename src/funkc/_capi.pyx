@@ -1,11 +1,11 @@
 """The C API: the table that funkc.h describes, and what it checks before it hands on.
 
 Design
-a. The work is done where Python has it done, by the modules that were built for this processor;
-   each hands over a table of its own when this module is imported.
-b. A caller's struct says its size.  What a later version appends, an earlier caller does not
-   have: it is read only if the size says that it is there.
-c. Factors lie as the caller has them, row after row.  A run copies them into the order of
+a. The modules that were built for this processor do the work, as for Python; each provides a
+   table of functions when this module is imported.
+b. A caller's struct states its size.  Members that a later version appends are read only if
+   the size includes them.
+c. Factors are in the caller's order, row by row.  A run copies them into the order of
    training and back; that is a thousandth of an epoch.
 d. Nothing here raises, prints or takes the GIL once it is imported, and nothing is kept between
    calls but plans, which nobody changes.
@@ -72,33 +72,33 @@ cdef const char *status_message(int status) noexcept nogil:
     if status == NO_MEMORY:
         return "not enough memory"
     if status == DUPLICATE_CELL:
-        return "a cell is listed more than once"
+        return "an entry is listed more than once"
     if status == VALUES_TOO_WIDE:
-        return ("the largest and the smallest value (or the offset) lie farther apart than the "
-                "factors' precision can hold")
+        return ("the range from the smallest to the largest value (or the offset) exceeds the "
+                "precision of the factors")
     if status == CELLS_CHANGED:
-        return "a row or column lies outside the matrix, or the cells changed during the call"
+        return "a row or column is out of range, or the entries changed during the call"
     if status == BAD_SHAPE:
-        return "a size is below 1, or too large, or lists don't ascend"
+        return "a size is below 1 or too large, or lists do not ascend"
     if status == BAD_OPTION:
-        return ("a number is out of its range (epochs beyond those of params, say, or a mean that "
-                "is not above the offset of nonnegative factors), or a struct's size is not set")
+        return ("a number is out of range (epochs beyond those of params, or a mean that is not "
+                "above the offset of nonnegative factors), or the size of a struct is not set")
     if status == NOTHING_SEEN:
         return "every pixel of a channel is missing"
     if status == NOT_FINITE:
-        return "a value, or a pixel that is seen, is not finite"
+        return "a value, or an observed pixel, is not finite"
     if status == CANCELLED:
         return "cancelled"
     if status == NULL_POINTER:
-        return "a pointer is NULL that must not be"
+        return "a required pointer is NULL"
     if status == DIVERGED:
         return "training diverged: lower the learning rate or the regularization"
     if status == ROW_OUTSIDE:
-        return "a row lies outside the matrix"
+        return "a row is out of range"
     if status == COL_OUTSIDE:
-        return "a column lies outside the matrix"
+        return "a column is out of range"
     if status == BAD_WEIGHT:
-        return "a weight is not finite, or below the least normal number"
+        return "a weight is not finite, or below the smallest normal number"
     return "unknown status"
 
 
@@ -160,7 +160,7 @@ cdef int take_memory(funkc_memory *own, const funkc_memory **memory) noexcept no
 
 
 cdef int take_cells(funkc_cells *cells, const funkc_cells *given) noexcept nogil:
-    """All but the cells themselves."""
+    """Check everything except the entries themselves."""
     cdef int status = take_over(cells, sizeof(funkc_cells), given, FUNKC_HAD_CELLS)
     if status != OK:
         return status
@@ -190,7 +190,7 @@ cdef int take_model(funkc_model *model, funkc_memory *memory, const funkc_model 
 
 
 cdef int check_one(const funkc_cells *cells, int64_t c) noexcept nogil:
-    """One cell by itself."""
+    """Check one entry."""
     cdef bint wide = cells.index_bytes == 8
     if not 0 <= index_at(cells.rows, wide, c) < cells.n_rows:
         return ROW_OUTSIDE
@@ -474,7 +474,7 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
 # ---------------------------------------------------------------- what is done with factors
 
 cdef int look_at_each(const funkc_cells *cells) noexcept nogil:
-    """The cells one by one."""
+    """Check the entries one by one."""
     cdef int64_t c
     cdef int status
     for c in range(cells.n_cells):

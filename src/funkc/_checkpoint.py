@@ -1,4 +1,4 @@
-"""Training that outlives its process: what a checkpoint holds, and how it goes on."""
+"""Checkpoints: the state of a training, and how it is resumed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from funkc._train import Training
 
 # Design
-# a. Training is a function of the cells, the options and the number of the epoch, so what it
-#    needs to go on is little: the factors, the history, the best factors so far, the factors it
-#    began with if the caller gave them, and the options.
-# b. The cells are not kept; a hash of what the core has packed tells whether they are the same.
+# a. Training is a function of the entries, the options and the number of the epoch, so its
+#    state is small: the factors, the history, the best factors so far, the initial factors if
+#    the caller passed them, and the options.
+# b. The entries are not stored; a hash of the packed ones tells whether they are the same.
 
 KIND = "checkpoint"
 IDS = ("row_ids", "col_ids")
@@ -39,7 +39,7 @@ BIASES = ("row_bias", "col_bias")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often to write, and the rest of what the caller asked for."""
+    """Where and how often to write, and further options of the caller."""
 
     path: str | os.PathLike[str]
     every: int
@@ -47,7 +47,7 @@ class Checkpoint:
     ids: tuple[Ids | None, Ids | None]
 
     def writer(self, training: Training) -> Callable[[Training], object]:
-        """What puts the state of an epoch's end in the place of the one before."""
+        """A function that writes the state after an epoch, replacing the previous one."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
         options["offset"] = None if math.isnan(options["offset"]) else options["offset"]
@@ -65,7 +65,7 @@ class Checkpoint:
                 return
             try:
                 tensors, numbers = training.state()
-            except DivergedError:  # in its last steps: the next epoch, or the end, sees to it
+            except DivergedError:  # in its last steps; the next epoch, or the end, handles it
                 return
             tensors |= tensors_of(training.history)
             for name, ids in zip(IDS, self.ids, strict=True):
@@ -78,7 +78,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class State:
-    """What a checkpoint says, checked."""
+    """The contents of a checkpoint, checked."""
 
     path: str | os.PathLike[str]
     tensors: dict[str, NDArray[Any]]
@@ -91,12 +91,10 @@ class State:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> State:
-        """Of a file that a `Checkpoint` wrote."""
+        """Read a file written by a `Checkpoint`."""
         tensors, metadata = _io.read(path)
         if metadata.get("kind") != KIND:
-            raise ModelFileError(
-                f"{path}: it holds a model, not a checkpoint; open it with funkc.load"
-            )
+            raise ModelFileError(f"{path}: it is a model, not a checkpoint; use funkc.load")
         with _io.understanding(path, KIND):
             return cls._of(path, tensors, json.loads(metadata["state"]))
 
@@ -135,19 +133,19 @@ class State:
         )
 
     def require_same_cells(self, training: Training) -> None:
-        """Refuse to go on with other data."""
+        """Refuse to resume with other data."""
         same = self.history.keys() == training.history.keys()
         if not same or digest(training) != self.known["cells"]:
             reject(
                 "values",
-                f"are not the cells that {self.path} was trained on",
+                f"differ from the entries that {self.path} was trained on",
                 "pass the same mask, values, weights and validation as in the first call, or "
                 "train on new data with factorize(init=...) or partial_fit",
             )
 
 
 def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
-    """Refuse a state whose numbers none can be."""
+    """Refuse a state with invalid numbers."""
     scalars.integer("epochs", n_epochs, 1, 10**9)
     scalars.integer("every", known["every"], 1, 10**9)
     bytes.fromhex(known["cells"])
@@ -164,7 +162,7 @@ def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
 def _require_factors(
     tensors: dict[str, NDArray[Any]], options: Options, shape: tuple[int, int], best: bool
 ) -> None:
-    """Refuse factors that are not there, or not of the shape and dtype of what is trained."""
+    """Refuse factors that are missing, or of another shape or dtype."""
     width = options.k + 2 * options.biases
     wanted: dict[str, tuple[int, ...]] = {}
     for name, bias, size in zip(SIDES, BIASES, shape, strict=True):
@@ -182,7 +180,7 @@ def _require_factors(
 
 
 def digest(training: Training) -> str:
-    """A hash of all cells in the order of training."""
+    """A hash of all entries in training order."""
     schedule = training.schedule
     sha = hashlib.sha256(repr((schedule.offset, schedule.n_bands)).encode())
     for part in training.contents():

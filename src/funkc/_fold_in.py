@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitting:
-    """What all new rows and columns of a factorization are fitted by."""
+    """The settings by which new rows and columns of a factorization are fitted."""
 
     offset: float
     nonnegative: bool
@@ -38,7 +38,7 @@ class Fitting:
         ids: Ids | None = None,
         first: int = 0,
     ) -> Side:
-        """Rows (or columns) fitted to the fixed side; errors call the first one `first`."""
+        """Fit rows (or columns) to the fixed side; errors count them from `first`."""
         n, k = cells.first.size - 1, fixed.factors.shape[1]
         dtype = fixed.factors.dtype
         biased = fixed.bias is not None
@@ -65,7 +65,7 @@ class Fitting:
     def grown(
         self, rows: Side, cols: Side, cells: Cells, ridges: tuple[float, float]
     ) -> tuple[Side, Side]:
-        """Both sides, followed by the rows, and then the columns, that are new in the cells."""
+        """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""
         (m, n), (row_ids, col_ids) = (len(rows.factors), len(cols.factors)), cells.ids
         if cells.shape != (m, n):
             cells = cells.listed()

@@ -1,4 +1,4 @@
-"""What the file of a factorization holds."""
+"""The contents of the file of a factorization."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write(
     history: History,
     stopped_by: str,
 ) -> None:
-    """Put a model's file in the place of what was there."""
+    """Write the file of a model, replacing an existing one."""
     tensors: dict[str, NDArray[Any]] = {}
     for name, side in (("row", rows), ("col", cols)):
         tensors[f"{name}_factors"] = side.factors
@@ -54,10 +54,10 @@ def write(
 
 
 def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str, Any]:
-    """What a `Factorization` is made of, but for the number of threads."""
+    """The arguments of `Factorization`, except the number of threads."""
     found, metadata = _io.read(path, mmap=mmap, verify=verify)
     if metadata.get("kind") != KIND:
-        raise ModelFileError(f"{path}: it holds a checkpoint, not a model; go on with funkc.resume")
+        raise ModelFileError(f"{path}: it is a checkpoint, not a model; use funkc.resume")
     with _io.understanding(path, KIND):
         return _of_tensors(path, found, metadata)
 
@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str,
 def _of_tensors(
     path: str | os.PathLike[str], found: dict[str, NDArray[Any]], metadata: dict[str, str]
 ) -> dict[str, Any]:
-    """What `save` put into a file whose checksums are right."""
+    """Parse the contents of a file whose checksums are valid."""
     x, y = found["row_factors"], found["col_factors"]
     ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
     bias = [found.get(name) for name in ("row_bias", "col_bias")]
@@ -79,7 +79,7 @@ def _of_tensors(
     if not fits:
         raise ValueError("its arrays don't fit each other in shape or dtype")
     parameters = json.loads(metadata["parameters"])
-    # What factorize would refuse can't have made a model.
+    # Parameters that factorize refuses can't come from a model.
     options = checked_options(
         x.shape[1],
         random_state=integer("seed", parameters["seed"], 0, 2**64 - 1),
@@ -87,7 +87,7 @@ def _of_tensors(
         **{name: parameters[name] for name in _FACTORIZE},
     )
     if None in (options.learning_rate, options.n_epochs):
-        raise ValueError("its parameters are not settled")
+        raise ValueError("its parameters are incomplete")
     parameters["regularization"] = tuple(parameters["regularization"])
     return {
         "row_factors": x,

@@ -1,4 +1,4 @@
-"""Describes and checks what the core cuts: waves of blocks that share no row and no column."""
+"""Describes and checks a plan of the core: waves of blocks that share no row and no column."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Schedule:
         return self.n_cells * (self.deviation**2 + (self.mean - self.offset) ** 2)
 
     def cells(self) -> dict[str, NDArray[Any]]:
-        """Every cell in the order of training, for checks and pictures.
+        """Every entry in training order, for checks and plots.
 
-        `row` and `col` are positions in that order; `row_position` and `col_position` say
-        where the caller's rows and columns stand in it.
+        `row` and `col` are positions in that order; `row_position` and `col_position` are
+        those of the caller's rows and columns.
         """
         out: dict[str, NDArray[Any]] = {
             name: np.empty(self.n_cells, np.int64) for name in ("block", "row", "col")
@@ -78,7 +78,7 @@ class Schedule:
         return out
 
     def check(self) -> None:
-        """Assert what the absence of locks rests on; O(cells), for tests."""
+        """Assert that no locks are needed; O(entries), for tests."""
         cells = self.cells()
         assert np.all(np.diff(cells["block"]) >= 0)
         assert np.array_equal(np.sort(cells["row_position"]), np.arange(self.n_rows))
@@ -91,7 +91,7 @@ class Schedule:
 
 
 def cut(problem: Cells, options: Options) -> Schedule:
-    """Cut the cells into waves of blocks."""
+    """Cut the entries into waves of blocks."""
     status, begun = core_plan.begin(
         problem.source(),
         row_width(options),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Side:
-    """The factors of all rows, or of all columns, and what is made of them when it is needed.
+    """The factors of all rows, or of all columns, and what is derived from them on demand.
 
     They are held once, as the core takes them (`ready`); `factors` and `bias` are views of that.
     What was given in another form becomes that form when it is first needed, so that factors
@@ -64,17 +64,17 @@ class Side:
         return self._public
 
     def positions(self, name: str, ids: Any, mean: bool) -> Any:
-        """Of ids; slices stay as they are."""
+        """Indices of ids; slices are returned unchanged."""
         if isinstance(ids, slice):
             return ids
         if self.ids is None:
             if np.asarray(ids).dtype.kind in "iu":  # of rows that were folded in, say
                 return ids
-            reject("ids", "got True, but there are no ids", "train on Ratings, or pass positions")
+            reject("ids", "got True, but there are no ids", "train on Ratings, or pass indices")
         return self.ids.find(ids, name, -1 if mean else "error")
 
     def named(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """The ids at positions; -1, or an empty text, for -1."""
+        """The ids at indices; -1, or an empty text, for -1."""
         if self.ids is None:
             reject("ids", "got True, but there are no ids", "train on Ratings, or pass False")
         names = self.ids.names
@@ -117,7 +117,7 @@ class Side:
         return self._ready
 
     def taken(self, index: NDArray[np.int64]) -> NDArray[Any]:
-        """Some rows, ready; the mean where the index is -1."""
+        """Some rows in padded form; the mean where the index is -1."""
         if not (index.size and index.min() < 0):
             return self.ready[index]
         k = self.factors.shape[1]
@@ -143,7 +143,7 @@ class Side:
 
     @property
     def directions(self) -> NDArray[Any]:
-        """The factors less their mean, each of length 1 (or 0), padded to whole lanes."""
+        """The factors minus their mean, normalized to length 1 (or 0), padded to whole lanes."""
         if self._directions is None:
             n, k = self.factors.shape
             out = np.zeros((n, padded(k)), self.factors.dtype)

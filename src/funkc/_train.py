@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 # b. When an epoch diverges, training begins again from the start factors at half the rate.
 #    A copy of the last good epoch would cost memory and time in every fit, and saves
 #    little: divergence shows early, and the state just before it is bad already.
-# c. Rate and regularization act on the values as given; only their defaults know the
-#    deviation, which makes the defaults follow any shift and scale of the values.
+# c. Learning rate and regularization act on the values as given; only their defaults depend on
+#    the standard deviation, so that they suit any shift and scale of the values.
 
 log = logging.getLogger("funkc")
 
@@ -49,7 +49,7 @@ DIVERGED_RATIO = 2.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What the defaults came to."""
+    """The settings including defaults."""
 
     learning_rate: float
     regularization: tuple[float, float]
@@ -57,7 +57,7 @@ class Settings:
 
 
 def settle(schedule: Schedule, options: Options) -> Settings:
-    """What was left to the library, chosen by the core, so that other callers get it too."""
+    """The defaults, chosen by the core, so that other callers get them too."""
     rows, cols = options.regularization or (-1.0, -1.0)
     rate, row_regularization, col_regularization, n_epochs = core_plan.settle(
         schedule.plan, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
@@ -66,19 +66,19 @@ def settle(schedule: Schedule, options: Options) -> Settings:
 
 
 def highest_rate(values: NDArray[Any], offset: float) -> float:
-    """What values so far from the offset bear, as for the defaults of the core."""
+    """The highest stable learning rate, as for the defaults of the core."""
     above = values.astype(np.float64) - offset
     level = max(2 * float(above.std()), abs(float(above.mean())))
     return 0.12 / level if level > 0 else math.inf
 
 
 def tensors_of(history: History) -> dict[str, NDArray[Any]]:
-    """A history as a file holds it."""
+    """The arrays that store a history in a file."""
     return {f"history.{name}": np.array(column, np.float64) for name, column in history.items()}
 
 
 def history_of(tensors: dict[str, NDArray[Any]]) -> History:
-    """What `tensors_of` took apart; ValueError if it can't be."""
+    """The history from the arrays of `tensors_of`; ValueError if they are invalid."""
     columns = {
         name.removeprefix("history."): column
         for name, column in tensors.items()
@@ -99,7 +99,7 @@ def history_of(tensors: dict[str, NDArray[Any]]) -> History:
 
 
 def is_true(answer: object) -> bool:
-    """Python's True or NumPy's, and nothing that merely counts as true."""
+    """Whether it is True of Python or NumPy, not merely truthy."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
@@ -112,7 +112,7 @@ def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 class Validation:
-    """The error on cells that are not trained on, and the best factors so far."""
+    """The RMSE on held-out entries, and the best factors so far."""
 
     def __init__(self, schedule: Schedule, cells: Cells, n_threads: int) -> None:
         n = cells.rows.size
@@ -128,15 +128,15 @@ class Validation:
         self.forget()
 
     def contents(self) -> list[NDArray[Any]]:
-        """The cells."""
+        """The held-out entries."""
         return [self._rows, self._cols, self._targets]
 
     def forget(self) -> None:
-        """As before the first epoch."""
+        """Return to the state before the first epoch."""
         self._best: tuple[float, int, NDArray[Any], NDArray[Any]] | None = None
 
     def rmse(self, x: NDArray[Any], y: NDArray[Any]) -> float:
-        """The error of factors."""
+        """The RMSE of the factors."""
         status, squares = serve.squared_errors(
             x, y, self._rows, self._cols, self._targets, self._n_threads
         )
@@ -144,7 +144,7 @@ class Validation:
         return math.sqrt(squares / self._targets.size)
 
     def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> float:
-        """The error now; the factors are kept if it is the smallest."""
+        """The current RMSE; the factors are kept if it is the smallest."""
         rmse = self.rmse(x, y)
         if self._best is None or rmse < self._best[0]:
             self._best = rmse, epoch, x.copy(), y.copy()
@@ -152,7 +152,7 @@ class Validation:
 
     @property
     def best(self) -> tuple[float, int, NDArray[Any], NDArray[Any]] | None:
-        """The smallest error, its epoch, and the factors."""
+        """The smallest RMSE, its epoch, and the factors."""
         return self._best
 
     @best.setter
@@ -160,13 +160,13 @@ class Validation:
         self._best = best
 
     def put_best_back(self, x: NDArray[Any], y: NDArray[Any]) -> None:
-        """The factors of the epoch with the smallest error."""
+        """Restore the factors of the epoch with the smallest RMSE."""
         if self._best is not None:
             x[:], y[:] = self._best[2:]
 
 
 class Training:
-    """Factors on their way: made, trained span by span, and taken out."""
+    """Factors while they are trained: initialized, trained span by span, and taken out."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class Training:
             self._limit = max(self._limit, DIVERGED_RATIO**2 * self._squares_now())
 
     def _begin(self) -> None:
-        """Put the start factors in place, and empty the history."""
+        """Initialize the factors, and clear the history."""
         o = self.options
         plan = self.schedule.plan
         if self.start is None:
@@ -224,8 +224,8 @@ class Training:
             column.clear()
 
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Row and column factors as they stand, in the caller's order; with biases, each with
-        two more columns.
+        """The current row and column factors in the caller's order; with biases, each with two
+        more columns.
         """
         length = self.options.k + 2 * self.options.biases
         return self._taken_out(False, self.x, length), self._taken_out(True, self.y, length)
@@ -241,12 +241,12 @@ class Training:
         return rows, cols
 
     def contents(self) -> list[Any]:
-        """The memory that says which cells are trained on and validated, and in which order."""
+        """The memory that determines the entries and their order, in training and validation."""
         held_out = [] if self._validation is None else self._validation.contents()
         return [*core_plan.contents(self.schedule.plan), *held_out]
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """All that changes while training, and the start if it can't be made again."""
+        """All that changes while training, and the initial factors if they were passed."""
         tensors: dict[str, NDArray[Any]] = dict(zip(SIDES, self.factors(), strict=True))
         numbers: dict[str, Any] = {"halvings": self._halvings, "limit": self._limit.hex()}
         if self._validation is not None and self._validation.best is not None:
@@ -265,7 +265,7 @@ class Training:
     def go_on_from(
         self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], history: History
     ) -> None:
-        """Take up what `state` gave."""
+        """Restore the state from `state`."""
         self._halvings = known["halvings"]
         self._limit = float.fromhex(known["limit"])
         self._put_in(tensors["row_factors"], tensors["col_factors"], self.x, self.y)
@@ -279,12 +279,12 @@ class Training:
     def _put_in(
         self, rows: NDArray[Any], cols: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
     ) -> None:
-        """Factors in the caller's order, with biases as such, into the order of training."""
+        """Copy factors with biases from the caller's order into training order."""
         core_plan.put_in(self.schedule.plan, False, rows, x)
         core_plan.put_in(self.schedule.plan, True, cols, y)
 
     def parameters(self) -> dict[str, Any]:
-        """What was trained with, as a model keeps it."""
+        """The training parameters, as stored in a model."""
         options = self.options
         return {
             "learning_rate": self._rates()[0],
@@ -313,7 +313,7 @@ class Training:
         after_epoch: Callable[[Training], object] | None = None,
         between_spans: Callable[[], object] | None = None,
     ) -> str:
-        """Train to the end; what stopped it.  `after_epoch` returns True to stop it;
+        """Train to the end; returns what stopped it.  `after_epoch` returns True to stop it;
         `between_spans` may raise, for threads that no signal reaches.
         """
         self._between_spans = between_spans
@@ -346,7 +346,7 @@ class Training:
     def _sound(self) -> bool:
         """Whether the last steps did not diverge, whose errors no epoch has seen.
 
-        With the rates of the defaults they can't, and the look at all cells is saved.
+        With default rates they can't diverge, so the pass over all entries is skipped.
         """
         if self.options.learning_rate is None and self.options.regularization is None:
             return True
@@ -390,20 +390,20 @@ class Training:
         return "epochs"
 
     def _validate(self, epoch: int) -> None:
-        """Note the validation error of an epoch."""
+        """Record the validation RMSE of an epoch."""
         if self._validation is not None:
             rmse = self._validation.look(epoch, self.x, self.y)
             self.history["validation_rmse"].append(rmse)
 
     def _out_of_patience(self) -> bool:
-        """Whether the best epoch is too long ago."""
+        """Whether `patience` epochs have passed since the best one."""
         if self._validation is None or self._validation.best is None:
             return False
         since = len(self.history["epoch"]) - self._validation.best[1]
         return since >= self.options.patience
 
     def _squares_now(self) -> float:
-        """The squared errors of the factors as they are: an epoch without a step."""
+        """The squared errors of the current factors: an epoch with learning rate 0."""
         n = self.schedule.n_blocks
         self._advance(0, n, n, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
         return float(self._squares[0])
@@ -439,12 +439,12 @@ class Training:
         return reached
 
     def _rates(self) -> tuple[float, int, bool]:
-        """What the core makes the rate of every epoch of."""
+        """The arguments from which the core computes the rate of every epoch."""
         rate = self.settings.learning_rate * 0.5**self._halvings
         return rate, self.settings.n_epochs, self.options.decay == "linear"
 
     def _back_off(self, epoch: int) -> None:
-        """Begin again at half the rate."""
+        """Restart at half the learning rate."""
         rate = self.history["learning_rate"][-1]
         if self._halvings == MOST_HALVINGS:
             raise DivergedError(epoch, rate)
@@ -469,7 +469,7 @@ def train(
     start: Start | None = None,
     between_spans: Callable[[], object] | None = None,
 ) -> tuple[Training, str]:
-    """Cut and train, the steps that all who train share; and what stopped it."""
+    """Cut and train; returns the training and what stopped it."""
     training = begin(problem, options, start, None)
     return training, training.run(after_epoch, between_spans)
 
@@ -477,7 +477,7 @@ def train(
 def begin(
     problem: Cells, options: Options, start: Start | None, held_out: Cells | None
 ) -> Training:
-    """Cut the cells, and put start factors in place."""
+    """Cut the entries, and initialize the factors."""
     row = options.dtype.itemsize * (row_width(options) + options.k) + 24
     scalars.require_memory(
         sum(problem.shape) * row,
@@ -489,7 +489,7 @@ def begin(
         reject(
             "nonnegative",
             f"the values have a mean of {schedule.mean:.4g}, which is not above the offset of "
-            f"{schedule.offset:.4g}, so no product of nonnegative factors helps",
+            f"{schedule.offset:.4g}, so products of nonnegative factors can't fit them",
             "pass a lower offset",
         )
     return Training(schedule, options, start, held_out)

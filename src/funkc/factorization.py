@@ -1,4 +1,4 @@
-"""The result of a factorization, and all that is done with it."""
+"""Factorization: the result of training, and its methods."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ NUMBERS_AT_ONCE = 1 << 20
 
 
 class Factorization:
-    """Factors of a matrix with holes: ``reconstruct() == offset + row_factors @ col_factors.T``.
+    """Factors of an incomplete matrix: ``reconstruct() == offset + row_factors @ col_factors.T``.
 
-    Made by `funkc.factorize`. With biases, ``row_bias[:, None] + col_bias`` is added.
+    Returned by `funkc.factorize`. With biases, ``row_bias[:, None] + col_bias`` is added.
 
     Attributes
     ----------
     row_factors : (m, k) array, read-only
-        x_i, one row for every row of the matrix; float32 or float64, C-contiguous: a copy, made
-        when it is first asked for, where k is no multiple of 16 or there are biases.
+        x_i, one for every row of the matrix; float32 or float64, C-contiguous. If k is not a
+        multiple of 16, or with biases, it is a copy, made at the first access.
     col_factors : (n, k) array, read-only
-        y_j, one row for every column of the matrix.
+        y_j, one for every column of the matrix.
     row_bias, col_bias : (m,) and (n,) array, read-only, or None
-        What is added for every row and column, if `biases` was asked for.
+        The bias of every row and column, if trained with `biases`.
     offset : float
-        What is added to every product.
+        A constant that is added to every product.
     parameters : dict
-        What it was trained with, defaults filled in: ``learning_rate``, ``regularization``
+        The training parameters including defaults: ``learning_rate``, ``regularization``
         (of rows, of columns), ``n_epochs``, ``decay``, ``group_size``, ``nonnegative`` and
         ``seed``.
     history : dict of list
-        For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors met during the
-        epoch, each taken before its own step), ``learning_rate`` and ``seconds`` (wall time
-        since training began; epochs of less than 50 ms may be trained in one call, and then
-        share its time equally); with validation also ``validation_rmse``.
+        For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors during the epoch,
+        each computed before its update), ``learning_rate`` and ``seconds`` (wall time since
+        the beginning of training; epochs of less than 50 ms may be trained in one call, and
+        then share its time equally); with validation also ``validation_rmse``.
     stopped_by : str
-        "epochs", "patience", "callback" or "interrupt"; "fold-in" where rows or columns were
-        fitted to what was trained.
+        "epochs", "patience", "callback" or "interrupt"; "fold-in" for the result of
+        `fold_in_rows` or `fold_in_cols`.
     row_ids, col_ids : (m,) and (n,) array of int64 or str, or None
-        Which id stands at which position, if it was trained on `funkc.Ratings`.
+        The id of every row and column, if trained on `funkc.Ratings`.
     n_threads : int
-        How many threads its methods use; may be set.
+        The number of threads that its methods use; may be set.
 
     Notes
     -----
-    **Threads**: any number of threads may call the methods of one object at once, but for
-    `partial_fit`, which changes it: while others read, train a ``copy.copy(fit)`` (cheap, for
-    arrays are shared and never written to) and put it in its place.
+    **Threads**: any number of threads may call the methods of one object at once, except
+    `partial_fit`, which changes it: while other threads read, train a ``copy.copy(fit)``
+    (cheap, because arrays are shared and never modified) and replace the original with it.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class Factorization:
 
     @property
     def n_threads(self) -> int:
-        """How many threads its methods use; may be set."""
+        """The number of threads that its methods use; may be set."""
         return self._n_threads
 
     @n_threads.setter
@@ -128,22 +128,22 @@ class Factorization:
 
     @property
     def row_bias(self) -> NDArray[Any] | None:
-        """What is added for every row, (m,); or None."""
+        """The bias of every row, (m,); or None."""
         return self._rows.public[1]
 
     @property
     def col_bias(self) -> NDArray[Any] | None:
-        """What is added for every column, (n,); or None."""
+        """The bias of every column, (n,); or None."""
         return self._cols.public[1]
 
     @property
     def row_ids(self) -> NDArray[Any] | None:
-        """Which id stands at which row, (m,); or None."""
+        """The id of every row, (m,); or None."""
         return None if self._rows.ids is None else self._rows.ids.names
 
     @property
     def col_ids(self) -> NDArray[Any] | None:
-        """Which id stands at which column, (n,); or None."""
+        """The id of every column, (n,); or None."""
         return None if self._cols.ids is None else self._cols.ids.names
 
     @property
@@ -169,7 +169,7 @@ class Factorization:
             f"epochs={epochs}{error})"
         )
 
-    # ------------------------------------------------------------ cells
+    # ------------------------------------------------------------ entries
 
     def predict(
         self,
@@ -179,30 +179,30 @@ class Factorization:
         unknown: Literal["error", "mean"] = "error",
         ids: bool = False,
     ) -> Any:
-        """Predict cells, chosen as NumPy would choose them: ``reconstruct()[rows, cols]``.
+        """Predict entries, indexed as in NumPy: ``reconstruct()[rows, cols]``.
 
         Parameters
         ----------
         rows, cols : int, array of int, or slice
-            Positions: of cells, broadcast against each other; with a slice on either side,
-            all cells where the rows and the columns meet. Without `cols`, whole rows.
+            Indices of entries, broadcast against each other; with a slice on either side,
+            all combinations of the rows and the columns. Without `cols`, whole rows.
         unknown : {"error", "mean"}, default "error"
-            What to do with a position that was not trained (also -1): "mean" predicts it as
+            What to do with an index that is not in the matrix (also -1): "mean" predicts with
             the mean of all rows (or columns).
         ids : bool, default False
-            Whether `rows` and `cols` are ids instead of positions.
+            Whether `rows` and `cols` are ids instead of indices.
 
         Returns
         -------
         scalar or array
-            Of the factors' dtype, equal to the bit to the same cells of `reconstruct`.
+            Of the dtype of the factors, with the same bits as in `reconstruct`.
 
         Raises
         ------
         IndexError
-            For a position that was not trained, unless `unknown` says otherwise.
+            For an index that is not in the matrix, unless `unknown` is "mean".
         ValueError
-            For an id that was not trained, likewise.
+            For an unknown id, unless `unknown` is "mean".
 
         Examples
         --------
@@ -238,7 +238,7 @@ class Factorization:
     def _product(
         self, rows: NDArray[Any], cols: NDArray[Any], out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """Of rows and columns that are ready for it."""
+        """The product of rows and columns in padded form."""
         if out is None:
             out = np.empty((len(rows), len(cols)), self.dtype)
         if out.size:
@@ -248,20 +248,20 @@ class Factorization:
     def reconstruct(
         self, rows: ArrayLike | slice = slice(None), *, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """The full product, offset + row_factors @ col_factors.T, or some rows of it.
+        """The full product, offset + row_factors @ col_factors.T, or some of its rows.
 
         Parameters
         ----------
         rows : array of int or slice, optional
-            Which rows; by default all.
+            The rows to compute; by default all.
         out : (r, n) array, optional
-            Where to put them: C-contiguous, aligned, of the factors' dtype.
+            The output: C-contiguous, aligned, of the dtype of the factors.
 
         Returns
         -------
         (r, n) array
-            Of the factors' dtype; `out` if it was given. The sums have one order, so the
-            bits do not depend on threads or processor (a BLAS gives no such promise).
+            Of the dtype of the factors; `out` if it was given. Sums have a fixed order, so the
+            bits do not depend on threads or processor (a BLAS does not guarantee that).
 
         Examples
         --------
@@ -286,22 +286,22 @@ class Factorization:
         duplicates: Duplicates = "error",
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """The observed cells exactly as they are, the holes filled by the product.
+        """Fill the missing entries with predictions; observed entries are kept exactly.
 
         Parameters
         ----------
         mask, values, duplicates
-            As for `funkc.factorize`; the shape must be this factorization's.
+            As for `funkc.factorize`; the shape must be that of this factorization.
         out : (m, n) array, optional
-            Where to put the result, of a floating dtype that holds `values`; it may be
-            `values` itself. If an error is raised, what was written so far stays.
+            The output, of a floating dtype that can represent `values`; it may be `values`
+            itself. If an error is raised, it may be partially written.
 
         Returns
         -------
         (m, n) array
-            Of the dtype of `values` if that is a floating one (and holds the predictions),
-            otherwise float64; float64 also where duplicates were added up. Beside it and the
-            input, some ten megabytes are used, and 16 bytes for each cell of a list of cells.
+            Of the dtype of `values` if that is floating (and can represent the predictions),
+            otherwise float64; also float64 if duplicates were added up. In addition to it and
+            the input, about ten megabytes are used, and 16 bytes per entry of a list.
 
         Examples
         --------
@@ -319,14 +319,14 @@ class Factorization:
             writable(out, self.shape, dtype, at_least=True)
             dtype = out.dtype
         if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
-            dtype = self.dtype  # for a prediction that float16, say, can't hold
+            dtype = self.dtype  # for a prediction that float16, for example, can't represent
         if out is None:
             out = np.empty(self.shape, dtype)
         else:
             writable(out, self.shape, dtype, at_least=True)
             require_apart(out, values, mask)
             if np.finfo(out.dtype).max < np.finfo(self.dtype).max and self._exceeds(out.dtype):
-                what = f"is of {out.dtype}, which does not hold the predictions"
+                what = f"is of {out.dtype}, which can't represent the predictions"
                 reject("out", what, f"pass an array of {self.dtype}")
         for first, last, seen, given in blocks:
             if np.may_share_memory(out, given):
@@ -366,34 +366,34 @@ class Factorization:
         weights: ArrayLike | None = None,
         duplicates: Duplicates = "error",
     ) -> Factorization:
-        """Fit rows that were not trained to the columns that were, without changing these.
+        """Compute factors for new rows with the column factors fixed.
 
-        Every row x is the exact ridge regression of its observed cells on the column factors,
-        drawn towards the mean row x̄ of the training:
-        Σ_j w_j (r_j - offset - x · y_j)² + λ c |x - x̄|² is least, with c the number of the
-        row's cells, and w_j 1 unless weights are given, which are scaled to be 1 on average in
-        each row. A row without any observation becomes the mean row. With biases, the row's is
-        fitted too; with nonnegative factors, they are not below 0.
+        Every row x is the exact ridge regression of its observed entries on the column factors,
+        regularized towards the mean x̄ of the trained rows: it minimizes
+        Σ_j w_j (r_j - offset - x · y_j)² + λ c |x - x̄|², where c is the number of observed
+        entries of the row, and w_j is 1 or the weight, scaled to mean 1 in each row. A row
+        without observed entries gets x̄. With biases, the bias of the row is fitted too; with
+        nonnegative factors, x is at least 0.
 
         Parameters
         ----------
         mask, values, weights, duplicates
-            As for `funkc.factorize`: the new rows are numbered from 0, and the columns are
-            those that were trained.
+            As for `funkc.factorize`: new rows are numbered from 0, and the columns are those
+            of this factorization.
         regularization : float, optional
-            λ; by default what the rows were trained with.
+            λ; by default that of the rows in training.
         shape : pair of int, optional
-            The number of new rows, and of columns, where `mask` is a pair.
+            The numbers of new rows and of columns, if `mask` is a pair.
 
         Returns
         -------
         Factorization
-            Of the new rows and the same columns: predict, impute, top and the rest as usual.
+            Of the new rows and the same columns, with all methods.
 
         Notes
         -----
-        Rows are solved side by side, in double and in a fixed order: the same bits at any
-        number of threads. The GIL is free.
+        Rows are solved in parallel, in double precision and in a fixed order: the same bits
+        with any number of threads. The GIL is released.
 
         Examples
         --------
@@ -417,10 +417,10 @@ class Factorization:
         weights: ArrayLike | None = None,
         duplicates: Duplicates = "error",
     ) -> Factorization:
-        """Fit columns that were not trained to the rows that were, without changing these.
+        """Compute factors for new columns with the row factors fixed.
 
-        See `fold_in_rows`, with rows and columns exchanged: the new columns are numbered from
-        0, and the rows are those that were trained.
+        As `fold_in_rows`, with rows and columns exchanged: new columns are numbered from 0,
+        and the rows are those of this factorization.
 
         Parameters
         ----------
@@ -482,22 +482,22 @@ class Factorization:
         )
 
     def _matrix(self, *, grows: bool = False) -> Matrix:
-        """What entries are held against: the matrix, to which new rows and columns may come."""
+        """The shape and ids that entries are checked against; with `grows`, also new ones."""
         rows, cols = (Axis(len(s.factors), s.ids, grows) for s in (self._rows, self._cols))
         return rows, cols
 
     @property
     def _fitting(self) -> Fitting:
-        """How new rows and columns are fitted to this factorization."""
+        """How factors of new rows and columns are computed."""
         return Fitting(self.offset, self.parameters["nonnegative"], self.n_threads)
 
     def _changed(self, **parts: Any) -> Factorization:
-        """The same but for some parts, such as `_rows`."""
+        """A copy with some attributes replaced, such as `_rows`."""
         changed = copy.copy(self)
         changed.__dict__.update({"parameters": dict(self.parameters), **parts})
         return changed
 
-    # ------------------------------------------------------------ the best
+    # ------------------------------------------------------------ ranking
 
     def top(
         self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None, ids: bool = False
@@ -507,33 +507,34 @@ class Factorization:
         Parameters
         ----------
         rows : int, 1-D array of int, or slice
-            Positions of rows.
+            Indices of rows.
         n : int, default 10
-            How many columns.
+            The number of columns.
         exclude : (m, n) array of bool, sparse array, pair of arrays, or list, optional
-            Cells that are left out, usually those that are known already: any form of `mask`
-            of `funkc.factorize`, in the matrix's rows and columns (of a sparse array what is
-            stored), a list with an array of columns for each of `rows`, or `funkc.Ratings`.
+            Entries to exclude, usually the known ones: any form of `mask` of
+            `funkc.factorize`, in rows and columns of the matrix (of a sparse array, the stored
+            entries), a list with an array of columns for each of `rows`, or `funkc.Ratings`.
         ids : bool, default False
-            Whether `rows` holds ids instead of positions, and columns are given by id.
+            Whether `rows` has ids instead of indices, and columns are returned by id.
 
         Returns
         -------
         cols : (r, n) array of int64, or of ids
-            The best first; of equal ones the first. For a single row, (n,).
+            Best first, ties by lower index. For a single row, (n,).
         scores : (r, n) array
-            Their predictions, the same bits as `predict` gives. Where fewer than n columns
-            are left, -infinity, and for a column -1 (of ids: -1 or an empty text, which only
-            the score tells from an id).
+            Their predictions, with the same bits as from `predict`. If fewer than n columns
+            remain, padded with -infinity, and `cols` with -1 (ids: -1 or an empty text, which
+            only the score distinguishes from an id).
 
         Raises
         ------
         IndexError
-            For a row that was not trained: `fold_in_rows` fits new ones.
+            For a row that is not in the matrix; for new rows, use `fold_in_rows`.
 
         Notes
         -----
-        Columns stream by in blocks: never is more than the result held. The GIL is free.
+        Columns are processed in blocks, and only the result is kept in memory. The GIL is
+        released.
 
         Examples
         --------
@@ -562,24 +563,24 @@ class Factorization:
     def similar_rows(
         self, rows: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The rows that are most alike to each of some rows.
+        """The rows most similar to each of some rows.
 
         Parameters
         ----------
         rows : int, 1-D array of int, or slice
-            Positions of rows.
+            Indices of rows.
         n : int, default 10
-            How many.
+            The number of similar rows.
         ids : bool, default False
-            Whether ids are given and returned instead of positions.
+            Whether ids are passed and returned instead of indices.
 
         Returns
         -------
         positions : (r, n) array of int64
-            The most alike first, without the row itself. For a single row, (n,).
+            The most similar first, without the row itself. For a single row, (n,).
         similarities : (r, n) array
-            From -1 to 1: the cosine of the angle between their factors, each less the mean of
-            all rows' (which all have in common). Filled up with -1 and -infinity.
+            From -1 to 1: the cosine of the angle between their factors, each minus the mean
+            over all rows (the part common to all). Padded with -1 and -infinity.
 
         Examples
         --------
@@ -595,16 +596,16 @@ class Factorization:
     def similar_cols(
         self, cols: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The columns that are most alike to each of some columns.
+        """The columns most similar to each of some columns.
 
         Parameters
         ----------
         cols : int, 1-D array of int, or slice
-            Positions of columns.
+            Indices of columns.
         n : int, default 10
-            How many.
+            The number of similar rows.
         ids : bool, default False
-            Whether ids are given and returned instead of positions.
+            Whether ids are passed and returned instead of indices.
 
         Returns
         -------
@@ -648,7 +649,7 @@ class Factorization:
         scalars.require_memory(
             len(x) * wanted * (8 + self.dtype.itemsize),
             f"the best {wanted:,} of {len(x):,}",
-            "ask for fewer, or for some rows after the others",
+            "request fewer, or split the rows over several calls",
         )
         cols, scores = np.empty((len(x), some), np.int64), np.empty((len(x), some), self.dtype)
         if len(x):
@@ -662,7 +663,7 @@ class Factorization:
             scores = np.pad(scores, more, constant_values=-np.inf)
         return cols, scores
 
-    # ------------------------------------------------------------ learning on
+    # ------------------------------------------------------------ more training
 
     def partial_fit(
         self,
@@ -678,37 +679,37 @@ class Factorization:
         callback: Callable[[int, History], object] | None = None,
         verbose: bool = False,
     ) -> Factorization:
-        """Learn from more observations, also of new rows and columns.
+        """Train on more observations, also of new rows and columns.
 
-        Trains on the cells that are passed and no others. Rows and columns beyond `shape` are
-        new: they begin where `fold_in_rows` and `fold_in_cols` put them.
+        Trains only on the entries that are passed. Rows and columns beyond `shape` are new and
+        initialized as by `fold_in_rows` and `fold_in_cols`.
 
         Parameters
         ----------
         mask, values, shape, weights, duplicates
-            As for `funkc.factorize`, in this factorization's rows and columns and those that
-            follow them. A matrix may have more rows and columns, but not fewer.
+            As for `funkc.factorize`, in rows and columns of this factorization and new ones
+            after them. A matrix may have more rows and columns, but not fewer.
         n_epochs : int, default 3
-            Passes over the cells.
+            Passes over the entries.
         learning_rate : float, optional
-            The first rate, which falls to 0. By default a third of the rate at which the last
-            `n_epochs` began of those that made this factorization: it forgets less.
+            The initial learning rate, which decays to 0. By default a third of the rate at the
+            beginning of the last `n_epochs` epochs of the original training, to forget less.
         regularization : float or pair of float, optional
-            By default as before.
+            By default that of the original training.
         callback, verbose
             As for `funkc.factorize`.
 
         Returns
         -------
         Factorization
-            This one, changed: its arrays are new ones, and `history` that of this training.
-            If an error is raised, it is as before.
+            The same object, changed: its arrays are new, and `history` is that of this
+            training. If an error is raised, the object is unchanged.
 
         Notes
         -----
-        Reproducible, as `funkc.factorize`. Cells that are not passed are slowly forgotten by
-        the rows and columns that are met: train anew from time to time, or pass some of the
-        old cells too.
+        Reproducible, like `funkc.factorize`. The rows and columns of the entries gradually
+        forget entries that are not passed: retrain on all data from time to time, or also pass
+        some of the old entries.
 
         Examples
         --------
@@ -766,7 +767,7 @@ class Factorization:
         )
 
     def _grown(self, cells: Cells) -> Factorization:
-        """With rows, and then columns, that are new fitted to what there is."""
+        """With the rows, and then the columns, that are new in the entries."""
         rows, cols = self._fitting.grown(
             self._rows, self._cols, cells, self.parameters["regularization"]
         )
@@ -780,7 +781,7 @@ class Factorization:
         row_ids: Ids | None,
         col_ids: Ids | None,
     ) -> Factorization:
-        """What a training came to, which ends with it."""
+        """The result of a training, which can't continue afterwards."""
         k, biased = training.options.k, training.options.biases
         x, y = training.ready()
         rows = Side.of_ready(x, k, row_ids, biased=biased, first=True)
@@ -802,7 +803,7 @@ class Factorization:
         if self._rows.ids is None or self._cols.ids is None:
             reject(
                 "values",
-                "are Ratings, but this factorization knows positions only",
+                "are Ratings, but this factorization has no ids",
                 "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
             )
         return self._rows.ids, self._cols.ids
@@ -810,12 +811,12 @@ class Factorization:
     # ------------------------------------------------------------ files
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a file, which `funkc.load` reads.
+        """Save the model to a file for `funkc.load`.
 
-        The file has the safetensors layout, without pickle: programs in other languages read
-        it too. It is written beside `path` and then put in its place, so that a reader finds
-        the old file or the new one, whole, whatever happens meanwhile. (A process that is
-        killed while it writes leaves a file ``.funkc-*.tmp`` beside it, which may be deleted.)
+        The file has the safetensors layout, without pickle, and can be read from other
+        languages. It is replaced atomically: a reader finds either the old or the new file,
+        complete, whatever happens. (A process that is killed while it writes leaves a file
+        ``.funkc-*.tmp`` in the same folder, which may be deleted.)
 
         Parameters
         ----------
@@ -825,9 +826,9 @@ class Factorization:
         Raises
         ------
         OSError
-            It can't be written; what was there is untouched.
+            The file can't be written; an existing file is unchanged.
         ValueError
-            The ids can't be held by a file (their lengths differ extremely).
+            The ids can't be stored in a file (their lengths differ extremely).
 
         Examples
         --------
@@ -851,10 +852,10 @@ class Factorization:
             stopped_by=self.stopped_by,
         )
 
-    # ------------------------------------------------------------ how it went
+    # ------------------------------------------------------------ plots
 
     def plot_history(self) -> Figure:
-        """Training and validation error against epochs.
+        """Plot training and validation RMSE against epochs.
 
         Returns
         -------
@@ -890,34 +891,34 @@ class Factorization:
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Factorization:
-    """Read a factorization that `Factorization.save` wrote.
+    """Load a factorization saved by `Factorization.save`.
 
     Parameters
     ----------
     path : str or path
         The name of the file.
     mmap : bool, default False
-        Whether the factors stay in the file and are mapped into memory: without `verify` it
-        takes no time, and processes that serve one model share its memory. (With biases, or k
-        no multiple of 16, the first use makes a copy.) The file must not be written to
-        meanwhile; `save` does not, for it puts a new file in the place of the old one (which
-        Windows refuses while the old one is mapped).
+        Whether to map the factors into memory instead of reading them: without `verify`,
+        loading is instant, and processes that load the same model share its memory. (With
+        biases, or if k is not a multiple of 16, the first use makes a copy.) The file must not be
+        modified while it is mapped; `save` is safe, because it replaces the file (which fails
+        on Windows while the old file is mapped).
     verify : bool, default True
-        Whether every byte is held against its checksum, for which all must be read. Without,
-        only the header is.
+        Whether to verify the checksums of all arrays, which reads the whole file. The header
+        is always verified.
 
     Returns
     -------
     Factorization
-        With `n_threads` as by default on this machine.
+        With the default `n_threads` of this machine.
 
     Raises
     ------
     ModelFileError
-        The file is damaged, cut short, of another kind or of a newer version: the message
-        says what and where.
+        The file is damaged, truncated, of another kind or of a newer version; the message
+        names the fault and its position.
     OSError
-        It can't be read.
+        The file can't be read.
 
     Examples
     --------

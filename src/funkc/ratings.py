@@ -1,4 +1,4 @@
-"""Tables of ratings: ids become positions, and one value is settled for every cell."""
+"""Tables of ratings: map ids to indices, and resolve duplicates."""
 
 from __future__ import annotations
 
@@ -44,24 +44,24 @@ USUAL_NAMES = ("rows", "cols", "values")
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ratings:
-    """Ratings whose rows and columns are numbered from 0.
+    """Ratings with ids, whose rows and columns are numbered from 0.
 
-    Made by `Ratings.from_dataframe`, `Ratings.from_arrays` and `funkc.ratings.read`, and
-    trained on by ``funkc.factorize(None, ratings, k)``.
+    Created by `Ratings.from_dataframe`, `Ratings.from_arrays` and `funkc.ratings.read`; train
+    on them with ``funkc.factorize(None, ratings, k)``.
 
     Attributes
     ----------
     rows, cols : (c,) array of int
-        Positions in `row_ids` and `col_ids`; sorted by row, then by column, each cell once.
+        Indices into `row_ids` and `col_ids`; sorted by row, then by column, no duplicates.
     values : (c,) array of float64
-        What was rated.
+        The ratings.
     row_ids, col_ids : (m,) and (n,) array of int64 or str
-        Which id stands at which position: sorted, as numbers if all are integers, otherwise
-        as text.
+        The id of every row and column: sorted, as numbers if all are integers, otherwise as
+        text.
     names : tuple of str
-        What the file or frame calls its rows, columns and values.
+        The names of the row, column and value columns in the file or data frame.
     weights : (c,) array of float64, or None
-        How much each rating counts, in the same order, where that was given.
+        The weight of each rating, in the same order, if weights were given.
 
     Examples
     --------
@@ -103,20 +103,20 @@ class Ratings:
         weight: ArrayLike | None = None,
         duplicates: Duplicates = "error",
     ) -> Ratings:
-        """Map the ids in columns of equal length to positions.
+        """Map the ids in columns of equal length to indices.
 
         Parameters
         ----------
         row_ids, col_ids : (c,) array of int or str
-            Any ids, as an array, a list, or a column of a data frame. An integer and its text
-            are the same id.
+            Any ids, as an array, a list, or a column of a data frame. An integer and its
+            decimal text are the same id.
         values : (c,) array
             The ratings, of any real dtype.
         weight : (c,) array, optional
-            How much each rating counts, in the order of the columns: finite and not negative.
+            The weight of each rating, in the order of the columns: finite and not negative.
             The weights are sorted with the ratings, and apply wherever the ratings are used.
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            What to do when a row and column occur together more than once. Not together with
+            How to resolve duplicate pairs of row and column. Not together with
             `weight`, unless it is "error".
 
         Returns
@@ -126,8 +126,7 @@ class Ratings:
         Raises
         ------
         ValueError, TypeError
-            The columns can't be served; the message names column, position (from 0) and
-            remedy.
+            Invalid input; the message names column, position (from 0) and remedy.
 
         Examples
         --------
@@ -153,24 +152,23 @@ class Ratings:
         weight: Any = None,
         duplicates: Duplicates = "error",
     ) -> Ratings:
-        """Map the ids in two columns of a data frame to positions.
+        """Map the ids in two columns of a data frame to indices.
 
         Parameters
         ----------
         df : data frame
             Of pandas or polars; a pyarrow Table or RecordBatch; a mapping of names to 1-D
-            columns; or anything with ``__arrow_c_stream__``, for which pyarrow is needed.
-            The index of pandas has no part in it.
+            columns; or anything with ``__arrow_c_stream__``, which requires pyarrow. The
+            index of pandas is ignored.
         row, col, value : str
             Names of the columns of row ids, column ids and ratings. Ids are integers or text,
-            also categories; an integer and its text are the same id. Other columns are
-            ignored.
+            also categories; an integer and its decimal text are the same id. Other columns
+            are ignored.
         weight : str, optional
-            The name of the column that says how much each rating counts: finite numbers that
-            are not negative. They are sorted with the ratings, and apply wherever the ratings
-            are used.
+            Name of the column of weights of the ratings: finite numbers that are not negative.
+            The weights are sorted with the ratings, and apply wherever the ratings are used.
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            What to do when a row and column occur together more than once. Not together with
+            How to resolve duplicate pairs of row and column. Not together with
             `weight`, unless it is "error".
 
         Returns
@@ -180,10 +178,10 @@ class Ratings:
         Raises
         ------
         ValueError, TypeError
-            A column is not there, or holds what is no id or number (nothing at all, too); the
-            message names column, position (from 0) and remedy.
+            A column is missing, or has an invalid (or missing) id or number; the message names
+            column, position (from 0) and remedy.
         ImportError
-            pyarrow is needed and is not installed.
+            pyarrow is required but not installed.
 
         Examples
         --------
@@ -215,23 +213,22 @@ def read(
     Parameters
     ----------
     path : str or path
-        ``.npz`` (NumPy), ``.parquet`` (needs pyarrow), or text of any other name: CSV, TSV,
-        ``::`` (MovieLens), separated by spaces; ``.gz`` on top of it. UTF-8.
+        ``.npz`` (NumPy), ``.parquet`` (requires pyarrow), or UTF-8 text of any other name:
+        CSV, TSV, ``::`` (MovieLens), or separated by spaces, also compressed as ``.gz``.
     columns : three of str or int, optional
         Names or positions (from 0) of row id, column id and value. By default the columns
-        rows, cols, values if they are named so, otherwise the first three (of an ``.npz``:
-        the first three one-dimensional arrays of one length). Other columns are ignored.
+        rows, cols, values if they exist, otherwise the first three (of an ``.npz``: the first
+        three one-dimensional arrays of equal length). Other columns are ignored.
     delimiter : str, optional
-        What separates the columns of text; by default found from the first line. A space
-        stands for any white space.
+        Column separator of text; by default detected in the first line. A space means any
+        white space.
     header : bool, optional
-        Whether the first line of text holds names; by default it does when it can't be a
-        rating.
+        Whether the first line of text has names; by default, if it can't be a rating.
     duplicates : {"error", "last", "mean", "sum"}, default "error"
-        What to do when a row and column occur together more than once.
+        How to resolve duplicate pairs of row and column.
     watch : callable, optional
-        Gets the lines of text as an iterable, and returns an iterable of the same: a
-        progress bar such as ``tqdm.tqdm``.
+        Takes the lines of text as an iterable, and returns an iterable of the same lines:
+        a progress bar such as ``tqdm.tqdm``.
 
     Returns
     -------
@@ -240,11 +237,11 @@ def read(
     Raises
     ------
     ValueError
-        The file can't be served; the message names file, line, text and remedy.
+        Invalid input; the message names file, line, text and remedy.
     OSError
-        It can't be opened.
+        The file can't be opened.
     ImportError
-        pyarrow is needed and is not installed.
+        pyarrow is required but not installed.
 
     Examples
     --------
@@ -272,27 +269,27 @@ def read_pairs(
     header: bool | None = None,
     watch: Watch | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Read pairs of a row id and a column id, as positions.
+    """Read pairs of a row id and a column id, as indices.
 
     Parameters
     ----------
     path : str or path
-        A file of any kind that `read` takes. The columns are those with the names of the
-        ratings' columns if it has such, otherwise the first two.
+        A file in any format of `read`. The columns are those with the names of the columns
+        of the ratings if they exist, otherwise the first two.
     ratings : Ratings
-        Which ids there are.
+        The ratings that define the ids.
     delimiter, header, watch
         As for `read`.
 
     Returns
     -------
     rows, cols : array of int64
-        Positions, in the order of the file.
+        Indices, in the order of the file.
 
     Raises
     ------
     ValueError, OSError, ImportError
-        As for `read`, and for an id that does not occur in the ratings.
+        As for `read`, and for an id that is not in the ratings.
 
     Examples
     --------
@@ -349,8 +346,8 @@ def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
         rows, cols, values = rows[order], cols[order], values[order]
         weights = None if weights is None else weights[order]
     elif weights is not None:
-        found = f'is given beside duplicates="{duplicates}"'
-        reject("weight", found, "settle the duplicates before")
+        found = f'is given together with duplicates="{duplicates}"'
+        reject("weight", found, "resolve the duplicates first")
     else:
         shape = (table.rows.ids.size, table.cols.ids.size)
         cells = observed_cells((rows, cols), values, shape=shape, duplicates=duplicates)
@@ -367,7 +364,7 @@ def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
 
 
 def _order_once(table: Table, source: str) -> NDArray[np.intp]:
-    """What sorts the entries by row and column; an error for a pair that occurs twice."""
+    """The order that sorts the entries by row and column; an error for duplicates."""
     rows, cols = table.rows.positions, table.cols.positions
     order = np.lexsort((cols, rows))
     rows, cols = rows[order], cols[order]
@@ -377,8 +374,8 @@ def _order_once(table: Table, source: str) -> NDArray[np.intp]:
         reject(
             f"{source}, {table.place(int(order[at + 1]))}",
             f"row id {shown(table.rows.ids[rows[at]].item())} and column id "
-            f"{shown(table.cols.ids[cols[at]].item())} stand together already in "
+            f"{shown(table.cols.ids[cols[at]].item())} already occur in "
             f"{table.place(int(order[at]))}",
-            "set duplicates to last, mean or sum to say which value counts",
+            "set duplicates to last, mean or sum to resolve them",
         )
     return order

@@ -155,7 +155,7 @@ def test_columns_header_delimiter_and_duplicates(tmp_path):
     path.write_text("when+stars+who+what\n9+5+u+1\n9+4+v+1\n8+2+u+1\n")
     options = ["ratings", "r.txt", "--delimiter", "+", "--epochs", 1, "--k", 1]
     by_name = ["--columns", "who,what,stars"]
-    match = "r.txt, line 4: row id 'u' and column id 1 stand together already in line 2; set dup"
+    match = "r.txt, line 4: row id 'u' and column id 1 already occur in line 2; set dup"
     fails(*options, *by_name, match=match, cwd=tmp_path)
     out, _ = run(*options, *by_name, "--duplicates", "mean", cwd=tmp_path)
     assert "2 ratings" in out

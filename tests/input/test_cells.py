@@ -65,14 +65,14 @@ def case(error, *fragments, **arguments):
         ),
         case(
             ValueError,
-            "values: has shape (3, 2) where mask has shape (2, 3) and 4 cells",
+            "values: has shape (3, 2) where mask has shape (2, 3) and 4 True entries",
             "R[mask]",
             mask=MASK,
             values=FULL.T,
         ),
         case(
             ValueError,
-            "values: has shape (3,) where mask has shape (2, 3) and 4 cells",
+            "values: has shape (3,) where mask has shape (2, 3) and 4 True entries",
             "R[mask]",
             mask=MASK,
             values=CELLS[:3],
@@ -88,15 +88,15 @@ def case(error, *fragments, **arguments):
         ),
         case(
             ValueError,
-            "values: has shape (3,) where mask lists 4 cells",
-            "one value for every observed cell",
+            "values: has shape (3,) where mask lists 4 entries",
+            "one value for every observed entry",
             mask=PAIR,
             values=CELLS[:3],
         ),
-        case(ValueError, "values: has shape () where mask lists 4 cells", mask=PAIR, values=1.0),
+        case(ValueError, "values: has shape () where mask lists 4 entries", mask=PAIR, values=1.0),
         case(
             ValueError,
-            "values: has shape (1, 2, 3) where mask lists 4 cells",
+            "values: has shape (1, 2, 3) where mask lists 4 entries",
             mask=PAIR,
             values=FULL[None],
         ),
@@ -176,7 +176,9 @@ def test_shapes_that_do_not_fit_are_told(error, fragments, arguments):
 )
 def test_a_matrix_without_a_cell_is_refused(shape, name, form):
     mask, values = form(shape)
-    refused(ValueError, f"{name}: has shape {shape}", "at least one cell", mask=mask, values=values)
+    refused(
+        ValueError, f"{name}: has shape {shape}", "at least one entry", mask=mask, values=values
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_a_matrix_without_a_cell_is_refused(shape, name, form):
 def test_at_least_one_cell_must_be_observed(mask, values):
     refused(
         ValueError,
-        "mask: marks no cell as observed",
+        "mask: marks no entry as observed",
         "mark at least one",
         "~mask",
         mask=mask,
@@ -228,7 +230,7 @@ def test_an_observed_cell_that_is_not_finite_is_named_with_its_place(bad, dtype,
     refused(
         ValueError,
         f"values: is {'NaN' if np.isnan(bad) else 'infinite'} at row 1, column 2",
-        "mark the cell as missing",
+        "mark the entry as missing",
         mask=mask,
         values=values,
     )
@@ -280,7 +282,7 @@ def test_values_that_are_not_real_numbers_are_refused(name, mask):
     refused(
         TypeError,
         "values: has dtype ",
-        "does not hold real numbers",
+        "which is not real",
         fragment,
         mask=mask,
         values=values,
@@ -346,7 +348,7 @@ def test_a_sparse_mask_is_refused_with_the_way_out(kind):
 def test_a_mask_beside_sparse_values_is_refused(mask):
     refused(
         TypeError,
-        "values: is a sparse array beside a mask",
+        "values: is a sparse array together with a mask",
         "mask=None",
         mask=mask,
         values=sp.csr_array(FULL),
@@ -401,11 +403,11 @@ def test_a_mask_that_agrees_with_numpy_ma_is_taken():
         ([0, 2, -1], ValueError, ("[2] = -1 is negative", "count from 0")),
         ([0, -1, 1, -7], ValueError, ("[1] = -1 is negative", "count from 0")),
         (np.array([0, 1, -128], np.int8), ValueError, ("[2] = -128 is negative",)),
-        ([0, 1, 5], ValueError, ("[2] = 5 lies outside shape", "5 of them", "0 to 4")),
-        ([9, 0, 5], ValueError, ("[0] = 9 lies outside shape", "larger shape")),
-        (np.array([0, 2**64 - 1], np.uint64), ValueError, (f"[1] = {2**64 - 1} lies outside",)),
-        (np.array([0, 2**63], np.uint64), ValueError, (f"[1] = {2**63} lies outside",)),
-        ([0, 2**40], ValueError, (f"[1] = {2**40} lies outside",)),
+        ([0, 1, 5], ValueError, ("[2] = 5 is outside shape", "5 of them", "0 to 4")),
+        ([9, 0, 5], ValueError, ("[0] = 9 is outside shape", "larger shape")),
+        (np.array([0, 2**64 - 1], np.uint64), ValueError, (f"[1] = {2**64 - 1} is outside",)),
+        (np.array([0, 2**63], np.uint64), ValueError, (f"[1] = {2**63} is outside",)),
+        ([0, 2**40], ValueError, (f"[1] = {2**40} is outside",)),
         ([0, -(2**63)], ValueError, (f"[1] = {-(2**63)} is negative",)),
         ([0.0, 1.0], TypeError, ("has dtype float64", "np.unique")),
         ([0, NAN], TypeError, ("has dtype float64", "np.unique")),
@@ -515,7 +517,7 @@ def test_a_k_too_large_for_this_machine_is_refused_at_once():
 def test_values_too_wide_for_float32_are_refused_and_fit_float64(values, options):
     refused(
         ValueError,
-        "values: the largest and the smallest (or the offset) lie farther apart",
+        "values: the range from the smallest to the largest (or the offset) exceeds",
         "divide the values",
         "numpy.float64",
         values=values,
@@ -538,7 +540,7 @@ def test_values_whose_squares_exceed_float64_are_factorized_or_refused_in_words(
         assert_finite(fit)
     else:
         assert type(error) is ValueError
-        assert str(error).startswith("values: the largest and the smallest")
+        assert str(error).startswith("values: the range from the smallest")
         assert "divide the values" in str(error)
 
 

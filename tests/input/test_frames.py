@@ -222,7 +222,7 @@ def test_what_is_no_frame():
 
 def test_streams_that_are_no_table():
     pa = pytest.importorskip("pyarrow")
-    with pytest.raises(TypeError, match=r"df: of type Stream is no table \("):
+    with pytest.raises(TypeError, match=r"df: of type Stream is not a table \("):
         ratings.Ratings.from_dataframe(Stream(pa.chunked_array([[1, 2]])), **WANTED)
 
 
@@ -235,7 +235,7 @@ def test_streams_need_pyarrow(monkeypatch):
 @pytest.mark.parametrize(("policy", "value"), [("last", 1.0), ("mean", 3.0), ("sum", 9.0)])
 def test_duplicates_in_frames(policy, value):
     df = columns_of([("b", 7, 5), ("a", 8, 2), ("b", 7, 3), ("b", 7, 1)])
-    match = "df, position 2: row id 'b' and column id 7 stand together already in position 0"
+    match = "df, position 2: row id 'b' and column id 7 already occur in position 0"
     with pytest.raises(ValueError, match=match):
         ratings.Ratings.from_dataframe(df, **WANTED)
     found = ratings.Ratings.from_dataframe(df, **WANTED, duplicates=policy)

@@ -268,7 +268,7 @@ def test_duplicates(tmp_path, policy, value):
     path = tmp_path / "r.csv"
     path.write_text("b,x,5\na,y,2\nb,x,3\nb,x,1\n")
     with pytest.raises(
-        ValueError, match=r"line 3: row id 'b' and column id 'x' stand together already in line 1"
+        ValueError, match=r"line 3: row id 'b' and column id 'x' already occur in line 1"
     ):
         ratings.read(path)
     found = ratings.read(path, duplicates=policy)
@@ -341,7 +341,7 @@ def test_damaged_gzip(tmp_path, damage):
         ({"columns": ["u", "i", "i"]}, "columns: names one of them twice"),
         ({"columns": ["u", "i", "x"]}, "line 1: has no column 'x'; choose among u, i, r"),
         ({"columns": [0, 1, 3]}, "line 1: has 3 columns, not a column 4"),
-        ({"columns": ["u", "i", "r"], "header": False}, "columns: are named where header"),
+        ({"columns": ["u", "i", "r"], "header": False}, "columns: are names, but header"),
         ({"delimiter": ""}, "delimiter: got ''"),
         ({"delimiter": '"'}, "delimiter: got"),
         ({"delimiter": ";"}, "line 1: has 1 of the 3 columns needed"),

@@ -267,9 +267,9 @@ BAD = {
     ),
     "sparse mask": (lambda: (sparse_mask(), MATRIX, {}), "mask: is a sparse array"),
     "Ratings as mask": (lambda: (ratings(), VALUES, {}), "mask: is a Ratings"),
-    "Ratings and mask": (lambda: (MASK, ratings(), {}), "values: is a Ratings beside a mask"),
+    "Ratings and mask": (lambda: (MASK, ratings(), {}), "values: is a Ratings together"),
     "sparse and mask": (
-        lambda: (MASK, scipy.sparse.csr_array(MATRIX), {}), "values: is a sparse array beside a",
+        lambda: (MASK, scipy.sparse.csr_array(MATRIX), {}), "values: is a sparse array together",
     ),
     "mask and values differ": (lambda: (MASK, VALUES[1:], {}), "values: has shape"),
     "pair and values differ": (lambda: ((ROWS, COLS), VALUES[1:], {}), "values: has shape"),
@@ -297,14 +297,14 @@ BAD = {
     "a damaged sparse array": (
         lambda: (None, damaged(), {}), "values: is not a valid sparse array",
     ),
-    "nothing": (lambda: (np.zeros((M, N), bool), MATRIX, {}), "mask: marks no cell as observed"),
+    "nothing": (lambda: (np.zeros((M, N), bool), MATRIX, {}), "mask: marks no entry as observed"),
 }  # fmt: skip
 BAD_FOR_SOME = {
     "an unknown row": (
-        lambda: ((changed(ROWS, 0, M), COLS), VALUES, {}), "lies outside shape", KNOWN_ROWS,
+        lambda: ((changed(ROWS, 0, M), COLS), VALUES, {}), "is outside shape", KNOWN_ROWS,
     ),
     "an unknown column": (
-        lambda: ((ROWS, changed(COLS, 0, N)), VALUES, {}), "lies outside shape", KNOWN_COLS,
+        lambda: ((ROWS, changed(COLS, 0, N)), VALUES, {}), "is outside shape", KNOWN_COLS,
     ),
     "too many rows": (
         lambda: (None, np.ones((M + 1, N)), {}), r"values: has shape \(7, 5\) where", KNOWN_ROWS,
@@ -340,19 +340,19 @@ BAD_FOR_SOME = {
     ),
     "a small shape": (
         lambda: ((ROWS, COLS), VALUES, {"shape": (M - 1, N - 1)}),
-        "lies outside shape|shape: got .* were trained", WITH_SHAPE,
+        "is outside shape|shape: got .* were trained", WITH_SHAPE,
     ),
     "weights beside Ratings": (
         lambda: (None, ratings(), {"weights": WEIGHTS}),
-        "weights: are given beside Ratings.*pass them as weight=", WITH_WEIGHTS,
+        "weights: are given together with Ratings.*pass them as weight=", WITH_WEIGHTS,
     ),
     "a matrix of weights beside Ratings": (
         lambda: (None, ratings(), {"weights": weight_matrix()}),
-        "weights: are given beside Ratings", WITH_WEIGHTS,
+        "weights: are given together with Ratings", WITH_WEIGHTS,
     ),
     "weights and duplicates": (
         lambda: weighted(WEIGHTS, duplicates="mean"),
-        'weights: are given beside duplicates="mean"', WITH_WEIGHTS,
+        'weights: are given together with duplicates="mean"', WITH_WEIGHTS,
     ),
     "too few weights": (lambda: weighted(WEIGHTS[1:]), "weights: has shape", WITH_WEIGHTS),
     "a NaN weight": (
@@ -430,7 +430,7 @@ def test_ratings_need_ids_in_the_model(tmp_path):
         lambda: funkc.factorize(None, ratings(), K, init=fit),
         lambda: funkc.factorize(MASK, MATRIX, K, validation=ratings()),
     ):
-        with pytest.raises(ValueError, match="this factorization knows positions only"):
+        with pytest.raises(ValueError, match="this factorization has no ids"):
             call()
 
 

@@ -8,11 +8,11 @@ a. A plan (see types.pxd) is waves of blocks of runs.  Blocks of one wave share 
 b. A step is one block of one epoch; steps are numbered through, epoch by epoch.  `advance`
    works through them in spans, so the caller decides how long it is until a flag is looked at
    or a signal is served, and any cut into spans gives the same bits.
-c. Every worker has row bands of its own, and takes others' blocks only when its own of this
-   wave are gone: a row band stays in one core's cache, and most column bands do from wave to
-   wave.  No block of a wave is claimed before all of the wave before it are.  Nobody waits for
-   a worker that the system has put aside before it claimed a block: beside two busy processes a
-   fit of a million ratings took .4 s with claims, and 3.1 s without.
+c. Every thread owns some row bands, and takes blocks of others only when its own of this wave
+   are claimed: a row band stays in the cache of one core, and most column bands do from wave
+   to wave.  No block of a wave is claimed before all of the previous wave are.  No thread waits
+   for a block whose thread the system suspended before it claimed the block: with two busy
+   processes, a fit of a million ratings took 0.4 s with claims and 3.1 s without.
 d. Squared errors are added in double, per block, and the blocks' sums in block order.
 e. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
@@ -41,7 +41,7 @@ cdef extern from "float_state.h" nogil:
 
 cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, Py_ssize_t width,
                   const Rule *rule, int group_size) noexcept nogil:
-    """All cells of one block in order; their squared errors before each step, added up."""
+    """All entries of one block in order; their squared errors before each step, added up."""
     cdef:
         int64_t row_band = row_band_of(plan, block)
         int64_t col_band = col_band_of(plan, block)
@@ -118,7 +118,7 @@ cdef inline int64_t first_band_of(const Span *span, int worker) noexcept nogil:
 
 
 cdef int64_t claim(Span *span, int worker) noexcept nogil:
-    """The next step for a worker; -1 when there are none left."""
+    """The next step for a thread; -1 when there are none left."""
     cdef:
         int64_t bands = span.plan.n_bands
         int64_t first_wave = span.first // bands
@@ -146,7 +146,7 @@ cdef int64_t claim(Span *span, int worker) noexcept nogil:
 
 
 cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
-    """One worker: claims steps until there are none left."""
+    """One thread: claims steps until there are none left."""
     cdef:
         const Plan *plan = span.plan
         int64_t n = plan.n_blocks, bands = plan.n_bands
@@ -180,7 +180,7 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
 
 
 cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
-    """The last worker of an epoch adds up its errors and opens the next one, or stops."""
+    """The last thread of an epoch adds up its errors and opens the next one, or stops."""
     cdef:
         int64_t n = span.plan.n_blocks, block
         double total = 0.0
@@ -234,7 +234,7 @@ cdef int64_t advance_plan(
     bint biases, int n_threads, double *sums, double *squares, int64_t *scratch, double limit,
     const volatile int *cancel
 ) noexcept nogil:
-    """What `advance` says, of factors in the plan's precision.  With `cancel` it goes on, span by
+    """What `advance` says, of factors in the plan's precision.  With `cancel` it continues, span by
     span, until the flag is set."""
     cdef:
         int64_t begun = first // plan.n_blocks

@@ -32,7 +32,7 @@ def max_threads():
 
 
 def release_workers():
-    """Give the calling thread's idle OpenMP workers back, as before a fork."""
+    """Give the calling thread's idle OpenMP threads back, as before a fork."""
     funkc_release_workers()
 
 

@@ -1,24 +1,24 @@
-"""Pictures filled from what is around their holes: by tiles, and by patches that look alike.
+"""Image inpainting: by tiles, and by similar patches.
 
 This one source is built once per instruction set (see setup.py).
 
 Design
-a. Everything here is planes of float32 between 0 and 1 and what is seen of them.
-b. Tiles are small matrices, rows by columns, whose factors are held smooth.  Their product is
-   as good as a biharmonic fill.
-c. Patches change what a row is: a patch among the sixty that resemble it, with the places in
-   it as columns.  Each pass starts from the picture that the pass before has filled.  The
-   first passes take larger patches and fewer factors: what they spread must reach further.
-d. Where a hole is wider than patches reach across, a smooth fill is all there is to say.
-e. What is done to one tile, group or plane stands in tiles.pxd, patches.pxd and planes.pxd, and
-   the arithmetic in the headers of the same names: one tile, or one patch, in every lane of a
-   vector.  Lanes never meet, so the length of the vectors leaves no trace in the bits.
-f. What is made is added to two sums over the picture, of values and of their weights.  Bands
-   of the picture that are worked on side by side lie so far apart that none adds to a pixel of
-   another, and each is worked through in order: the sums don't depend on the threads.
-g. A restoration allocates all it needs when it is created; then it goes on in parts that leave
-   room for signals.  Whoever wants no more of it frees it.  Nothing here raises, prints or
-   takes the GIL, so that Python and other extensions use the same.
+a. All data are planes of float32 between 0 and 1, with masks of the observed pixels.
+b. Tiles are small matrices, rows by columns, whose factors are smooth.  Their product is as
+   good as biharmonic inpainting.
+c. With patches, a row is one of sixty similar patches, and a column is a pixel position in
+   them.  Each pass starts from the result of the previous one.  The first passes use larger
+   patches and fewer factors, because they must reach further.
+d. Missing regions wider than the patches can reach across are filled smoothly.
+e. The work on one tile, group or plane is in tiles.pxd, patches.pxd and planes.pxd, and the
+   arithmetic in the headers of the same names: one tile, or one patch, in every lane of a
+   vector.  Lanes are independent, so the length of the vectors does not affect the bits.
+f. Results are added to two sums over the image, of values and of their weights.  Bands of the
+   image that are processed in parallel are so far apart that none adds to a pixel of another,
+   and each is processed in order: the sums don't depend on the threads.
+g. A restoration allocates all its memory when it is created; then it works in parts, between
+   which signals are handled.  Its owner frees it.  Nothing here raises, prints or takes the
+   GIL, so that Python and other extensions share the code.
 
 Sources: matrix completion by patches, as in "LSSC" (Mairal et al. 2009) and "PLE" (Yu, Sapiro
 & Mallat 2012), with probabilistic PCA (Tipping & Bishop 1999).
@@ -443,7 +443,7 @@ cdef void pass_part(Restoration *r) noexcept nogil:
 
 
 cdef int restoration_advance(Restoration *r) noexcept nogil:
-    """Some .2 s of work; MORE until all is done."""
+    """About 0.2 s of work; MORE until all is done."""
     cdef unsigned long long state = funkc_float_begin()
     r.ended = NOWHERE
     if r.stage == SURVEY:
@@ -484,7 +484,7 @@ cdef int put_all_in(Restoration *r, const float *image) noexcept nogil:
 
 
 cdef void take_all_out(const Restoration *r, float *image) noexcept nogil:
-    """The holes, rounded and cut off to the range of what is seen."""
+    """The missing pixels, rounded and clipped to the range of the observed ones."""
     cdef:
         int64_t n = r.height * r.width, p, i
         double made
@@ -587,7 +587,7 @@ def put(begun, Py_ssize_t channel, int64_t top, const double[:, ::1] values):
 
 
 def go_on(begun):
-    """Go on for some .2 s.  Returns (status, stage, step, bands done, bands in all); the status is
+    """Work for about 0.2 s.  Returns (status, stage, step, bands done, bands in all); the status is
     MORE until all is done, and the stage is "" unless a step of it has ended: "survey", "tiles"
     or "patches"."""
     cdef:
@@ -617,7 +617,7 @@ def take(begun, Py_ssize_t channel, int64_t top, double[:, ::1] out):
 
 
 def survey(begun):
-    """What the survey found: pixels in wide holes, of all channels, and whether holes are
-    strokes."""
+    """Results of the survey: the number of pixels in wide missing regions, of all channels, and
+    whether the missing pixels are strokes."""
     cdef Restoration *r = restoration_of(begun)
     return r.n_wide, r.strokes

@@ -1,11 +1,11 @@
-"""THE cut, shared by threads: cells in, a plan out; and the start factors.
+"""THE cut, shared by threads: entries in, a plan out; and the initial factors.
 
 Design
 a. The number of bands is a function of the data, the width of a factor row and its precision,
    never of the threads or of this machine; nor is anything else that is made here.
 b. The work is cut into calls of bounded length, stage by stage (cut.pxd), so that the caller
-   may stop between them; within a call the workers share the cells (or blocks) at hand.
-c. Cells are read in place, in the caller's form (source.pxd); the first stage counts them and
+   may stop between them; within a call the threads share the entries (or blocks) at hand.
+c. Entries are read in place, in the caller's form (source.pxd); the first stage counts them and
    refuses what is unsound, with its position.
 d. No C function here raises or takes the GIL; the answer is a Status.  What they allocate
    they allocate before a parallel part begins.
@@ -56,7 +56,7 @@ cdef enum:
 # ---------------------------------------------------------------- the work
 
 cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
-    """Works through about `budget` cells; MORE until the plan is made.  Where a cell is
+    """Works through about `budget` entries; MORE until the plan is made.  Where an entry is
     refused, `cut.at` is its position."""
     cdef:
         Plan *plan = cut.plan
@@ -95,7 +95,7 @@ cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
 
 
 cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept nogil:
-    """One worker's share of the cells (or sides, or blocks) first ... last - 1 of a stage."""
+    """One thread's share of the entries (or sides, or blocks) first ... last - 1 of a stage."""
     cdef:
         Plan *plan = cut.plan
         int64_t b
@@ -368,14 +368,14 @@ LISTED_CELLS, DENSE_CELLS, CELLS_BY_ROW, CELLS_BY_COL = LISTED, DENSE, BY_ROW, B
 
 def source(int form, int64_t n_rows, int64_t n_cols, int64_t n, rows, cols, values, weights,
            const uint8_t[::1] mask, bint nan_is_missing):
-    """Cells that are read in place: C-contiguous and aligned arrays of native byte order, of
+    """Entries that are read in place: C-contiguous and aligned arrays of native byte order, of
     integers (rows, cols), booleans, integers or floats of 32 or 64 bits.  They must live as
     long as the capsule is used.
 
     form is LISTED_CELLS: n rows, columns and values.  DENSE_CELLS: a matrix (n = n_rows * n_cols),
     observed where mask, unless it is empty, is not 0; rows and cols are None.  CELLS_BY_ROW,
     CELLS_BY_COL: `rows` (or `cols`), int32 or int64, says where those of each row begin.
-    Weights, or None, stand where values do; a cell of weight 0 is not observed.
+    Weights, or None, stand where values do; an entry of weight 0 is not observed.
     """
     cdef Source made
     made.form = <Form>form
@@ -394,15 +394,15 @@ def source(int form, int64_t n_rows, int64_t n_cols, int64_t n, rows, cols, valu
 
 
 def drawn(source, bint wanted, uint64_t seed, double share, uint64_t folds, uint64_t fold):
-    """The cells of a source that are drawn, or else the others: about a share of them, or one
-    of so many folds.  Whether a cell is drawn depends on its place and the seed alone."""
+    """The entries of a source that are drawn, or else the others: about a share of them, or one
+    of so many folds.  Whether an entry is drawn depends on its place and the seed alone."""
     cdef Source made = source_of(source)[0]
     set_filter(&made, ONE_FOLD if folds else SHARE, wanted, seed, share, folds, fold)
     return keep_source(&made)
 
 
 def look(source, int64_t first, int64_t last):
-    """(status, position of the first cell that is refused, number of cells) of a part."""
+    """(status, position of the first entry that is refused, number of entries) of a part."""
     cdef:
         const Source *cells = source_of(source)
         Some some
@@ -418,7 +418,7 @@ def look(source, int64_t first, int64_t last):
 
 def write_cells(source, int64_t first, int64_t last, int64_t at, index_t[::1] rows,
                 index_t[::1] cols, value_t[::1] values, double[::1] weights):
-    """List the cells of a part from place `at` on; returns the place after the last of them.
+    """List the entries of a part from place `at` on; returns the place after the last of them.
     weights may be empty."""
     cdef:
         const Source *cells = source_of(source)
@@ -444,7 +444,7 @@ def begin(source, Py_ssize_t width, bint double_precision, double largest, uint6
     """Begin a cut.  Returns (status, capsule for `go_on`).
 
     `largest` is the greatest size of a value that is taken.  An offset that is not a number is
-    chosen.  With row_cuts and col_cuts (one number more than tiles) the cells are
+    chosen.  With row_cuts and col_cuts (one number more than tiles) the entries are
     block-diagonal: one wave, a block a tile, the order as given.
     """
     cdef:
@@ -462,8 +462,8 @@ def begin(source, Py_ssize_t width, bint double_precision, double largest, uint6
 
 
 def go_on(begun):
-    """Go on with a cut for some 50 ms.  Returns (status, capsule of the plan or None, where):
-    (row, column) of a cell that is listed twice, or the position of one that is refused.  The
+    """Continue a cut for some 50 ms.  Returns (status, capsule of the plan or None, where):
+    (row, column) of an entry that is listed twice, or the position of one that is refused.  The
     status is MORE until the plan is made."""
     cdef:
         Cut *cut = <Cut *>PyCapsule_GetPointer(begun, "funkc.cut")
@@ -489,7 +489,7 @@ def go_on(begun):
 
 def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed,
           bint nonnegative, bint biases, int64_t first, int64_t last, int n_threads):
-    """Fill x and y, in training order, with the start factors of the caller's rows and
+    """Fill x and y, in training order, with the initial factors of the caller's rows and
     columns first ... last - 1."""
     cdef:
         const Plan *p = plan_of(plan)
@@ -510,8 +510,8 @@ def put_in(plan, bint columns, const real_t[:, ::1] factors, real_t[:, ::1] x):
 
 
 def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
-    """Where rows (or columns) of the caller stand in the order of training; whether all of
-    them lie in the matrix."""
+    """Positions of the caller's rows (or columns) in training order; returns whether all of
+    them are in range."""
     cdef:
         const Plan *p = plan_of(plan)
         int64_t size = p.n_cols if columns else p.n_rows
@@ -530,7 +530,7 @@ def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
 
 def hold_out(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
              double share, uint8_t[::1] out):
-    """Mark about a share of the cells; whether a cell is marked depends on its place and the
+    """Mark about a share of the entries; whether an entry is marked depends on its place and the
     seed alone, not on the order of listing."""
     cdef:
         Py_ssize_t c
@@ -544,7 +544,7 @@ def hold_out(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, u
 
 def fold_of(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
             uint64_t folds, uint16_t[::1] out):
-    """Write for every cell which of so many folds it falls into: drawn by its place and the
+    """Write for every entry which of so many folds it falls into: drawn by its place and the
     seed alone."""
     cdef:
         Py_ssize_t c
@@ -612,7 +612,7 @@ def bands_for(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width,
 
 
 def describe(plan):
-    """The plan's numbers: sizes, bytes held for the cells, statistics of the values."""
+    """The plan's numbers: sizes, bytes held for the entries, statistics of the values."""
     cdef const Plan *p = plan_of(plan)
     cdef int64_t n_values = 256 if p.codes != NULL else p.n_cells
     return {
@@ -629,8 +629,8 @@ def describe(plan):
 
 def unpack(plan, int64_t[::1] block, int64_t[::1] row, int64_t[::1] col, double[::1] target,
            int64_t[::1] row_position, int64_t[::1] col_position):
-    """Write every cell in the order of training (positions), and where each row and column
-    of the caller stands in that order."""
+    """Write every entry in the order of training (positions), and the position of each row
+    and column of the caller in that order."""
     cdef:
         const Plan *p = plan_of(plan)
         int64_t b, r, _, cell, i

@@ -3,12 +3,12 @@
 This one source is built once per instruction set (see setup.py).
 
 Design
-a. A product is taken in the order of lanes.h wherever it is asked for, so that a cell has the
-   same bits in a list of cells, in the full product and among the best of its row.
+a. A product is taken in the order of lanes.h wherever it is asked for, so that an entry has the
+   same bits in a list of entries, in the full product and among the best of its row.
 b. The best columns of a row are kept in a heap while blocks of columns stream by; a block stays
-   in the cache for all rows that a worker holds.
-c. A new row is a ridge regression of its cells on the factors of their columns, drawn towards
-   what is usual (the mean row) and not towards 0: rows with few cells are common, and for a
+   in the cache for all rows that a thread holds.
+c. A new row is a ridge regression of its entries on the factors of their columns, drawn towards
+   what is usual (the mean row) and not towards 0: rows with few entries are common, and for a
    row with none the mean is the answer.  It is solved in double, whatever the factors are.
 d. Nothing here raises, prints or takes the GIL; memory is got before the work begins.
 """
@@ -111,7 +111,7 @@ cdef double part_of_cells(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
     int64_t first, int64_t last, real_t *room, real_t *out
 ) noexcept nogil:
-    """Predictions of cells first ... last - 1 into out, or the sum of their squared errors."""
+    """Predictions of entries first ... last - 1 into out, or the sum of their squared errors."""
     cdef:
         Py_ssize_t width = padded(length)
         bint wide = cells.index_bytes == 8
@@ -154,7 +154,7 @@ cdef int over_cells(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
     const funkc_memory *memory, int n_threads, real_t *out, double *squares
 ) noexcept nogil:
-    """Predictions of all cells into out, or the sum of their squared errors into squares; rows
+    """Predictions of all entries into out, or the sum of their squared errors into squares; rows
     of x and y hold `length` numbers.  NO_MEMORY, or OK."""
     cdef:
         Py_ssize_t width = padded(length)
@@ -268,7 +268,7 @@ cdef void best_of_rows(
     real_t *room, int64_t *cols, real_t *scores
 ) noexcept nogil:
     """Up to ROWS_AT_ONCE padded rows, and columns of any length, COLS_AT_ONCE of which are padded
-    at a time in room; hidden[hidden_from[i] ... hidden_from[i + 1] - 1], in order, are
+    at a time in `room`; hidden[hidden_from[i] ... hidden_from[i + 1] - 1], in order, are
     the columns that row i leaves out."""
     cdef:
         real_t[COLS_AT_ONCE] block
@@ -397,7 +397,7 @@ cdef void put_row(const NewRows *new, const double *found, real_t *out) noexcept
 
 cdef void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
                   double *room, real_t *out) noexcept nogil:
-    """The ridge regression of one row's cells; room is stride * (stride + 2 + RIDGE_CELLS)."""
+    """The ridge regression of one row's entries; `room` has stride * (stride + 2 + RIDGE_CELLS)."""
     cdef:
         Py_ssize_t k = new.k, bias_at = new.bias_at
         Py_ssize_t size = size_of(new), stride = stride_of(new)
@@ -495,10 +495,10 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
             const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
             const double[::1] weights, const double[::1] usual, double ridge, bint nonnegative,
             real_t[:, ::1] out, int n_threads):
-    """Fit rows to columns: out[i] = x with the least sum over the row's cells c of
+    """Fit rows to columns: out[i] = x with the least sum over the row's entries c of
     weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2.
 
-    The cells of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  With biases,
+    The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  With biases,
     those of the columns are number bias_at, k or k + 1, of y (-1: there are none); usual then
     holds the bias after the k factors, and out what a row of ready factors does.  With
     `nonnegative` the factors are not below 0.
@@ -637,7 +637,7 @@ cdef int top_cells(
 
 
 cdef void sort_by_column(int64_t *order, int64_t n, const funkc_cells *cells) noexcept nogil:
-    """Cells of one row; few, or in order already."""
+    """Entries of one row; few, or in order already."""
     cdef:
         int64_t gap = 1, i, j, cell, col
         bint wide = cells.index_bytes == 8
@@ -657,7 +657,7 @@ cdef void sort_by_column(int64_t *order, int64_t n, const funkc_cells *cells) no
 
 cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, int64_t *cols,
                       double *values, double *weights) noexcept nogil:
-    """The cells of each row together, in order of their columns."""
+    """The entries of each row together, in order of their columns."""
     cdef:
         int64_t c, i, at, n = cells.n_cells
         bint wide = cells.index_bytes == 8

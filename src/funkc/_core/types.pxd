@@ -14,7 +14,7 @@ ctypedef fused index_t:     # what the caller's row and column numbers are held 
     int32_t
     int64_t
 
-# What a core function answers; _errors.py has the words.
+# What a core function returns; _errors.py has the messages.
 cdef enum Status:
     OK = 0
     NO_MEMORY = 1

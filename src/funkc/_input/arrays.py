@@ -23,7 +23,7 @@ def is_sparse(value: object) -> bool:
 
 
 def are_ratings(value: object) -> bool:
-    """Whether it is a `funkc.Ratings`, which stands above this room."""
+    """Whether it is a `funkc.Ratings`, which this module must not import."""
     fields = ("rows", "cols", "values", "row_ids", "col_ids")
     return all(hasattr(type(value), field) for field in fields)
 
@@ -58,12 +58,12 @@ def numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Refuse what is not a real number."""
     if array.dtype.kind not in "buif":
         remedies = {
-            "c": "pass its real part, or factorize real and imaginary parts apart",
+            "c": "pass its real part, or factorize real and imaginary parts separately",
             "O": "convert it with .astype(float), with NaN for None",
         }
         reject(
             name,
-            f"has dtype {array.dtype}, which does not hold real numbers",
+            f"has dtype {array.dtype}, which is not real",
             remedies.get(array.dtype.kind, "convert it to numbers with .astype(float)"),
             TypeError,
         )
@@ -78,7 +78,7 @@ def for_core(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 
 def for_cut(array: NDArray[Any]) -> NDArray[Any]:
-    """Numbers as the cut reads them: as they are, but for floats of 16 or 80 bits."""
+    """Numbers as the cut reads them: as they are, except floats of 16 or 80 bits."""
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         return as_values(array)
     return for_core(array, array.dtype.newbyteorder("="))
@@ -111,13 +111,13 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
     lowest, highest = int(index.min()), int(index.max())
     if lowest < 0:
         at = int(np.argmax(index < 0))
-        reject(name, f"{name}[{at}] = {index[at]} is negative", "positions count from 0")
+        reject(name, f"{name}[{at}] = {index[at]} is negative", "indices count from 0")
     if size is not None and highest >= size:
         at = int(np.argmax(index >= size))
         reject(
             name,
-            f"{name}[{at}] = {index[at]} lies outside shape, which has {size} of them",
-            f"positions run from 0 to {size - 1}; pass a larger shape if need be",
+            f"{name}[{at}] = {index[at]} is outside shape, which has {size} of them",
+            f"indices run from 0 to {size - 1}; pass a larger shape if needed",
         )
     if highest >= MOST_ROWS:
         at = int(np.argmax(index >= MOST_ROWS))
@@ -148,7 +148,7 @@ def matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
     if array.ndim != 2:
         reject(name, f"has shape {array.shape}", "pass a 2-D array")
     if 0 in array.shape:
-        reject(name, f"has shape {array.shape}, without a cell", "pass at least one cell")
+        reject(name, f"has shape {array.shape}, without an entry", "pass at least one entry")
     if any(wanted not in (None, size) for wanted, size in zip(shape, array.shape, strict=True)):
         expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
         reject(
@@ -162,7 +162,7 @@ def matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
 def writable(
     out: Any, shape: tuple[int, int], dtype: np.dtype[Any], *, at_least: bool = False
 ) -> None:
-    """Refuse an array that does not hold a result."""
+    """Refuse an array that is unsuitable for a result."""
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         reject("out", f"is of type {type(out).__name__}", "pass a numpy.ndarray", TypeError)
     if out.shape != shape:
@@ -185,10 +185,10 @@ def writable(
 
 
 def require_apart(out: NDArray[Any], *given: Any) -> None:
-    """Refuse to write over what is still to be read; the very same cells are read in time."""
+    """Refuse an output that overlaps an input, unless it is the very same array."""
     for array in given:
         if not isinstance(array, np.ndarray) or not np.may_share_memory(out, array):
             continue
         same = np.asarray(array).__array_interface__["data"] == out.__array_interface__["data"]
         if not same or array.strides != out.strides or array.dtype != out.dtype:
-            reject("out", "overlaps values or mask", "pass an array of its own, or values itself")
+            reject("out", "overlaps values or mask", "pass a separate array, or values itself")

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 # Design
 # a. `observed_cells` is the one function that turns mask, values, weights, shape and duplicates
-#    into cells, for training, validation, fold-in, learning on and imputing alike, so that a
-#    rule holds on every road.
-# b. What the roads differ in is what is known of the matrix beforehand: an `Axis` for its rows
-#    and one for its columns, each with the size and the ids of a factorization, if there is one.
+#    into cells, for training, validation, fold-in, partial_fit and imputing alike, so that every
+#    rule holds for each of them.
+# b. They differ in what is known of the matrix beforehand: an `Axis` for its rows and one for
+#    its columns, each with the size and the ids of a factorization, if there is one.
 
 NO_MASK = np.empty(0, np.uint8)
 NO_CUTS = np.empty(0, np.int64)
@@ -51,7 +51,7 @@ POLICIES = ("error", "last", "mean", "sum")
 
 @dataclass(frozen=True)
 class Axis:
-    """What is known of the rows, or of the columns, before the entries are looked at."""
+    """What is known of the rows, or of the columns, before the entries are read."""
 
     size: int | None = None  # of a factorization; None: the entries tell
     ids: Ids | None = None  # which stand at those positions
@@ -75,13 +75,13 @@ class Draw:
 
 @dataclass(frozen=True)
 class Cells:
-    """The observed entries, checked: finite values at places inside the shape."""
+    """The observed entries, checked: finite values, indices within the shape."""
 
     rows: NDArray[Any]  # int32 or int64, like cols
     cols: NDArray[Any]
     values: NDArray[Any]  # of any dtype that the cut reads
     shape: tuple[int, int]
-    weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one a cell
+    weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one per entry
     ids: tuple[Ids | None, Ids | None] = (None, None)  # of all rows and columns
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
@@ -104,7 +104,7 @@ class Cells:
         return source if self.draw is None else core_plan.drawn(source, *astuple(self.draw))
 
     def listed(self) -> Cells:
-        """The entries that are drawn, in arrays of their own."""
+        """The entries that are drawn, in new arrays."""
         if self.draw is None:
             return self
         source = self.source()
@@ -131,7 +131,7 @@ class Cells:
         return Axis(self.shape[0], self.ids[0]), Axis(self.shape[1], self.ids[1])
 
     def part(self, chosen: NDArray[np.bool_]) -> Cells:
-        """Some of the cells, of the same matrix."""
+        """A selection of the entries, of the same matrix."""
         return replace(
             self,
             rows=self.rows[chosen],
@@ -182,13 +182,13 @@ def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
 def _cells_of_ratings(
     ratings: Any, shape: Sides, matrix: Matrix
 ) -> tuple[Any, tuple[Ids | None, Ids | None]]:
-    """Ratings, at the positions of their ids in the matrix; and the ids of all positions."""
+    """The entries of Ratings at the indices of their ids, and the ids of all indices."""
     positions, known = [], []
     for at, (axis, ids) in enumerate(zip(matrix, (ratings.row_ids, ratings.col_ids), strict=True)):
         if axis.ids is None and axis.size is not None:
             reject(
                 "values",
-                "are Ratings, but this factorization knows positions only",
+                "are Ratings, but this factorization has no ids",
                 "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
             )
         if axis.ids is None:
@@ -205,7 +205,7 @@ def _cells_of_ratings(
         reject(
             "values",
             f"are Ratings of shape {sizes} where ({expected}) is expected",
-            "leave shape out, or pass Ratings with as many ids",
+            "omit shape, or pass Ratings with as many ids",
         )
     values = np.asarray(numeric("values", as_array("values", ratings.values)))
     return _cells_of_pair((positions[0], positions[1]), values, sizes), (known[0], known[1])
@@ -226,15 +226,15 @@ def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) ->
         reject(
             "mask",
             f"has {rows.size} rows and {cols.size} columns",
-            "pass one row and one column for every observed cell",
+            "pass one row and one column for every observed entry",
         )
     if values.ndim == 2:
         values = values[rows, cols]
     elif values.shape != rows.shape:
         reject(
             "values",
-            f"has shape {values.shape} where mask lists {rows.size} cells",
-            "pass one value for every observed cell, or the (m, n) array",
+            f"has shape {values.shape} where mask lists {rows.size} entries",
+            "pass one value for every observed entry, or the (m, n) array",
         )
     if rows.size == 0 and None in shape:
         _reject_nothing()
@@ -246,7 +246,7 @@ def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) ->
 
 
 def _reject_nothing() -> NoReturn:
-    reject("mask", "marks no cell as observed", f"mark at least one; {_INVERTED}")
+    reject("mask", "marks no entry as observed", f"mark at least one; {_INVERTED}")
 
 
 def _cells_of_mask(mask: NDArray[Any], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
@@ -267,7 +267,7 @@ def _cells_of_mask(mask: NDArray[Any], values: NDArray[Any], shape: Sides) -> tu
         reject(
             "values",
             f"has shape {values.shape} where mask has shape {mask.shape} and {rows.size} "
-            "cells that are True",
+            "True entries",
             "pass the (m, n) array, or the 1-D array R[mask]",
         )
     return rows, cols, values, shape
@@ -276,9 +276,9 @@ def _cells_of_mask(mask: NDArray[Any], values: NDArray[Any], shape: Sides) -> tu
 def _settle(
     policy: str, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
 ) -> tuple[Any, Any, Any]:
-    """One value for a cell that is listed several times.
+    """Resolve duplicates to one value per entry.
 
-    Sums are taken in order of value, so that the order of listing leaves no trace.
+    Sums are taken in order of value, so that the order of the input has no effect.
     """
     order = np.lexsort((cols, rows) if policy == "last" else (values, cols, rows))
     rows, cols, values = rows[order], cols[order], values[order]
@@ -307,8 +307,8 @@ def _require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
     what = "NaN" if np.isnan(values[at]) else "infinite"
     reject(
         "values",
-        f"is {what} at row {rows[at]}, column {cols[at]}, a cell that counts as observed",
-        f"mark the cell as missing, or replace the value; {_INVERTED}",
+        f"is {what} at row {rows[at]}, column {cols[at]}, which counts as observed",
+        f"mark the entry as missing, or replace the value; {_INVERTED}",
     )
 
 
@@ -371,16 +371,18 @@ def _listed(
         what = "a sparse array" if is_sparse(weights) else "a Ratings"
         reject("weights", f"is {what}", "pass one weight for every observed entry", TypeError)
     if weights is not None and policy != "error":
-        reject("weights", f'are given beside duplicates="{policy}"', "settle duplicates before")
+        reject(
+            "weights", f'are given together with duplicates="{policy}"', "resolve duplicates first"
+        )
     ids: tuple[Ids | None, Ids | None] = (matrix[0].ids, matrix[1].ids)
     if are_ratings(values):
         cells, ids = _cells_of_ratings(values, size, matrix)
         if weights is not None:
             reject(
                 "weights",
-                "are given beside Ratings, which are sorted: they may be in another order",
+                "are given together with Ratings, which are sorted: the order may differ",
                 "pass them as weight= to Ratings.from_arrays or Ratings.from_dataframe, which "
-                "sort them along",
+                "sort them too",
             )
         if values.weights is not None:
             weights, policy = values.weights, "error"  # each entry is there once
@@ -408,7 +410,7 @@ def _listed(
 
 
 def _require_no_second_mask(mask: Any, values: Any) -> None:
-    """Refuse what can't be a mask, and a mask beside values that are one themselves."""
+    """Refuse an invalid mask, and a mask together with values that already determine one."""
     if is_sparse(mask):
         reject(
             "mask",
@@ -422,7 +424,7 @@ def _require_no_second_mask(mask: Any, values: Any) -> None:
     if mask is not None and (is_sparse(values) or are_ratings(values)):
         what = "a sparse array" if is_sparse(values) else "a Ratings"
         remedy = "pass mask=None: what is stored is observed"
-        reject("values", f"is {what} beside a mask", remedy, TypeError)
+        reject("values", f"is {what} together with a mask", remedy, TypeError)
 
 
 def _cells_of_arrays(
@@ -500,7 +502,7 @@ def _weights(
     values: NDArray[Any],
     shape: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """One weight for every observed cell."""
+    """One weight per observed entry."""
     array = as_array("weights", weights)
     if isinstance(array, np.ma.MaskedArray):
         reject("weights", "is a masked array", "pass a plain array", TypeError)
@@ -510,8 +512,8 @@ def _weights(
     elif array.shape != values.shape:
         reject(
             "weights",
-            f"has shape {array.shape} where there are {values.size} observed cells in {shape}",
-            "pass one weight for every observed cell, or the (m, n) array",
+            f"has shape {array.shape} where there are {values.size} observed entries in {shape}",
+            "pass one weight for every observed entry, or the (m, n) array",
         )
     out = for_core(array, np.float64)
     bad = ~(np.isfinite(out) & (out >= 0))
@@ -523,14 +525,14 @@ def _weights(
             "pass finite numbers that are not negative",
         )
     if out.size and not (out > 0).any():
-        reject("weights", "is 0 everywhere", "give some cell a weight above 0")
+        reject("weights", "is 0 everywhere", "give at least one entry a weight above 0")
     return out
 
 
 def _require_shown(
     hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any], first_row: int
 ) -> None:
-    """A cell that the mask marks as observed must not be masked in a masked array."""
+    """Refuse an entry that `mask` marks as observed but a masked array masks."""
     masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
     if masked.any():
         at = int(np.argmax(masked))
@@ -544,7 +546,7 @@ def _require_shown(
 
 @dataclass(frozen=True)
 class CellsByRow:
-    """Observed cells, those of each row together and in order of their columns."""
+    """Observed entries, grouped by row and sorted by column."""
 
     first: NDArray[np.int64]  # (rows + 1) where the cells of each row begin
     cols: NDArray[np.int64]
@@ -555,7 +557,7 @@ class CellsByRow:
 def in_order(
     rows: NDArray[Any], cols: NDArray[Any], n_cols: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64] | None]:
-    """Keys of the cells in order, and how to sort what belongs to them (None: it is)."""
+    """Sorted keys of the entries, and the order that sorts them (None: sorted already)."""
     keys = rows.astype(np.uint64) * np.uint64(n_cols) + cols.astype(np.uint64)
     if np.all(keys[1:] >= keys[:-1]):
         return keys, None
@@ -570,14 +572,14 @@ def _listed_twice(keys: NDArray[np.uint64], n_cols: int) -> tuple[int, int] | No
 
 
 def require_once(cells: Cells | _Listed) -> None:
-    """Refuse a cell that is listed twice."""
+    """Refuse duplicates."""
     keys, _ = in_order(cells.rows, cells.cols, cells.shape[1])
     if twice := _listed_twice(keys, cells.shape[1]):
         raise_for_status(DUPLICATE_CELL, twice)
 
 
 def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
-    """The cells of each row (or column) together; `first` is what errors call the first one."""
+    """The entries by row (or column); errors count rows from `first`."""
     rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
@@ -599,9 +601,9 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
 def observed_by_blocks(
     mask: Any, values: Any, *, matrix: Matrix, duplicates: object
 ) -> tuple[np.dtype[Any], Iterator[tuple[int, int, Any, Any]]]:
-    """A floating dtype that holds the values, and the observed cells of one block of rows after
-    the other: first and last row, which cells, and values.  Listed cells, (rows, cols), are one
-    block; dense forms are never listed, but have a mask and all values of the block.
+    """A floating dtype for the values, and the observed entries by blocks of rows: first and
+    last row, which entries, and their values.  Listed entries, (rows, cols), are one block; the
+    blocks of dense forms have a mask and all values.
     """
     choice("duplicates", duplicates, POLICIES)
     shape = _expected_shape(None, matrix)
@@ -642,7 +644,7 @@ def _dense_block(
         seen = marks[first:last]
     bad = seen.dtype != bool or isinstance(seen, np.ma.MaskedArray) or (seen & hidden).any()
     if bad or (values.dtype.kind == "f" and not np.isfinite(values[seen]).all()):
-        part = None if marks is None else seen  # to which _cells_of_arrays has the words
+        part = None if marks is None else seen  # _cells_of_arrays raises the error
         rows, cols, given, _ = _cells_of_arrays(part, block, (None, None), first)
         _require_finite(rows + first, cols, given)
     return first, last, seen, values
@@ -660,5 +662,5 @@ def cells_of_tiles(
     row_cuts: NDArray[np.int64],
     col_cuts: NDArray[np.int64],
 ) -> Cells:
-    """The block-diagonal problem of a tiled picture, whose pixels have been checked."""
+    """The block-diagonal problem of a tiled image, whose pixels have been checked."""
     return Cells(rows, cols, as_values(values), shape, row_cuts=row_cuts, col_cuts=col_cuts)

@@ -1,4 +1,4 @@
-"""Ids and positions: which ids occur, sorted, and where the id of every entry stands there."""
+"""Ids and positions: the sorted distinct ids, and the position of the id of every entry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Place = Callable[[int], str]  # the words for where an entry stands
+    Place = Callable[[int], str]  # describes where an entry is
 
 # Design
 # a. An integer and its text are the same id.  Ids are sorted as numbers if all of them are
@@ -34,7 +34,7 @@ INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One column of ids: those that occur, sorted, and where each entry's stands there."""
+    """One column of ids: the sorted distinct ids, and the position of each entry in them."""
 
     ids: NDArray[Any]  # int64 or str
     positions: NDArray[np.int64]
@@ -52,24 +52,24 @@ def encode(
     Parameters
     ----------
     ids : array of int or str
-        Ids to look up, of any shape; an integer and its text are the same id.
+        Ids to look up, of any shape; an integer and its decimal text are the same id.
     known : (n,) array
         `Ratings.row_ids` or `Ratings.col_ids`.
     name : str, default "ids"
-        What errors call `ids`.
+        The name of `ids` in errors.
     unknown : {"error", -1}, default "error"
-        What to do with an id that is not known: refuse it, or give it the position -1.
+        What to do with an unknown id: raise an error, or return position -1.
 
     Returns
     -------
     array of int64
-        Of the shape of `ids`; ``known[encode(ids, known)]`` gives the ids back.
+        Of the shape of `ids`; ``known[encode(ids, known)]`` equals the ids.
 
     Raises
     ------
     ValueError
-        For an id that is not known, and for what is no id (nothing, a float, a date); the
-        message says where it stands.
+        For an unknown id, and for an invalid id (missing, a float, a date); the message names
+        its position.
 
     Examples
     --------
@@ -92,14 +92,14 @@ def encode(
     if unknown == "error" and (found < 0).any():
         at = int(np.argmax(found < 0))
         stranger = shown(side.ids[side.positions[at]].item())
-        reject(place(at), f"the id {stranger} is not known", "leave it out")
+        reject(place(at), f"the id {stranger} is not known", "omit it")
     return found.reshape(given.shape)
 
 
 def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
-    """An array that holds what was passed.
+    """An array with the objects that were passed.
 
-    Where there is text, NumPy would make text of all else in a list, and drop a NUL at its end.
+    NumPy would convert a list with text to text as a whole, and drop a trailing NUL.
     """
     if isinstance(value, (list, tuple)):
         return np.array(value, object)
@@ -107,12 +107,12 @@ def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind == "U" and not isinstance(value, np.ndarray):  # such as of polars
         return np.array(value, object)
     if isinstance(array, np.ma.MaskedArray):
-        reject(name, "is a masked array", "pass a plain array of what there is", TypeError)
+        reject(name, "is a masked array", "pass a plain array without the masked ids", TypeError)
     return array
 
 
 def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) -> Side:
-    """Entries given as an array of integers, of text, or of Python objects that are such."""
+    """Entries from an array of integers, of text, or of Python objects of these types."""
     if not column.size:
         return Side(np.empty(0, np.int64), np.empty(0, np.int64))
     if column.dtype.kind == "S":
@@ -159,7 +159,7 @@ def _refuse_entry(entries: Sequence[object], place: Place, what: str) -> None:
 
 
 def _is_gap(entry: Any) -> bool:
-    """Whether it says that nothing is there: None, NaN, and what pandas has for them."""
+    """Whether it stands for a missing value: None, NaN, and those of pandas."""
     if entry is None or type(entry).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(entry, Number) and bool(entry != entry)
@@ -201,7 +201,7 @@ def _integers(texts: Sequence[str]) -> dict[str, int] | None:
 
 
 def _require_readable(texts: Sequence[str], codes: NDArray[Any], place: Place, what: str) -> None:
-    """Refuse ids that are no readable text."""
+    """Refuse ids that are not readable text."""
     for code, text in enumerate(texts):
         if text and text.isprintable():
             continue
@@ -234,7 +234,7 @@ def require_sorted(name: str, ids: NDArray[Any]) -> None:
 
 
 def lookup(side: Side, known: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of a side's entries in `known`, which is sorted; -1 for a stranger."""
+    """Positions of the entries in `known`, which is sorted; -1 for an unknown id."""
     wanted, fits = side.ids, np.ones(side.ids.size, bool)
     if known.dtype.kind == "i" and wanted.dtype.kind == "U":
         numbers = [_integers([text]) for text in wanted.tolist()]
@@ -265,12 +265,12 @@ class Ids:
     def find(
         self, ids: ArrayLike, name: str, unknown: Literal["error", -1] = "error"
     ) -> NDArray[np.int64]:
-        """Positions of ids; an error for a stranger, or -1."""
+        """Positions of ids; for an unknown id an error, or -1."""
         found = encode(ids, self._sorted, name=name, unknown=unknown)
         return np.where(found < 0, -1, self._order[found])
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:
-        """As a file holds them."""
+        """The arrays that are stored in a file."""
         if self.names.dtype.kind == "i":
             return {name: self.names}
         return strings_to_tensors(name, self.names)
@@ -279,7 +279,7 @@ class Ids:
     def of_tensors(
         cls, path: str | os.PathLike[str], name: str, tensors: dict[str, NDArray[Any]]
     ) -> Ids | None:
-        """From a file that holds them, or None."""
+        """From the arrays of a file, or None if it has no ids."""
         if f"{name}.text" in tensors or f"{name}.offsets" in tensors:
             names = strings_from_tensors(path, name, tensors)
         elif name in tensors:
@@ -296,7 +296,7 @@ class Ids:
         return ids
 
     def with_strangers(self, others: NDArray[Any]) -> Ids:
-        """These, and then those of the others that are new."""
+        """These ids, followed by the new ones among others."""
         strangers = others[self.find(others, "ids", -1) < 0]
         if strangers.dtype.kind == self.names.dtype.kind:
             return Ids(np.concatenate([self.names, strangers]))
@@ -306,7 +306,7 @@ class Ids:
 def placed(
     ratings: Any, row_ids: Ids, col_ids: Ids, unknown: Literal["error", -1] = "error"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of Ratings, in a matrix with those ids."""
+    """Rows and columns of Ratings in a matrix with these ids."""
     return (
         row_ids.find(ratings.row_ids, "values.row_ids", unknown)[ratings.rows],
         col_ids.find(ratings.col_ids, "values.col_ids", unknown)[ratings.cols],

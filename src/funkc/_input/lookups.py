@@ -1,4 +1,4 @@
-"""Checks of what a factorization is asked for: rows, columns, and cells to leave out."""
+"""Checks of arguments for predictions: rows, columns, and entries to exclude."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def positions_of(
     name: str, value: ArrayLike | slice, size: int, mean: bool, most_dimensions: int = 64
 ) -> NDArray[np.int64]:
-    """Which of `size` rows (or columns); IndexError outside, or -1 if that means the mean."""
+    """Indices of rows (or columns); out of range, IndexError, or -1 for the mean."""
     if isinstance(value, slice):
         return np.arange(size, dtype=np.int64)[value]
     index = as_array(name, value)
@@ -26,7 +26,7 @@ def positions_of(
     if index.dtype.kind not in "iu" and index.size:
         reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
     if index.ndim > most_dimensions:
-        reject(name, f"has {index.ndim} dimensions", "pass one position, or a 1-D array")
+        reject(name, f"has {index.ndim} dimensions", "pass one index, or a 1-D array")
     outside = (index < 0) | (index >= size)
     if outside.any():
         if mean:
@@ -37,7 +37,7 @@ def positions_of(
         reject(
             name,
             f"{name}{place} = {index[at]} is not among the {size} that were trained",
-            f"positions run from 0 to {size - 1}",
+            f"indices run from 0 to {size - 1}",
             IndexError,
         )
     return index.astype(np.int64)
@@ -65,7 +65,7 @@ def index_pair(
 def excluded_columns(
     exclude: Any, rows: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The columns that each of `rows` leaves out, in order, and where each row's begin."""
+    """The sorted columns that each of `rows` excludes, and where those of each row begin."""
     first = np.zeros(rows.size + 1, np.int64)
     if exclude is None:
         return first, np.empty(0, np.int64)
@@ -73,7 +73,7 @@ def excluded_columns(
         if len(exclude) != rows.size:
             reject(
                 "exclude",
-                f"lists columns for {len(exclude)} rows where {rows.size} are asked for",
+                f"lists columns for {len(exclude)} rows where {rows.size} are requested",
                 "pass one array of columns for each row, or a pair (rows, cols)",
             )
         lists = [as_index(f"exclude[{at}]", part, shape[1]) for at, part in enumerate(exclude)]
@@ -92,7 +92,7 @@ def excluded_columns(
             reject(
                 "exclude",
                 f"has {of.size} rows and {cols.size} columns",
-                "pass one row and one column for every cell",
+                "pass one row and one column for every entry",
             )
     else:
         marks = as_array("exclude", exclude)
@@ -100,7 +100,7 @@ def excluded_columns(
             reject(
                 "exclude",
                 f"has dtype {marks.dtype}" if marks.dtype != bool else "is a masked array",
-                "pass a boolean array (True where to leave out), a sparse array, a pair (rows, "
+                "pass a boolean array (True for entries to exclude), a sparse array, a pair (rows, "
                 "cols) or a list of columns for each row",
                 TypeError,
             )
@@ -122,12 +122,12 @@ def excluded_columns(
 
 
 def require_finite_factors(fitted: NDArray[Any], what: str, first: int) -> None:
-    """Refuse rows (or columns) that were fitted beyond what their dtype holds."""
+    """Refuse rows (or columns) whose factors exceed the range of their dtype."""
     finite = np.isfinite(fitted).all(axis=1)
     if not finite.all():
         reject(
             "values",
-            f"the factors of {what} {first + int(np.argmin(finite))} are beyond what "
-            f"{fitted.dtype} holds",
+            f"the factors of {what} {first + int(np.argmin(finite))} exceed the range of "
+            f"{fitted.dtype}",
             "divide the values by a constant, or raise regularization",
         )

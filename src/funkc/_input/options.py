@@ -1,4 +1,4 @@
-"""Checks of how to train: one set of options, a grid of them, and factors to begin with."""
+"""Checks of training options: one set, a grid of them, and initial factors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Options:
-    """How to train, checked.  None: to be chosen from the data."""
+    """Training options, checked.  None: to be chosen from the data."""
 
     k: int
     learning_rate: float | None
@@ -80,7 +80,7 @@ def _regularization(value: object) -> tuple[float, float] | None:
 
 
 def _offset(value: object, nonnegative: object) -> float:
-    """A number; "auto" is 0 for nonnegative factors, otherwise to be chosen."""
+    """A number; "auto" is 0 for nonnegative factors, otherwise chosen from the data."""
     if not isinstance(value, str):
         return real("offset", value, -math.inf)
     choice("offset", value, ("auto",))
@@ -90,7 +90,7 @@ def _offset(value: object, nonnegative: object) -> float:
 def _group_size(value: object) -> int:
     size = integer("group_size", value, 1, 8)
     if size not in (1, 8):
-        reject("group_size", f"got {size}", "pass 8, or 1 for Funk's own order")
+        reject("group_size", f"got {size}", "pass 8, or 1 for Funk's original order")
     return size
 
 
@@ -134,7 +134,7 @@ def checked_options(
 def checked_grid(
     parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None
 ) -> list[tuple[dict[str, Any], Options]]:
-    """Every combination of the parameters that are given as lists, the last changing fastest."""
+    """Every combination of the parameters given as lists, the last one varying fastest."""
     axes: dict[str, list[Any]] = {}
     for name, value in parameters.items():
         listed = list(value) if is_axis(value) else [value]
@@ -158,7 +158,7 @@ def checked_grid(
 
 
 def is_axis(value: object) -> bool:
-    """Whether it lists values to try; a tuple is one value, such as a pair."""
+    """Whether it is a list of values to try; a tuple is a single value, such as a pair."""
     return isinstance(value, (list, range)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
@@ -193,9 +193,9 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
         with np.errstate(over="ignore"):
             array = np.array(array, options.dtype, order="C")
         if not np.isfinite(array).all():
-            reject(f"init {name}", "holds NaN or infinity", "pass finite numbers")
+            reject(f"init {name}", "has NaN or infinity", "pass finite numbers")
         if options.nonnegative and name.endswith("factors") and (array < 0).any():
-            reject(f"init {name}", "holds negative numbers", "pass nonnegative=False")
+            reject(f"init {name}", "has negative numbers", "pass nonnegative=False")
         checked[name] = array
     if ("row_bias" in checked) != ("col_bias" in checked):
         reject("init", "has biases for one side only", "pass both or neither")

@@ -26,7 +26,7 @@ def checked_tile_shape(value: object) -> tuple[int, int]:
 def image_and_holes(
     image: Any, missing: Any, channel_axis: object, alpha: object
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The picture and where it is unknown, both (h, w, channels)."""
+    """The image and where it is missing, both (h, w, channels)."""
     array = numeric("image", as_array("image", image))
     hidden = np.ma.getmaskarray(array)
     array = np.asarray(array)
@@ -37,7 +37,7 @@ def image_and_holes(
         reject(
             "image",
             f"has shape {array.shape}",
-            "leave channel_axis out, or pass a 3-D image"
+            "omit channel_axis, or pass a 3-D image"
             if array.ndim == 2
             else "pass a 2-D image, or a 3-D one and the channel_axis that holds the channels",
         )
@@ -68,14 +68,16 @@ def image_and_holes(
     holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
     if alpha is not None:
         if axis is None:
-            reject("alpha", f"got {alpha!r} without channels", "pass channel_axis too, or leave it")
+            reject(
+                "alpha", f"got {alpha!r} without channels", "pass channel_axis too, or omit alpha"
+            )
         channel = integer("alpha", alpha, -picture.shape[2], picture.shape[2] - 1)
         holes = holes.copy()
         holes[:, :, channel] = False
     unknown = holes.all(axis=(0, 1))
     if unknown.any():
         where = "" if axis is None else f" in channel {int(np.argmax(unknown))}"
-        reject("missing", f"marks every pixel{where} as unknown", f"leave some; {_SEEN}")
+        reject("missing", f"marks every pixel{where} as unknown", f"leave some observed; {_SEEN}")
     if picture.dtype.kind == "f":
         bad = ~holes & ~np.isfinite(picture)
         if bad.any():

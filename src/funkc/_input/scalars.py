@@ -60,7 +60,7 @@ def choice(name: str, value: object, allowed: Sequence[object]) -> Any:
 
 
 def seed_of(random_state: object) -> int:
-    """One 64-bit seed from whatever the field passes as random_state."""
+    """A 64-bit seed from any usual kind of random_state."""
     if random_state is None:
         return secrets.randbits(64)
     if isinstance(random_state, np.random.Generator):
@@ -90,7 +90,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def threads(n_threads: object) -> int:
-    """A number that the system will surely start; more would find no work."""
+    """A number of threads that any system can start; more would be idle."""
     if n_threads is None:
         return default_threads()
     return min(integer("n_threads", n_threads, 1, 2**31 - 1), MOST_THREADS)
@@ -106,22 +106,22 @@ def path(name: str, value: Any) -> Any:
 
 
 def new_file(name: str, value: Any) -> Any:
-    """A file that will be written, much later: what is wrong with it is told now."""
+    """A file to be written later: report errors now."""
     folder = os.path.dirname(os.path.abspath(path(name, value)))
     if not os.path.isdir(folder):
-        reject(name, f"got {shown(value)}", f"there is no folder {folder}: make it first")
+        reject(name, f"got {shown(value)}", f"the folder {folder} does not exist: create it first")
     if os.path.isdir(value):
         reject(name, f"got {shown(value)}, a folder", "pass the name of a file in it")
     return value
 
 
 def jobs(n_jobs: object) -> int:
-    """scikit-learn's count of threads: -1 is all, -2 all but one; none said is all too."""
+    """scikit-learn's n_jobs: None and -1 mean all threads, -2 all except one."""
     if n_jobs is None:
         return default_threads()
     number = integer("n_jobs", n_jobs, -(2**31), 2**31 - 1)
     if number == 0:
-        reject("n_jobs", "got 0", "pass how many threads to use, -1 for all, or None")
+        reject("n_jobs", "got 0", "pass a number of threads, -1 for all, or None")
     return threads(number) if number > 0 else max(1, default_threads() + 1 + number)
 
 
@@ -137,7 +137,7 @@ def callback(value: Any, arguments: str) -> Any:
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
-    """Refuse at once what would push the machine into swapping and be killed there."""
+    """Refuse early what exceeds the memory of the machine."""
     try:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell

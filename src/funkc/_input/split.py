@@ -1,4 +1,4 @@
-"""Which cells are held out, for validation and for cross-validation."""
+"""Which entries are held out, for validation and for cross-validation."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST_FOLDS = 1_000
 
 
 def is_own(validation: object) -> bool:
-    """Whether it is entries of the caller's choice, rather than a share."""
+    """Whether it is entries chosen by the caller, rather than a share."""
     return isinstance(validation, (tuple, list)) or are_ratings(validation)
 
 
 def held_out(
     validation: Any, cells: Cells, options: Options, duplicates: object = "error"
 ) -> tuple[Cells, Cells | None]:
-    """What to train on and what to validate on."""
+    """Split into entries to train on and entries to validate on."""
     if validation is None:
         return cells, None
     if is_own(validation):
@@ -43,14 +43,14 @@ def held_out(
     if not held.values.size or not left:
         reject(
             "validation",
-            f"got {share!r}, which leaves {left} of {cells.values.size} cells to train on",
+            f"got {share!r}, which leaves {left} of {cells.values.size} entries to train on",
             "pass (mask, values), or another share",
         )
     return replace(cells, draw=Draw(False, options.seed, share)), held
 
 
 def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
-    """Entries of the caller's choice, of the matrix that is trained on."""
+    """Validation entries chosen by the caller, in the training matrix."""
     pair = (None, validation) if are_ratings(validation) else validation
     if len(pair) != 2:
         reject(
@@ -67,7 +67,7 @@ def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
 
 
 def fold_of_cells(n_folds: object, cells: Cells, seed: int) -> NDArray[np.uint16]:
-    """Which fold every cell is held out in; none is without a cell."""
+    """The fold in which each entry is held out; no fold is empty."""
     number = integer("folds", n_folds, 2, MOST_FOLDS)
     fold = np.empty(cells.rows.size, np.uint16)
     core_plan.fold_of(cells.rows, cells.cols, cells.shape[1], seed, number, fold)
@@ -75,7 +75,7 @@ def fold_of_cells(n_folds: object, cells: Cells, seed: int) -> NDArray[np.uint16
     if empty.any():
         reject(
             "folds",
-            f"got {number}, and none of {fold.size} observed cells falls into fold "
+            f"got {number}, and none of {fold.size} observed entries falls into fold "
             f"{int(np.argmax(empty))}",
             "pass fewer folds, or another random_state",
         )

@@ -1,4 +1,4 @@
-"""Tables of ratings in files, frames and arrays: ids, values, and where each entry stands."""
+"""Tables of ratings in files, data frames and arrays: ids, values, and positions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which columns to take, and how to tell a line of names."""
+    """Which columns to use, and how to recognize a line of names."""
 
     count: int
     columns: Sequence[str | int] | None
@@ -79,7 +79,7 @@ class Wanted:
         return any(isinstance(column, str) for column in self.columns or ())
 
     def among(self, names: Sequence[str], where: str) -> list[int]:
-        """Where the wanted columns stand among `names`."""
+        """The positions of the wanted columns among `names`."""
         if len(names) < self.count:
             reject(
                 where,
@@ -183,7 +183,7 @@ def _read_lines(
     names = [text.strip() for text in fields]
     where = f"{path}, line {line}"
     if wanted.by_name and header is False:
-        reject("columns", "are named where header says that there are no names", "use numbers")
+        reject("columns", "are names, but header=False says that there are none", "use numbers")
     at = wanted.among(names, where)
     if header is None:
         header = wanted.by_name or wanted.are_names([names[column] for column in at])
@@ -195,7 +195,7 @@ def _read_lines(
 
 
 def _delimiter_of(path: Path, line: int, head: Sequence[str], count: int) -> str:
-    """The first delimiter that gives enough fields; those usual for the suffix first."""
+    """The first delimiter that gives enough fields, beginning with those usual for the suffix."""
     name = Path(path.stem) if path.suffix.lower() == ".gz" else path
     for delimiter in (*USUAL_DELIMITERS.get(name.suffix.lower(), ()), *DELIMITERS):
         first = next(_records(path, delimiter, head, line, strict=False), (line, []))
@@ -232,7 +232,7 @@ def _csv_records(path: Path, reader: Any, first_line: int) -> Iterator[tuple[int
 def _split_records(
     delimiter: str, lines: Iterable[str], first_line: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """For what csv.reader can't take: `::` and the like, and runs of spaces."""
+    """For separators that csv.reader does not support: `::` and similar, and runs of spaces."""
     white = delimiter == " "
     for line, text in enumerate(lines, first_line):
         fields = text.split() if white else text.rstrip("\r\n").split(delimiter)
@@ -289,7 +289,7 @@ def _number(text: str) -> float:
 def _refuse_record(
     where: str, fields: Sequence[str], at: Sequence[int], delimiter: str
 ) -> NoReturn:
-    """Say why this record could not be taken."""
+    """Raise the error for an invalid record."""
     if len(fields) <= max(at):
         reject(
             where,
@@ -299,7 +299,7 @@ def _refuse_record(
     reject(
         where,
         f"{shown(fields[at[2]])} is not a number",
-        "correct it (with a decimal point), or set columns to where the values stand",
+        "correct it (with a decimal point), or set columns to the column of values",
     )
 
 
@@ -307,7 +307,7 @@ def _refuse_record(
 
 
 def columns_of(df: Any, wanted: Mapping[str, Any]) -> list[Any]:
-    """The columns of a data frame of whichever library, by the names that arguments give."""
+    """The columns of a data frame of any library, by name."""
     for argument, name in wanted.items():
         try:
             hash(name)
@@ -353,7 +353,7 @@ def _arrow_table(df: Any) -> Any:
         return pyarrow.table(df)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        reject("df", f"of type {type(df).__name__} is no table ({reason})", remedy, TypeError)
+        reject("df", f"of type {type(df).__name__} is not a table ({reason})", remedy, TypeError)
 
 
 def table_of_arrays(
@@ -387,7 +387,7 @@ def table_of_arrays(
 
 
 def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[np.float64]:
-    """Finite numbers given as an array of any real dtype, or of Python objects that are such."""
+    """Finite numbers from an array of any real dtype, or of Python objects of such types."""
     if column.dtype.kind == "O":
         entries = column.tolist()
         real = {kind: issubclass(kind, (numbers.Real, Decimal)) for kind in map(type, entries)}
@@ -396,7 +396,7 @@ def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDAr
             reject(
                 where(at),
                 f"{what} is {shown(entries[at])}, not a number",
-                "drop the entry, as what is missing is not listed, or convert the column with "
+                "drop the entry, since missing entries are not listed, or convert the column with "
                 ".astype(float)",
             )
         column = np.array(list(map(_float, entries)))
@@ -423,12 +423,12 @@ def _require_finite(values: NDArray[np.float64], where: Place, what: str) -> Non
         reject(
             where(at),
             f"{what} is {values[at]}",
-            "replace it, or leave the entry out: what is missing is not listed",
+            "replace it, or omit the entry: missing entries are not listed",
         )
 
 
 def _entry(at: int) -> str:
-    """Where a rating stands in a file of arrays."""
+    """The place of a rating in a file of arrays."""
     return f"entry {at + 1}"
 
 
@@ -451,7 +451,7 @@ def _read_npz(path: Path, wanted: Wanted) -> Table:
 
 
 def _names_in_npz(path: Path, archive: Any, wanted: Wanted) -> list[str]:
-    """The arrays that were asked for; by default the first 1-D ones of one length."""
+    """The requested arrays; by default the first 1-D ones of equal length."""
     if wanted.columns is not None or set(wanted.usual) <= set(archive.files):
         return [archive.files[at] for at in wanted.among(archive.files, str(path))]
     of_length: defaultdict[int, list[str]] = defaultdict(list)
