@@ -47,8 +47,7 @@ _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
-_input/split.py: _core/plan.pyx _errors.py _input/arrays.py _input/cells.py _input/options.py
-    _input/scalars.py
+_input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/ids.py _input/scalars.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
+from funkc._core import plan
 from funkc._input import scalars
-from funkc._input.cells import observed_cells
-from funkc._input.split import fold_of_cells
 
 
 def ratings(seed=0, shape=(40, 30), share=0.5):
@@ -26,8 +25,10 @@ def ratings(seed=0, shape=(40, 30), share=0.5):
 
 
 def fold_of(rows, cols, shape, folds, seed=0):
-    cells = observed_cells((rows, cols), np.zeros(len(rows)), shape=shape)
-    return fold_of_cells(folds, cells, seed)
+    out = np.empty(len(rows), np.uint16)
+    rows, cols = (np.ascontiguousarray(side) for side in (rows, cols))
+    plan.fold_of(rows, cols, shape[1], seed, folds, out)
+    return out
 
 
 def same_scores(a, b):

@@ -470,7 +470,7 @@ class Factorization:
         if regularization is not None:
             ridge = scalars.real("regularization", regularization, 0.0)
         fitted = self._fitting.side(
-            by_row(cells, by_col=by_col),
+            by_row(cells.listed(), by_col=by_col),
             *((self._rows, self._cols) if by_col else (self._cols, self._rows)),
             ridge,
             ids=cells.ids[by_col] if are_ratings(values) else None,
@@ -744,7 +744,7 @@ class Factorization:
         grown = self._grown(cells)
         start = checked_start(grown, cells.shape, options)
         if inherited is not None:
-            highest = _train.highest_rate(cells.values, self.offset)
+            highest = _train.highest_rate(cells.listed().values, self.offset)
             options = dataclasses.replace(options, learning_rate=min(inherited, highest))
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             training, stopped_by = _train.train(cells, options, after_epoch, start)

@@ -14,7 +14,7 @@ from funkc._errors import DivergedError, missing_extra
 from funkc._input import scalars
 from funkc._input.cells import Draw, observed_cells
 from funkc._input.options import checked_grid, is_axis
-from funkc._input.split import fold_of_cells
+from funkc._input.split import checked_folds
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def cross_validate(
         "group_size": group_size,
     }
     grid = checked_grid(parameters, seed, n_threads, dtype)
-    number = int(fold_of_cells(folds, cells, seed).max()) + 1
+    number = checked_folds(folds, cells, seed)
     wanted = scalars.flag("refit", refit)
     listen = scalars.callback(callback, "(done, total)")
     scores = _scores(cells, number, [options for _, options in grid], listen)

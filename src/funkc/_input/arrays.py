@@ -126,9 +126,7 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
             f"{name}[{at}] = {index[at]} is larger than any matrix in memory",
             "number the ids from 0 with np.unique(ids, return_inverse=True)",
         )
-    if index.dtype in (np.int32, np.int64):
-        return for_core(index, index.dtype.newbyteorder("="))
-    return index.astype(np.int32 if highest < 2**31 else np.int64)
+    return for_core(index, index.dtype.newbyteorder("="))
 
 
 def as_shape(shape: object) -> Sides:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from funkc._core import plan as core_plan
-from funkc._errors import CELLS_CHANGED, DUPLICATE_CELL, raise_for_status, reject, shown
+from funkc._errors import CELLS_CHANGED, DUPLICATE_CELL, OK, raise_for_status, reject, shown
 from funkc._input.arrays import (
     are_ratings,
     as_array,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 #    its columns, each with the size and the ids of a factorization, if there is one.
 
 NO_MASK = np.empty(0, np.uint8)
+NO_INDEX = np.empty(0, np.int32)
 NO_CUTS = np.empty(0, np.int64)
 NO_WEIGHTS = np.empty(0, np.float64)
 CELLS_AT_ONCE = 1 << 20
@@ -75,55 +76,93 @@ class Draw:
 
 @dataclass(frozen=True)
 class Cells:
-    """The observed entries, checked: finite values, indices within the shape."""
+    """The observed entries, checked, in arrays of the caller's form and dtype."""
 
-    rows: NDArray[Any]  # int32 or int64, like cols
+    rows: NDArray[Any]  # integers, like cols; BY_ROW: where each row begins; DENSE: empty
     cols: NDArray[Any]
-    values: NDArray[Any]  # of any dtype that the cut reads
+    values: NDArray[Any]
     shape: tuple[int, int]
     weights: NDArray[np.float64] = field(default_factory=lambda: NO_WEIGHTS)  # or one per entry
     ids: tuple[Ids | None, Ids | None] = (None, None)  # of all rows and columns
     # A block-diagonal problem (tiles) says where each block's rows and columns begin.
     row_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
     col_cuts: NDArray[np.int64] = field(default_factory=lambda: NO_CUTS)
+    form: int = core_plan.LISTED_CELLS
+    mask: NDArray[np.uint8] = field(default_factory=lambda: NO_MASK)  # DENSE: of what is observed
     draw: Draw | None = None  # which of the entries; None: all
 
     def source(self) -> Any:
         """The entries as the core reads them, from arrays that live as long as this does."""
         source = core_plan.source(
-            core_plan.LISTED_CELLS,
+            self.form,
             *self.shape,
             self.values.size,
             self.rows,
             self.cols,
             self.values,
             self.weights if self.weights.size else None,
-            NO_MASK,
-            False,
+            self.mask,
+            self.form == core_plan.DENSE_CELLS and not self.mask.size,
         )
         return source if self.draw is None else core_plan.drawn(source, *astuple(self.draw))
 
-    def listed(self) -> Cells:
-        """The entries that are drawn, in new arrays."""
-        if self.draw is None:
-            return self
+    def _parts(self) -> Iterator[tuple[int, int]]:
+        """The positions in parts, between which signals are handled."""
+        n = self.values.size
+        return ((first, min(n, first + CELLS_AT_ONCE)) for first in range(0, n, CELLS_AT_ONCE))
+
+    def count(self) -> int:
+        """How many entries there are."""
+        if self.form == core_plan.LISTED_CELLS and self.draw is None:
+            return self.values.size
         source = self.source()
-        parts = [
-            (first, min(self.values.size, first + CELLS_AT_ONCE))
-            for first in range(0, self.values.size, CELLS_AT_ONCE)
-        ]
-        n = sum(core_plan.look(source, *part)[2] for part in parts)
+        return sum(core_plan.look(source, *part)[2] for part in self._parts())
+
+    def any(self) -> bool:
+        """Whether there is an entry; most often one is among the first positions."""
+        n, first, size, source = self.values.size, 0, 1 << 12, self.source()
+        while first < n:
+            if core_plan.look(source, first, min(n, first + size))[2]:
+                return True
+            first, size = first + size, min(4 * size, CELLS_AT_ONCE)
+        return False
+
+    def listed(self) -> Cells:
+        """The entries, one by one in arrays."""
+        plain = all(part.dtype in (np.int32, np.int64) for part in (self.rows, self.cols))
+        if self.form == core_plan.LISTED_CELLS and self.draw is None and plain:
+            return self
+        n, source = self.count(), self.source()
         index = np.int32 if max(self.shape) < 2**31 else np.int64
         lists: list[NDArray[Any]] = [np.empty(n, index) for _ in self.shape]
         lists.append(np.empty(n, as_values(self.values[:0]).dtype))
         lists.append(np.empty(n if self.weights.size else 0))
         at = 0
-        for part in parts:
+        for part in self._parts():
             at = core_plan.write_cells(source, *part, at, *lists)
         if at != n:
             raise_for_status(CELLS_CHANGED)
         rows, cols, values, weights = lists
-        return replace(self, rows=rows, cols=cols, values=values, weights=weights, draw=None)
+        return Cells(rows, cols, values, self.shape, weights, self.ids)
+
+    def require_finite(self) -> None:
+        """Refuse the first observed entry that is NaN or infinite."""
+        source = self.source()
+        for part in self._parts():
+            status, at, _ = core_plan.look(source, *part)
+            if status != OK:
+                row, col = self._place(at)
+                _require_finite(np.array([row]), np.array([col]), self.values[at : at + 1])
+                raise_for_status(CELLS_CHANGED)
+
+    def _place(self, at: int) -> tuple[int, int]:
+        """Row and column of what is stored at a position."""
+        if self.form == core_plan.DENSE_CELLS:
+            return divmod(at, self.shape[1])
+        by_row = self.form == core_plan.CELLS_BY_ROW
+        begins, others = (self.rows, self.cols) if by_row else (self.cols, self.rows)
+        line = int(np.searchsorted(begins, at, "right")) - 1
+        return (line, int(others[at])) if by_row else (int(others[at]), line)
 
     @property
     def matrix(self) -> Matrix:
@@ -147,22 +186,79 @@ _INVERTED = (
 
 
 def cells_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[Any, ...]:
-    if values.ndim != 2:
-        reject(name, f"has {values.ndim} dimensions", "pass a 2-D sparse array")
-    shape = matrix_shape(values, shape, name)
-    try:  # a damaged index would make scipy or the core read outside its arrays
-        if hasattr(values, "check_format"):
-            values = copy.copy(values)  # which check_format changes
-            values.check_format(full_check=True)
-        coo = values.tocoo()
+    """Rows, columns and values of what is stored, and the shape."""
+    shape = _sparse_shape(values, shape, name)
+    try:
+        coo = _checked_sparse(values).tocoo()
         rows = as_index("row", coo.row, shape[0])
         cols = as_index("col", coo.col, shape[1])
         if not rows.size == cols.size == coo.data.size:
             raise ValueError("row, col and data differ in length")
     except ValueError as error:
-        reject(name, f"is not a valid sparse array ({error})", "rebuild it")
+        _refuse_sparse(name, error)
     numeric(name, coo.data)
     return rows, cols, coo.data, shape
+
+
+def _sparse_shape(values: Any, shape: Sides, name: str) -> tuple[int, int]:
+    if values.ndim != 2:
+        reject(name, f"has {values.ndim} dimensions", "pass a 2-D sparse array")
+    return matrix_shape(values, shape, name)
+
+
+def _checked_sparse(values: Any) -> Any:
+    """ValueError for a damaged index, which would have the core read outside its arrays."""
+    if hasattr(values, "check_format"):
+        values = copy.copy(values)  # which check_format changes
+        values.check_format(full_check=True)
+    return values
+
+
+def _refuse_sparse(name: str, error: ValueError) -> NoReturn:
+    reject(name, f"is not a valid sparse array ({error})", "rebuild it")
+
+
+def _compressed_in_place(values: Any, size: Sides, matrix: Matrix) -> Cells:
+    """CSR and CSC arrays as they are."""
+    shape = _sparse_shape(values, size, "values")
+    try:
+        values = _checked_sparse(values)
+    except ValueError as error:
+        _refuse_sparse("values", error)
+    by_row = values.format == "csr"
+    begins, others = for_cut(values.indptr), for_cut(values.indices)
+    return Cells(
+        *((begins, others) if by_row else (others, begins)),
+        for_cut(numeric("values", values.data)),
+        shape,
+        ids=(matrix[0].ids, matrix[1].ids),
+        form=core_plan.CELLS_BY_ROW if by_row else core_plan.CELLS_BY_COL,
+    )
+
+
+def _dense_in_place(mask: Any, values: NDArray[Any], size: Sides, matrix: Matrix) -> Cells:
+    """A matrix as it is, observed where the mask says so, or where it is not NaN or masked."""
+    hidden = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    if mask is None:
+        shape = matrix_shape(numeric("values", values), size, "values")
+        observed = None if hidden is None else ~hidden
+    else:
+        numeric("values", values)
+        observed = _checked_mask(mask)
+        shape = matrix_shape(observed, size, "mask")
+        if hidden is not None and (observed & hidden).any():
+            row, col = np.argwhere(observed & hidden)[0]
+            _refuse_hidden(int(row), int(col))
+    marks = NO_MASK if observed is None else for_core(observed, bool).reshape(-1).view(np.uint8)
+    return Cells(
+        NO_INDEX,
+        NO_INDEX,
+        for_cut(np.asarray(values)).reshape(-1),
+        shape,
+        ids=(matrix[0].ids, matrix[1].ids),
+        form=core_plan.DENSE_CELLS,
+        mask=marks,
+    )
 
 
 def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
@@ -249,16 +345,22 @@ def _reject_nothing() -> NoReturn:
     reject("mask", "marks no entry as observed", f"mark at least one; {_INVERTED}")
 
 
-def _cells_of_mask(mask: NDArray[Any], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    if mask.dtype != bool:
+def _checked_mask(mask: Any) -> NDArray[np.bool_]:
+    array = as_array("mask", mask)
+    if array.dtype != bool:
         reject(
             "mask",
-            f"has dtype {mask.dtype}",
+            f"has dtype {array.dtype}",
             "pass a boolean array (True where observed), or a tuple (rows, cols)",
             TypeError,
         )
-    if isinstance(mask, np.ma.MaskedArray):
+    if isinstance(array, np.ma.MaskedArray):
         reject("mask", "is itself a masked array", "pass a plain boolean array", TypeError)
+    return array
+
+
+def _cells_of_mask(mask: Any, values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
+    mask = _checked_mask(mask)
     shape = matrix_shape(mask, shape, "mask")
     rows, cols = np.nonzero(mask)
     if values.shape == mask.shape:
@@ -339,19 +441,43 @@ def observed_cells(
     `nothing` says that there need not be any. Whether an entry is listed twice is left to the
     reader if `duplicates` is "error".
     """
+    cells = _in_place(mask, values, weights, shape, duplicates, matrix)
+    if cells is not None:
+        cells.require_finite()
+        if not nothing and not cells.any():
+            _reject_nothing()
+        return cells
     listed = _listed(mask, values, weights, shape, duplicates, matrix, nothing)
     rows, cols, converted = listed.rows, listed.cols, for_cut(listed.values)
     if converted.dtype != listed.values.dtype:  # a long double may be too large for float64
         _require_finite(rows, cols, converted)
-    wide = np.int64 if np.int64 in (rows.dtype, cols.dtype) else np.int32
-    return Cells(
-        for_core(rows, wide),
-        for_core(cols, wide),
-        converted,
-        listed.shape,
-        listed.weights,
-        listed.ids,
-    )
+    places = for_cut(rows), for_cut(cols)
+    return Cells(*places, converted, listed.shape, listed.weights, listed.ids)
+
+
+def _in_place(
+    mask: Any, values: Any, weights: Any, shape: object, duplicates: object, matrix: Matrix
+) -> Cells | None:
+    """The forms that the core reads where they are; None for others, which are listed."""
+    policy = choice("duplicates", duplicates, POLICIES)
+    if weights is not None or isinstance(mask, tuple) or are_ratings(values):
+        return None
+    size = _expected_shape(shape, matrix)
+    if is_sparse(values):
+        plain = mask is None and policy == "error"
+        if not plain or getattr(values, "format", "") not in ("csr", "csc"):
+            return None
+        cells = _compressed_in_place(values, size, matrix)
+    else:
+        _require_no_second_mask(mask, values)
+        require_same_labels("mask", mask, values)
+        array = as_array("values", values)
+        marks = None if mask is None else as_array("mask", mask)
+        if array.ndim != 2 or (marks is not None and marks.shape != array.shape):
+            return None
+        cells = _dense_in_place(marks, array, size, matrix)
+    _grown_shape(cells.shape, shape, matrix, cells.ids, listed=False)
+    return cells
 
 
 def _listed(
@@ -438,7 +564,7 @@ def _cells_of_arrays(
     if isinstance(mask, tuple):
         cells = _cells_of_pair(mask, array, size)
     else:
-        cells = _cells_of_mask(as_array("mask", mask), array, size)
+        cells = _cells_of_mask(mask, array, size)
     if hidden is not None:
         _require_shown(hidden, cells[0], cells[1], first_row)
     return cells
@@ -536,12 +662,15 @@ def _require_shown(
     masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
     if masked.any():
         at = int(np.argmax(masked))
-        reject(
-            "values",
-            f"is masked at row {first_row + rows[at]}, column {cols[at]}, which mask marks as "
-            "observed",
-            f"pass mask=None to take what is not masked; {_INVERTED}",
-        )
+        _refuse_hidden(first_row + int(rows[at]), int(cols[at]))
+
+
+def _refuse_hidden(row: int, col: int) -> NoReturn:
+    reject(
+        "values",
+        f"is masked at row {row}, column {col}, which mask marks as observed",
+        f"pass mask=None to take what is not masked; {_INVERTED}",
+    )
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from funkc._core import plan as core_plan
 from funkc._errors import reject
 from funkc._input.arrays import are_ratings
 from funkc._input.cells import Draw, observed_cells, require_once
 from funkc._input.scalars import integer, real
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from funkc._input.cells import Cells
     from funkc._input.options import Options
 
@@ -39,11 +34,12 @@ def held_out(
     if share >= 1:
         reject("validation", f"got {share!r}", "pass a share between 0 and 1")
     held = replace(cells, draw=Draw(True, options.seed, share)).listed()
-    left = cells.values.size - held.values.size
+    total = cells.count()
+    left = total - held.values.size
     if not held.values.size or not left:
         reject(
             "validation",
-            f"got {share!r}, which leaves {left} of {cells.values.size} entries to train on",
+            f"got {share!r}, which leaves {left} of {total} entries to train on",
             "pass (mask, values), or another share",
         )
     return replace(cells, draw=Draw(False, options.seed, share)), held
@@ -59,24 +55,21 @@ def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
             "pass a share between 0 and 1, a pair (mask, values), or Ratings",
         )
     try:
-        held = observed_cells(*pair, duplicates=duplicates, matrix=cells.matrix)
+        held = observed_cells(*pair, duplicates=duplicates, matrix=cells.matrix).listed()
         require_once(held)
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation, {error}") from None
     return held
 
 
-def fold_of_cells(n_folds: object, cells: Cells, seed: int) -> NDArray[np.uint16]:
-    """The fold in which each entry is held out; no fold is empty."""
+def checked_folds(n_folds: object, cells: Cells, seed: int) -> int:
+    """How many folds the entries are drawn into; no fold is empty."""
     number = integer("folds", n_folds, 2, MOST_FOLDS)
-    fold = np.empty(cells.rows.size, np.uint16)
-    core_plan.fold_of(cells.rows, cells.cols, cells.shape[1], seed, number, fold)
-    empty = np.bincount(fold, minlength=number) == 0
-    if empty.any():
-        reject(
-            "folds",
-            f"got {number}, and none of {fold.size} observed entries falls into fold "
-            f"{int(np.argmax(empty))}",
-            "pass fewer folds, or another random_state",
-        )
-    return fold
+    for nth in range(number):
+        if not replace(cells, draw=Draw(True, seed, folds=number, fold=nth)).any():
+            reject(
+                "folds",
+                f"got {number}, and none of {cells.count()} observed entries falls into fold {nth}",
+                "pass fewer folds, or another random_state",
+            )
+    return number
