@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import numbers
 import sys
@@ -25,12 +26,15 @@ except ImportError as error:
     raise missing_extra("scikit-learn 1.6 or newer", "sklearn", "FunkImputer") from error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from funkc.factorization import Factorization
 
 # Good on small tables of many kinds with 10 to 80 % missing (benchmarks/imputers.py).
 REGULARIZATION = 0.15
+ENTRIES_AT_ONCE = 1 << 19
 BATCH_EPOCHS = 20
 # A standard deviation below this fraction of the mean is rounding error.
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
@@ -190,10 +194,10 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         >>> imputer.n_observed_, imputer.mean_
         (array([2, 3]), array([2., 4.]))
         """
-        cells = self._cells(X, reset=True)
-        if not cells.values.size:
+        table = self._table(X, reset=True)
+        if not any(cells.values.size for _, cells in table.blocks()):
             reject("X", "has no observed entry", "pass at least one value that is not missing")
-        return self._learn(cells, None)
+        return self._learn(table, None)
 
     def partial_fit(self, X: Any, y: object = None) -> FunkImputer:
         """Update the column factors with more rows.
@@ -225,10 +229,10 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         if not hasattr(self, "factorization_"):
             return self.fit(X)
-        cells = self._cells(X, reset=False)
-        if cells.values.size:
-            return self._learn(cells, self.factorization_)
-        self.n_samples_seen_ += cells.shape[0]
+        table = self._table(X, reset=False)
+        if any(cells.values.size for _, cells in table.blocks()):
+            return self._learn(table, self.factorization_)
+        self.n_samples_seen_ += table.X.shape[0]
         return self
 
     def transform(self, X: Any) -> Any:
@@ -254,14 +258,22 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         array([[  50.,  500., 5000.]])
         """
         check_is_fitted(self)
-        cells = self._cells(X, reset=False)
-        filled = np.zeros(cells.shape, cells.values.dtype)
-        with_holes = np.bincount(cells.rows, minlength=cells.shape[0]) < cells.shape[1]
-        if with_holes.any():
-            filled[with_holes] = self._products(cells, with_holes)
+        table = self._table(X, reset=False)
+        filled = np.zeros(table.X.shape, table.X.dtype)
+        incomplete = self._incomplete() if self.add_indicator else np.empty(0, np.intp)
+        missing = np.ones((len(filled), incomplete.size), filled.dtype)
         empty = self.n_observed_ == 0
-        filled[:, empty] = 0
-        filled[cells.rows, cells.cols] = cells.values
+        for first, cells in table.blocks():
+            part = filled[first : first + cells.shape[0]]
+            with_missing = np.bincount(cells.rows, minlength=len(part)) < cells.shape[1]
+            if with_missing.any():
+                part[with_missing] = self._products(cells, with_missing)
+            part[:, empty] = 0
+            part[cells.rows, cells.cols] = cells.values
+            at = np.full(cells.shape[1], -1)
+            at[incomplete] = np.arange(incomplete.size)
+            marked = at[cells.cols] >= 0
+            missing[first + cells.rows[marked], at[cells.cols[marked]]] = 0
         if empty.any() and not self.keep_empty_features:
             names = ", ".join(np.asarray(super().get_feature_names_out())[empty])
             warnings.warn(
@@ -270,11 +282,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
                 stacklevel=2,
             )
             filled = filled[:, ~empty]
-        if self.add_indicator:
-            missing = np.ones(cells.shape, filled.dtype)
-            missing[cells.rows, cells.cols] = 0
-            filled = np.hstack([filled, missing[:, self._incomplete()]])
-        return filled
+        return np.hstack([filled, missing]) if self.add_indicator else filled
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the output columns.
@@ -315,8 +323,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """The columns with missing values in the rows seen so far."""
         return np.flatnonzero(self.n_observed_ < self.n_samples_seen_)
 
-    def _cells(self, X: Any, *, reset: bool) -> _Cells:
-        """The observed entries of X, in any supported form."""
+    def _table(self, X: Any, *, reset: bool) -> _Table:
+        """X, in any supported form."""
         missing = self.missing_values
         nan = _means_nan(missing)
         if not nan:
@@ -329,43 +337,41 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan" if nan else True,
         )
-        if isinstance(X, np.ndarray):
-            observed = np.asarray(~np.isnan(X) if nan else missing != X)
-            rows, cols = np.nonzero(observed)
-            return _Cells(rows, cols, X[observed], X.shape)
-        if not X.has_canonical_format:
+        if not isinstance(X, np.ndarray) and not X.has_canonical_format:
             X = X.copy()  # X may be the caller's object
             X.sum_duplicates()
-        coo = X.tocoo()
-        observed = ~np.isnan(coo.data) if nan else coo.data != missing
-        return _Cells(coo.row[observed], coo.col[observed], coo.data[observed], X.shape)
+        return _Table(X, math.nan if nan else missing)
 
-    def _learn(self, cells: _Cells, before: Factorization | None) -> FunkImputer:
+    def _learn(self, table: _Table, before: Factorization | None) -> FunkImputer:
         """Train on the first entries, or continue from `before` with more."""
         for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
             scalars.flag(name, getattr(self, name))
-        moments, n_rows = _Moments.of(cells), cells.shape[0]
-        dtype, init = cells.values.dtype, None
+        moments = functools.reduce(
+            _Moments.joined, (_Moments.of(cells) for _, cells in table.blocks())
+        )
+        n_observed, n_rows = int(moments.count.sum()), table.X.shape[0]
+        dtype, init = table.X.dtype, None
         learning_rate, n_epochs = self.learning_rate, self.n_epochs
         if before is not None:
             moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
             dtype = before.dtype
         mean, scale, deviation = moments.units(self.scale, self.nonnegative)
-        values = cells.scaled(mean, scale, dtype)
+        mask, values = table.scaled(mean, scale, dtype)
+        shape = None if mask is None else table.X.shape
         if before is not None:
             stretch = _ratio(self.scale_, scale)[:, None]
             before = _model(before, before.row_factors, before.col_factors * stretch)
-            init = before.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
-            learning_rate = self._rate * cells.values.size / int(moments.count.sum())
+            init = before.fold_in_rows(mask, values, shape=shape)
+            learning_rate = self._rate * n_observed / int(moments.count.sum())
             n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
         regularization = self.regularization
         if regularization is None and deviation > 0:  # otherwise the default of factorize
-            regularization = REGULARIZATION * deviation * _noise(cells, moments)
+            regularization = REGULARIZATION * deviation * _noise(table, n_observed, moments)
         fit = factorize(
-            (cells.rows, cells.cols),
+            mask,
             values,
             scalars.integer("n_components", self.n_components, 1, MOST_FACTORS),
-            shape=cells.shape,
+            shape=shape,
             learning_rate=learning_rate,
             regularization=regularization,
             n_epochs=n_epochs,
@@ -380,7 +386,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             self._rate = fit.history["learning_rate"][0]
         average = fit.row_factors.mean(axis=0, dtype=np.float64, keepdims=True)
         if before is not None:
-            average += (1 - cells.shape[0] / n_rows) * (before.row_factors - average)
+            average += (1 - table.X.shape[0] / n_rows) * (before.row_factors - average)
         self.factorization_ = _model(fit, average, fit.col_factors)
         self._moments, self.mean_, self.scale_ = moments, mean, scale
         self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
@@ -407,8 +413,54 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
 
 @dataclass(frozen=True)
+class _Table:
+    """A table, dense or CSR, that is looked through in blocks of rows."""
+
+    X: Any
+    missing: float  # the value of what is missing
+
+    def blocks(self) -> Iterator[tuple[int, _Cells]]:
+        """The first row of each block, and its observed entries."""
+        n_rows = self.X.shape[0]
+        size = self.X.size if isinstance(self.X, np.ndarray) else self.X.nnz
+        at_once = max(1, ENTRIES_AT_ONCE * n_rows // max(1, size))
+        for first in range(0, n_rows, at_once):
+            yield first, self._cells(self.X[first : first + at_once])
+
+    def _cells(self, X: Any) -> _Cells:
+        if isinstance(X, np.ndarray):
+            observed = self._is_observed(X)
+            rows, cols = np.nonzero(observed)
+            return _Cells(rows, cols, X[observed], X.shape)
+        coo = X.tocoo()
+        observed = self._is_observed(coo.data)
+        return _Cells(coo.row[observed], coo.col[observed], coo.data[observed], X.shape)
+
+    def _is_observed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        nan = math.isnan(self.missing)
+        return np.asarray(~np.isnan(values) if nan else values != self.missing)
+
+    def scaled(
+        self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]
+    ) -> tuple[Any, Any]:
+        """Mask and values for `factorize`, standardized by column."""
+        if isinstance(self.X, np.ndarray):
+            out = np.full(self.X.shape, np.nan, dtype)
+            for first, cells in self.blocks():
+                part = out[first : first + cells.shape[0]]
+                part[cells.rows, cells.cols] = cells.scaled(mean, scale, dtype)
+            return None, out
+        parts = [
+            (first + cells.rows, cells.cols, cells.scaled(mean, scale, dtype))
+            for first, cells in self.blocks()
+        ]
+        rows, cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return (rows, cols), values
+
+
+@dataclass(frozen=True)
 class _Cells:
-    """The observed entries of a table, row by row."""
+    """The observed entries of some rows, row by row."""
 
     rows: NDArray[Any]
     cols: NDArray[Any]
@@ -488,12 +540,13 @@ def _model(
     )
 
 
-def _noise(cells: _Cells, moments: _Moments) -> float:
+def _noise(table: _Table, n_observed: int, moments: _Moments) -> float:
     """The noise of the factors by the number of entries: 1/√r + 1/√c.
 
     Rows have r observed entries on average, in the batch; columns c, in all batches.
     """
-    rows = np.count_nonzero(np.bincount(cells.rows)) / cells.values.size
+    seen = sum(np.count_nonzero(np.bincount(cells.rows)) for _, cells in table.blocks())
+    rows = seen / n_observed
     cols = np.count_nonzero(moments.count) / int(moments.count.sum())
     return math.sqrt(rows) + math.sqrt(cols)
 
