@@ -1,0 +1,88 @@
+"""How much memory each form of input takes beside the input itself and the factors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is known on Linux"
+)
+
+PROGRAM = """
+import ctypes, gc, sys
+import numpy as np, scipy.sparse
+import funkc
+
+rng = np.random.default_rng(0)
+M, N, K = 8_000, 1_000, 4
+at = np.unique(rng.integers(0, M * N, 1_500_000))
+rows, cols = np.divmod(at, N)
+values = rng.integers(1, 11, at.size).astype(float)
+
+def memory(name):
+    status = open("/proc/self/status").read()
+    return 1024 * int(status.split(name + ":")[1].split()[0])
+
+def peak(call):
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+    before = memory("VmRSS")
+    call()
+    return memory("VmHWM") - before
+
+def dense():
+    out = np.full((M, N), np.nan, np.float32)
+    out[rows, cols] = values
+    return None, out
+
+def csr():
+    return None, scipy.sparse.csr_array((values, (rows, cols)), shape=(M, N))
+
+FORMS = {
+    "pair": lambda: ((rows, cols), values),
+    "int32 and uint16": lambda: ((rows.astype("i4"), cols.astype("i4")), values.astype("u2")),
+    "dense": dense,
+    "CSR": csr,
+    "Ratings": lambda: (None, funkc.Ratings.from_arrays(rows, cols, values)),
+}
+form, share = sys.argv[1], float(sys.argv[2])
+if form == "imputer":
+    table = dense()[1]
+    funkc.FunkImputer(2, n_epochs=1).fit_transform(table[:50])
+    print(peak(lambda: funkc.FunkImputer(4, n_epochs=1).fit_transform(table)) / table.nbytes)
+else:
+    mask, given = FORMS[form]()
+    funkc.factorize((np.arange(10),) * 2, np.arange(10.0), 1)
+    options = {"validation": share} if share else {}
+    factors = 4 * 16 * (M + N) * (2 if share else 1)
+    spent = peak(lambda: funkc.factorize(mask, given, K, n_epochs=1, **options))
+    print((spent - factors) / at.size)
+"""
+
+
+@pytest.mark.parametrize(
+    "form, share, most",
+    [
+        ("pair", 0, 8),
+        ("int32 and uint16", 0, 8),
+        ("dense", 0, 8),
+        ("CSR", 0, 8),
+        ("Ratings", 0, 8),
+        ("pair", 0.1, 13),
+        ("dense", 0.1, 13),
+        ("imputer", 0, 5),
+    ],
+)
+def test_no_form_of_input_is_copied(form, share, most):
+    """Bytes an observed entry; of the imputer, times the table."""
+    if form == "imputer":
+        pytest.importorskip("sklearn")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, form, str(share)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert float(done.stdout) < most
