@@ -27,6 +27,7 @@ import numpy as np
 import funkc
 from benchmarks import data
 from funkc import _schedule
+from funkc._core import plan as core_plan
 from funkc._input.cells import observed_cells
 from funkc._input.options import checked_options
 
@@ -95,7 +96,7 @@ class Plan(Ratings):  # not SetUp: asv takes any "setup", in letters of any size
 
     def track_bytes_per_rating(self, split: data.Split) -> float:
         schedule = self.set_up(split)
-        return schedule.cell_bytes / schedule.n_cells
+        return core_plan.describe(schedule.plan)["cell_bytes"] / schedule.n_cells
 
 
 class Predict(Ratings):

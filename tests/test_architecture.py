@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 MAY_USE = """
 __main__.py: __init__.py _cli/arguments.py _cli/demo.py _cli/image.py _cli/ratings.py
 _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
-_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _io.py ratings.py
+_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py
     images.py ratings.py selection.py
@@ -48,8 +48,9 @@ ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/ta
 capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
-_input/lookups.py: _errors.py _input/arrays.py _input/cells.py
-_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/ids.py _input/scalars.py
+_input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
+_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
+    _input/scalars.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
     capi.pxd
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
@@ -64,10 +65,11 @@ _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.px
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/scalars.py
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
+_input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
 _core/survey.pxd: _core/source.pxd _core/types.pxd
-_core/serve.pyx: _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/ridge.h
-    _core/types.pxd capi.pxd
+_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
+    _core/memory.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _input/arrays.py: _errors.py _input/scalars.py
@@ -76,6 +78,7 @@ _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
 _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
+_core/best.pxd: _core/types.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
@@ -394,3 +397,21 @@ def test_no_flag_changes_the_meaning_of_floating_point():
     setup = (SOURCE.parents[1] / "setup.py").read_text(encoding="utf-8")
     assert "-ffp-contract=off" in setup
     assert not re.search(r"\"-ffast-math|-fassociative-math|-Ofast|march=native|/fp:fast", setup)
+
+
+def code_lines(path):
+    """Lines that are neither blank nor comments nor docstrings."""
+    text = path.read_text(encoding="utf-8")
+    comments = r"/\*(?:.|\n)*?\*/|//.*" if path.suffix == ".h" else r'"""(?:.|\n)*?"""|^\s*#.*'
+    return sum(bool(line.strip()) for line in re.sub(comments, "", text, flags=re.M).splitlines())
+
+
+def test_no_file_is_long():
+    files = [SOURCE / name for name in files_of(SOURCE)]
+    files += [
+        p
+        for folder in ("tests", "benchmarks", "tools")
+        for p in (SOURCE.parents[1] / folder).rglob("*.py")
+    ]
+    long = {p.name: n for p in files if (n := code_lines(p)) > 600}
+    assert long == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,18 +44,19 @@ class Schedule:
     plan: Any  # the capsule
     n_cells: int
     n_bands: int
-    n_waves: int
     n_blocks: int
-    n_runs: int
-    cell_bytes: int  # held for the cells while training
-    coded: bool  # values as 8-bit codes
     mean: float
     deviation: float  # of constant values: 2**-20 of their size, or 1
     offset: float
     n_rows: int
     n_cols: int
-    low: float
-    high: float
+
+    @classmethod
+    def of(cls, plan: Any) -> Schedule:
+        """With the numbers that the core gives."""
+        numbers = core_plan.describe(plan)
+        known = {field.name for field in fields(cls)} & numbers.keys()
+        return cls(plan=plan, **{name: numbers[name] for name in known})
 
     @property
     def zero_model_squares(self) -> float:
@@ -110,4 +111,4 @@ def cut(problem: Cells, options: Options) -> Schedule:
     if isinstance(where, int):  # a cell that was sound when it was checked
         status, where = CELLS_CHANGED, None
     raise_for_status(status, where)
-    return Schedule(plan=plan, **core_plan.describe(plan))
+    return Schedule.of(plan)

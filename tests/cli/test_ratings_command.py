@@ -10,6 +10,7 @@ from commands import TRICKY_IDS, fails, made_triples, run, run_without, write_cs
 
 import funkc
 from funkc import __main__ as command_line
+from funkc._core import plan
 
 
 def write_dat(path, triples):
@@ -108,14 +109,24 @@ def test_predictions_follow_from_the_factors(tmp_path):
     assert "108 ratings" in run("ratings", "o.csv", "--epochs", 1, cwd=tmp_path)[0]
 
 
+def held_out(pairs, n_cols, share, seed):
+    """Which pairs `factorize` would hold out."""
+    rows, cols = (np.array(side) for side in zip(*pairs, strict=True))
+    marks = np.empty(len(pairs), np.uint8)
+    plan.hold_out(rows, cols, n_cols, seed, share, marks)
+    return marks.astype(bool)
+
+
 def test_held_out_rmse_is_that_of_ratings_not_trained_on(tmp_path):
     triples = sorted(made_triples(range(40)))
     write_csv(tmp_path / "r.csv", triples)
     options = ["--k", 2, "--holdout", 0.25, "--seed", 7, "--factors", "f.npz"]
     out, _ = run("ratings", "r.csv", *options, cwd=tmp_path)
-    n_held = round(0.25 * len(triples))
+    held = set(
+        np.flatnonzero(held_out([(i, j // 10) for i, j, _ in triples], 12, 0.25, 7)).tolist()
+    )
+    n_held = len(held)
     assert f"training on {len(triples) - n_held}, held out {n_held}\n" in out
-    held = set(np.random.default_rng(7).permutation(len(triples))[:n_held].tolist())
     trained = [triple for at, triple in enumerate(triples) if at not in held]
     rows, cols, values = map(np.array, zip(*trained, strict=True))
     fit = funkc.factorize((rows, cols // 10), values, 2, shape=(40, 12), random_state=7)
@@ -135,8 +146,10 @@ def test_strangers_among_the_held_out_are_counted(tmp_path):
     write_csv(tmp_path / "p.csv", triples, header=None)
     out, _ = run("ratings", "r.csv", "--k", 2, "--predict", "p.csv", "-o", "o.csv", cwd=tmp_path)
     assert "held-out RMSE" not in out
-    assert "not counted: 5 held-out ratings whose row or column has no training" in out
-    assert "wrote 50 predictions to o.csv\nnote: 5 of them are for a row or column" in out
+    n_held = held_out([triple[:2] for triple in triples], 50, 0.1, 0).sum()
+    assert n_held
+    assert f"not counted: {n_held} held-out ratings whose row or column has no training" in out
+    assert f"wrote 50 predictions to o.csv\nnote: {n_held} of them are for a row or column" in out
     options = ["--k", 2, "--epochs", 5, "--holdout", 0.9, "--factors", "f.npz"]
     run("ratings", "r.csv", *options, cwd=tmp_path)  # the last row is held out, too
     with np.load(tmp_path / "f.npz") as made:
@@ -146,7 +159,7 @@ def test_strangers_among_the_held_out_are_counted(tmp_path):
     out, _ = run("ratings", "r.csv", "--k", 2, "--holdout", 0.5, cwd=tmp_path)
     counted = int(re.search(r"held-out RMSE \S+ over (\d+) ratings", out)[1])
     strange = int(re.search(r"not counted: (\d+)", out)[1])
-    assert counted + strange == round(99 / 2)
+    assert counted + strange == held_out([triple[:2] for triple in triples], 50, 0.5, 0).sum()
     assert strange > 0
 
 

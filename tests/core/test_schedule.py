@@ -68,8 +68,9 @@ def test_a_rating_takes_less_than_four_bytes():
     rng = np.random.default_rng(0)
     mask = rng.random((3000, 2000)) < 0.1
     schedule, _ = schedule_of(np.nonzero(mask), rng.integers(1, 6, mask.sum()), (3000, 2000))
-    assert schedule.coded
-    assert schedule.cell_bytes / schedule.n_cells < 4
+    numbers = core_plan.describe(schedule.plan)
+    assert numbers["coded"]
+    assert numbers["cell_bytes"] / schedule.n_cells < 4
 
 
 @pytest.mark.parametrize("n, coded", [(256, True), (257, False)])
@@ -78,7 +79,7 @@ def test_values_are_coded_up_to_256_of_them(n, coded):
     schedule, _ = schedule_of(
         (np.arange(n), np.zeros(n, int)), values, (n, 1), offset=0.0, dtype=np.float64
     )
-    assert schedule.coded is coded
+    assert core_plan.describe(schedule.plan)["coded"] is coded
     assert sorted(schedule.cells()["target"]) == sorted(values)
 
 
@@ -88,7 +89,8 @@ def test_statistics_are_those_of_the_values():
     assert schedule.mean == pytest.approx(values.mean(), rel=1e-7)
     assert schedule.deviation == pytest.approx(values.std(), rel=1e-7)
     assert schedule.offset == schedule.mean - 2 * schedule.deviation
-    assert (schedule.low, schedule.high) == (values.min(), values.max())
+    numbers = core_plan.describe(schedule.plan)
+    assert (numbers["low"], numbers["high"]) == (values.min(), values.max())
 
 
 def test_the_order_of_the_rows_is_shuffled_by_the_seed():
@@ -190,7 +192,7 @@ def plan_of(source, n_threads, offset=0.25):
         status, plan, where = core_plan.go_on(begun)
     if status != 0:
         return status, where
-    schedule = _schedule.Schedule(plan=plan, **core_plan.describe(plan))
+    schedule = _schedule.Schedule.of(plan)
     schedule.check()
     weights = np.frombuffer(core_plan.contents(plan)[6]).tobytes()
     return {**schedule.cells(), "weights": weights, "numbers": core_plan.describe(plan)}

@@ -17,6 +17,7 @@ import funkc
 from funkc import ratings as ratings_file
 from funkc._cli import arguments
 from funkc._errors import reject
+from funkc._input.cells import Draw, observed_cells
 from funkc._io import replacing
 
 if TYPE_CHECKING:
@@ -163,22 +164,16 @@ def _describe(ratings: Ratings, path: Path, seconds: float) -> None:
 
 
 def _hold_out(ratings: Ratings, share: float, seed: int) -> tuple[Ratings, Ratings]:
-    """Split into training and held-out ratings, independently of the order of the lines."""
-    count = ratings.values.size
-    held = np.zeros(count, bool)
-    some = min(round(share * count), count - 1)
-    held[np.random.default_rng(seed).permutation(count)[:some]] = True
-    print(f"  training on {count - some:,}, held out {some:,}")
-    return _part(ratings, ~held), _part(ratings, held)
-
-
-def _part(ratings: Ratings, chosen: NDArray[np.bool_]) -> Ratings:
-    return replace(
-        ratings,
-        rows=ratings.rows[chosen],
-        cols=ratings.cols[chosen],
-        values=ratings.values[chosen],
+    """Training and held-out ratings, drawn as `factorize` draws a share for validation."""
+    cells = observed_cells(None, ratings)
+    parts = [replace(cells, draw=Draw(held, seed, share)).listed() for held in (False, True)]
+    train, held = (
+        replace(ratings, rows=part.rows, cols=part.cols, values=part.values) for part in parts
     )
+    if not train.values.size:
+        reject("--holdout", f"got {share:g}, which leaves no rating to train on", "pass less, or 0")
+    print(f"  training on {train.values.size:,}, held out {held.values.size:,}")
+    return train, held
 
 
 def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization:
@@ -215,8 +210,8 @@ def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -
     familiar = _familiar(trained, held.rows, held.cols)
     strange = familiar.size - np.count_nonzero(familiar)
     if strange < familiar.size:
-        part = _part(held, familiar)
-        errors = fit.predict(part.rows, part.cols) - part.values
+        rows, cols, values = (part[familiar] for part in (held.rows, held.cols, held.values))
+        errors = fit.predict(rows, cols) - values
         rmse = math.sqrt(np.mean(errors**2))
         print(f"held-out RMSE {rmse:.5g} over {errors.size:,} ratings")
     if strange:

@@ -617,8 +617,7 @@ def describe(plan):
     cdef int64_t n_values = 256 if p.codes != NULL else p.n_cells
     return {
         "n_rows": p.n_rows, "n_cols": p.n_cols, "n_cells": p.n_cells,
-        "n_bands": p.n_bands, "n_waves": p.n_waves, "n_blocks": p.n_blocks,
-        "n_runs": p.n_runs, "coded": p.codes != NULL,
+        "n_bands": p.n_bands, "n_blocks": p.n_blocks, "coded": p.codes != NULL,
         "cell_bytes": (p.n_runs * sizeof(Run) + p.n_cells * sizeof(uint16_t)
                        + (p.n_cells * p.real_size if p.weights != NULL else 0)
                        + (p.n_cells if p.codes != NULL else 0) + n_values * p.real_size),

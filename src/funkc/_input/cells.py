@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import astuple, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +21,20 @@ from funkc._input.arrays import (
     matrix_shape,
     numeric,
     require_same_labels,
+)
+from funkc._input.forms import (
+    checked_mask,
+    checked_sparse,
+    entries_of_arrays,
+    entries_of_pair,
+    entries_of_sparse,
+    merged,
+    refuse_hidden,
+    refuse_sparse,
+    reject_nothing,
+    require_finite,
+    require_no_second_mask,
+    sparse_shape,
 )
 from funkc._input.ids import Ids
 from funkc._input.scalars import choice
@@ -152,7 +165,7 @@ class Cells:
             status, at, _ = core_plan.look(source, *part)
             if status != OK:
                 row, col = self._place(at)
-                _require_finite(np.array([row]), np.array([col]), self.values[at : at + 1])
+                require_finite(np.array([row]), np.array([col]), self.values[at : at + 1])
                 raise_for_status(CELLS_CHANGED)
 
     def _place(self, at: int) -> tuple[int, int]:
@@ -180,51 +193,13 @@ class Cells:
         )
 
 
-_INVERTED = (
-    "if your mask is True where a value is missing (numpy.ma, pandas, scikit-image), pass ~mask"
-)
-
-
-def cells_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[Any, ...]:
-    """Rows, columns and values of what is stored, and the shape."""
-    shape = _sparse_shape(values, shape, name)
-    try:
-        coo = _checked_sparse(values).tocoo()
-        rows = as_index("row", coo.row, shape[0])
-        cols = as_index("col", coo.col, shape[1])
-        if not rows.size == cols.size == coo.data.size:
-            raise ValueError("row, col and data differ in length")
-    except ValueError as error:
-        _refuse_sparse(name, error)
-    numeric(name, coo.data)
-    return rows, cols, coo.data, shape
-
-
-def _sparse_shape(values: Any, shape: Sides, name: str) -> tuple[int, int]:
-    if values.ndim != 2:
-        reject(name, f"has {values.ndim} dimensions", "pass a 2-D sparse array")
-    return matrix_shape(values, shape, name)
-
-
-def _checked_sparse(values: Any) -> Any:
-    """ValueError for a damaged index, which would have the core read outside its arrays."""
-    if hasattr(values, "check_format"):
-        values = copy.copy(values)  # which check_format changes
-        values.check_format(full_check=True)
-    return values
-
-
-def _refuse_sparse(name: str, error: ValueError) -> NoReturn:
-    reject(name, f"is not a valid sparse array ({error})", "rebuild it")
-
-
 def _compressed_in_place(values: Any, size: Sides, matrix: Matrix) -> Cells:
     """CSR and CSC arrays as they are."""
-    shape = _sparse_shape(values, size, "values")
+    shape = sparse_shape(values, size, "values")
     try:
-        values = _checked_sparse(values)
+        values = checked_sparse(values)
     except ValueError as error:
-        _refuse_sparse("values", error)
+        refuse_sparse("values", error)
     by_row = values.format == "csr"
     begins, others = for_cut(values.indptr), for_cut(values.indices)
     return Cells(
@@ -244,11 +219,11 @@ def _dense_in_place(mask: Any, values: NDArray[Any], size: Sides, matrix: Matrix
         observed = None if hidden is None else ~hidden
     else:
         numeric("values", values)
-        observed = _checked_mask(mask)
+        observed = checked_mask(mask)
         shape = matrix_shape(observed, size, "mask")
         if hidden is not None and (observed & hidden).any():
             row, col = np.argwhere(observed & hidden)[0]
-            _refuse_hidden(int(row), int(col))
+            refuse_hidden(int(row), int(col))
     marks = NO_MASK if observed is None else for_core(observed, bool).reshape(-1).view(np.uint8)
     return Cells(
         NO_INDEX,
@@ -259,20 +234,6 @@ def _dense_in_place(mask: Any, values: NDArray[Any], size: Sides, matrix: Matrix
         form=core_plan.DENSE_CELLS,
         mask=marks,
     )
-
-
-def _cells_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    """mask=None: observed is what is not NaN, and in a masked array what is not masked."""
-    shape = matrix_shape(numeric("values", values), shape, "values")
-    if isinstance(values, np.ma.MaskedArray):
-        observed = ~np.ma.getmaskarray(values)
-        values = np.asarray(values.data)  # which may be a matrix
-    elif values.dtype.kind == "f":
-        observed = ~np.isnan(values)
-    else:
-        observed = np.ones(shape, bool)
-    rows, cols = np.nonzero(observed)
-    return rows, cols, values[observed], shape
 
 
 def _cells_of_ratings(
@@ -304,114 +265,7 @@ def _cells_of_ratings(
             "omit shape, or pass Ratings with as many ids",
         )
     values = np.asarray(numeric("values", as_array("values", ratings.values)))
-    return _cells_of_pair((positions[0], positions[1]), values, sizes), (known[0], known[1])
-
-
-def _cells_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    if len(mask) != 2:
-        reject(
-            "mask",
-            f"is a tuple of {len(mask)}",
-            "pass a boolean array, or a pair (rows, cols) of integer arrays",
-        )
-    if values.ndim == 2:
-        shape = matrix_shape(values, shape, "values")
-    rows = as_index("rows", mask[0], shape[0])
-    cols = as_index("cols", mask[1], shape[1])
-    if rows.size != cols.size:
-        reject(
-            "mask",
-            f"has {rows.size} rows and {cols.size} columns",
-            "pass one row and one column for every observed entry",
-        )
-    if values.ndim == 2:
-        values = values[rows, cols]
-    elif values.shape != rows.shape:
-        reject(
-            "values",
-            f"has shape {values.shape} where mask lists {rows.size} entries",
-            "pass one value for every observed entry, or the (m, n) array",
-        )
-    if rows.size == 0 and None in shape:
-        _reject_nothing()
-    found = [
-        int(index.max()) + 1 if size is None else size
-        for index, size in zip((rows, cols), shape, strict=True)
-    ]
-    return rows, cols, values, (found[0], found[1])
-
-
-def _reject_nothing() -> NoReturn:
-    reject("mask", "marks no entry as observed", f"mark at least one; {_INVERTED}")
-
-
-def _checked_mask(mask: Any) -> NDArray[np.bool_]:
-    array = as_array("mask", mask)
-    if array.dtype != bool:
-        reject(
-            "mask",
-            f"has dtype {array.dtype}",
-            "pass a boolean array (True where observed), or a tuple (rows, cols)",
-            TypeError,
-        )
-    if isinstance(array, np.ma.MaskedArray):
-        reject("mask", "is itself a masked array", "pass a plain boolean array", TypeError)
-    return array
-
-
-def _cells_of_mask(mask: Any, values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    mask = _checked_mask(mask)
-    shape = matrix_shape(mask, shape, "mask")
-    rows, cols = np.nonzero(mask)
-    if values.shape == mask.shape:
-        values = values[mask]
-    elif values.shape != rows.shape:
-        reject(
-            "values",
-            f"has shape {values.shape} where mask has shape {mask.shape} and {rows.size} "
-            "True entries",
-            "pass the (m, n) array, or the 1-D array R[mask]",
-        )
-    return rows, cols, values, shape
-
-
-def _settle(
-    policy: str, rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]
-) -> tuple[Any, Any, Any]:
-    """Resolve duplicates to one value per entry.
-
-    Sums are taken in order of value, so that the order of the input has no effect.
-    """
-    order = np.lexsort((cols, rows) if policy == "last" else (values, cols, rows))
-    rows, cols, values = rows[order], cols[order], values[order]
-    new = np.empty(rows.size, bool)
-    new[0] = True
-    new[1:] = (rows[1:] != rows[:-1]) | (cols[1:] != cols[:-1])
-    first = np.flatnonzero(new)
-    count = np.diff(first, append=rows.size)
-    if policy == "last":
-        return rows[first], cols[first], values[first + count - 1]
-    with np.errstate(over="ignore"):  # what overflows is refused, as inf
-        total = values[first].astype(np.float64)
-        for nth in range(1, int(count.max())):
-            several = np.flatnonzero(count > nth)
-            total[several] += values[first[several] + nth]
-    return rows[first], cols[first], total / count if policy == "mean" else total
-
-
-def _require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any]) -> None:
-    if values.dtype.kind != "f":
-        return
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    at = int(np.argmin(finite))
-    what = "NaN" if np.isnan(values[at]) else "infinite"
-    reject(
-        "values",
-        f"is {what} at row {rows[at]}, column {cols[at]}, which counts as observed",
-        f"mark the entry as missing, or replace the value; {_INVERTED}",
-    )
+    return entries_of_pair((positions[0], positions[1]), values, sizes), (known[0], known[1])
 
 
 @dataclass(frozen=True)
@@ -445,12 +299,12 @@ def observed_cells(
     if cells is not None:
         cells.require_finite()
         if not nothing and not cells.any():
-            _reject_nothing()
+            reject_nothing()
         return cells
     listed = _listed(mask, values, weights, shape, duplicates, matrix, nothing)
     rows, cols, converted = listed.rows, listed.cols, for_cut(listed.values)
     if converted.dtype != listed.values.dtype:  # a long double may be too large for float64
-        _require_finite(rows, cols, converted)
+        require_finite(rows, cols, converted)
     places = for_cut(rows), for_cut(cols)
     return Cells(*places, converted, listed.shape, listed.weights, listed.ids)
 
@@ -469,7 +323,7 @@ def _in_place(
             return None
         cells = _compressed_in_place(values, size, matrix)
     else:
-        _require_no_second_mask(mask, values)
+        require_no_second_mask(mask, values)
         require_same_labels("mask", mask, values)
         array = as_array("values", values)
         marks = None if mask is None else as_array("mask", mask)
@@ -492,7 +346,7 @@ def _listed(
     """Any form of input, listed and checked."""
     policy = choice("duplicates", duplicates, POLICIES)
     size = _expected_shape(shape, matrix)
-    _require_no_second_mask(mask, values)
+    require_no_second_mask(mask, values)
     if is_sparse(weights) or are_ratings(weights):
         what = "a sparse array" if is_sparse(weights) else "a Ratings"
         reject("weights", f"is {what}", "pass one weight for every observed entry", TypeError)
@@ -513,19 +367,19 @@ def _listed(
         if values.weights is not None:
             weights, policy = values.weights, "error"  # each entry is there once
     elif is_sparse(values):
-        cells = cells_of_sparse(values, size)
+        cells = entries_of_sparse(values, size)
     else:
         for name, labelled in (("mask", mask), ("weights", weights)):
             require_same_labels(name, labelled, values)
-        cells = _cells_of_arrays(mask, as_array("values", values), size)
+        cells = entries_of_arrays(mask, as_array("values", values), size)
     rows, cols, given, found = cells
     found = _grown_shape(found, shape, matrix, ids, listed=isinstance(mask, tuple))
     if rows.size == 0 and not nothing:
-        _reject_nothing()
-    _require_finite(rows, cols, given)
+        reject_nothing()
+    require_finite(rows, cols, given)
     if policy != "error" and rows.size:
-        rows, cols, given = _settle(policy, rows, cols, given)
-        _require_finite(rows, cols, given)
+        rows, cols, given = merged(policy, rows, cols, given)
+        require_finite(rows, cols, given)
     weighing = NO_WEIGHTS
     if weights is not None:
         weighing = _weights(weights, rows, cols, given, found)
@@ -533,41 +387,6 @@ def _listed(
         if not some.all():  # a weight of zero: not observed
             rows, cols, given, weighing = rows[some], cols[some], given[some], weighing[some]
     return _Listed(rows, cols, given, found, weighing, ids)
-
-
-def _require_no_second_mask(mask: Any, values: Any) -> None:
-    """Refuse an invalid mask, and a mask together with values that already determine one."""
-    if is_sparse(mask):
-        reject(
-            "mask",
-            "is a sparse array",
-            "pass mask=None and a sparse `values` (what is stored is observed), or the pair "
-            "mask.nonzero()",
-            TypeError,
-        )
-    if are_ratings(mask):
-        reject("mask", "is a Ratings", "pass mask=None, and the ratings as values", TypeError)
-    if mask is not None and (is_sparse(values) or are_ratings(values)):
-        what = "a sparse array" if is_sparse(values) else "a Ratings"
-        remedy = "pass mask=None: what is stored is observed"
-        reject("values", f"is {what} together with a mask", remedy, TypeError)
-
-
-def _cells_of_arrays(
-    mask: Any, array: NDArray[Any], size: Sides, first_row: int = 0
-) -> tuple[Any, ...]:
-    """Of an array of values; `first_row` is the row of a larger matrix that it begins with."""
-    if mask is None:
-        return _cells_of_dense(array, size)
-    hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-    array = np.asarray(numeric("values", array))
-    if isinstance(mask, tuple):
-        cells = _cells_of_pair(mask, array, size)
-    else:
-        cells = _cells_of_mask(mask, array, size)
-    if hidden is not None:
-        _require_shown(hidden, cells[0], cells[1], first_row)
-    return cells
 
 
 def _expected_shape(shape: object, matrix: Matrix) -> Sides:
@@ -653,24 +472,6 @@ def _weights(
     if out.size and not (out > 0).any():
         reject("weights", "is 0 everywhere", "give at least one entry a weight above 0")
     return out
-
-
-def _require_shown(
-    hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any], first_row: int
-) -> None:
-    """Refuse an entry that `mask` marks as observed but a masked array masks."""
-    masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
-    if masked.any():
-        at = int(np.argmax(masked))
-        _refuse_hidden(first_row + int(rows[at]), int(cols[at]))
-
-
-def _refuse_hidden(row: int, col: int) -> NoReturn:
-    reject(
-        "values",
-        f"is masked at row {row}, column {col}, which mask marks as observed",
-        f"pass mask=None to take what is not masked; {_INVERTED}",
-    )
 
 
 @dataclass(frozen=True)
@@ -773,9 +574,9 @@ def _dense_block(
         seen = marks[first:last]
     bad = seen.dtype != bool or isinstance(seen, np.ma.MaskedArray) or (seen & hidden).any()
     if bad or (values.dtype.kind == "f" and not np.isfinite(values[seen]).all()):
-        part = None if marks is None else seen  # _cells_of_arrays raises the error
-        rows, cols, given, _ = _cells_of_arrays(part, block, (None, None), first)
-        _require_finite(rows + first, cols, given)
+        part = None if marks is None else seen  # entries_of_arrays raises the error
+        rows, cols, given, _ = entries_of_arrays(part, block, (None, None), first)
+        require_finite(rows + first, cols, given)
     return first, last, seen, values
 
 

@@ -33,7 +33,7 @@ INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class IdColumn:
     """One column of ids: the sorted distinct ids, and the position of each entry in them."""
 
     ids: NDArray[Any]  # int64 or str
@@ -111,10 +111,10 @@ def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) -> Side:
+def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) -> IdColumn:
     """Entries from an array of integers, of text, or of Python objects of these types."""
     if not column.size:
-        return Side(np.empty(0, np.int64), np.empty(0, np.int64))
+        return IdColumn(np.empty(0, np.int64), np.empty(0, np.int64))
     if column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "surrogateescape")
     entries: list[Any] = []
@@ -130,7 +130,7 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
     if column.dtype.kind in "iu":
         ids, positions = np.unique(column, return_inverse=True)
         if int(ids[-1]) < 2**63:
-            return Side(ids.astype(np.int64), positions)
+            return IdColumn(ids.astype(np.int64), positions)
         entries = column.tolist()
     code: defaultdict[Any, int] = defaultdict()
     code.default_factory = code.__len__
@@ -180,7 +180,7 @@ def _refuse_dtype(column: NDArray[Any], source: str, what: str, place: Place) ->
     )
 
 
-def side_of_texts(texts: Sequence[str], codes: NDArray[Any], place: Place, what: str) -> Side:
+def side_of_texts(texts: Sequence[str], codes: NDArray[Any], place: Place, what: str) -> IdColumn:
     """Entries given by their codes in a list of texts, which may repeat."""
     _require_readable(texts, codes, place, what)
     numbers = _integers(texts)
@@ -188,8 +188,8 @@ def side_of_texts(texts: Sequence[str], codes: NDArray[Any], place: Place, what:
     position = {text: at for at, text in enumerate(distinct)}
     positions = np.fromiter((position[text] for text in texts), np.int64, len(texts))[codes]
     if numbers is None:
-        return Side(np.array(distinct), positions)
-    return Side(np.array([numbers[text] for text in distinct], np.int64), positions)
+        return IdColumn(np.array(distinct), positions)
+    return IdColumn(np.array([numbers[text] for text in distinct], np.int64), positions)
 
 
 def _integers(texts: Sequence[str]) -> dict[str, int] | None:
@@ -233,7 +233,7 @@ def require_sorted(name: str, ids: NDArray[Any]) -> None:
         reject(name, found, "pass every id once, sorted, as Ratings.from_arrays does")
 
 
-def lookup(side: Side, known: NDArray[Any]) -> NDArray[np.int64]:
+def lookup(side: IdColumn, known: NDArray[Any]) -> NDArray[np.int64]:
     """Positions of the entries in `known`, which is sorted; -1 for an unknown id."""
     wanted, fits = side.ids, np.ones(side.ids.size, bool)
     if known.dtype.kind == "i" and wanted.dtype.kind == "U":

@@ -8,7 +8,8 @@ import numpy as np
 
 from funkc._errors import reject
 from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape
-from funkc._input.cells import cells_of_sparse, in_order
+from funkc._input.cells import in_order
+from funkc._input.forms import entries_of_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -82,7 +83,7 @@ def excluded_columns(
             np.int64
         )
     if is_sparse(exclude):
-        of, cols = cells_of_sparse(exclude, shape, "exclude")[:2]
+        of, cols = entries_of_sparse(exclude, shape, "exclude")[:2]
     elif isinstance(exclude, tuple):
         if len(exclude) != 2:
             reject("exclude", f"is a tuple of {len(exclude)}", "pass a pair (rows, cols)")

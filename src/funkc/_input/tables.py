@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funkc._errors import missing_extra, reject, shown
-from funkc._input.ids import INTEGER, Side, as_column, side_of_array, side_of_texts
+from funkc._input.ids import INTEGER, IdColumn, as_column, side_of_array, side_of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,8 +49,8 @@ NAMES = ("row", "column", "value")  # of the columns of a file without a header
 @dataclass(frozen=True, eq=False)
 class Table:
     names: tuple[str, ...]
-    rows: Side
-    cols: Side
+    rows: IdColumn
+    cols: IdColumn
     values: NDArray[Any]  # empty for pairs
     place: Place
     weights: NDArray[np.float64] | None = None
