@@ -292,6 +292,9 @@ def test_the_layout_in_contributing_is_that_of_the_sources():
             folder = words.pop(0) if words[0].endswith("/") else ""
         found += [folder + word for word in words]
     assert sorted(found) == files_of(SOURCE)
+    line = {name: at for at, name in enumerate(found)}
+    for name, below in allowed().items():
+        assert all(line[used] > line[name] for used in below), name
 
 
 def holding(pattern, suffixes=KINDS, root=SOURCE):

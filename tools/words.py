@@ -90,6 +90,8 @@ def strings(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def main() -> None:
     """Print every fault with its file and line, and what to write instead."""
+    if len(sys.argv) > 1:
+        sys.exit("words.py takes no arguments: it checks all texts")
     refused, terms, kept = glossary()
     words = list(terms)
     faults = {

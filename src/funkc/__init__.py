@@ -61,4 +61,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *(["FunkImputer"] if find_spec("sklearn") else [])])
+    return sorted([*__all__, "__version__", *(["FunkImputer"] if find_spec("sklearn") else [])])

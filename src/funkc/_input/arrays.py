@@ -59,7 +59,8 @@ def numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind not in "buif":
         remedies = {
             "c": "pass its real part, or factorize real and imaginary parts separately",
-            "O": "convert it with .astype(float), with NaN for None",
+            "O": "convert it with .astype(float), with NaN for None, or pass columns of ids and "
+            "values to Ratings.from_dataframe",
         }
         reject(
             name,
