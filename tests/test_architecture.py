@@ -28,7 +28,7 @@ selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _in
     _train.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
-    _input/split.py _train.py factorization.py
+    _input/split.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
@@ -159,37 +159,47 @@ def uses_of_python(root, text):
             assert node.level == 0, "a relative import"
             if re.match(r"funkc(\.|$)", node.module):
                 found |= used_modules(root, node.module, [name.name for name in node.names])
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            name = next(ast.walk(node.args[0]))
-            name = name.values[0] if isinstance(name, ast.JoinedStr) else name
+        elif isinstance(node, ast.Call) and re.search(
+            r"(import_module|__import__)$", ast.unparse(node.func)
+        ):
+            name = node.args[0]
+            if isinstance(name, ast.JoinedStr):  # of an instruction set
+                name = ast.Constant(f"{name.values[0].value}base")
             if str(name.value).startswith("funkc"):
-                found.add(file_of(root, f"{name.value}base", False))
+                found.add(file_of(root, name.value, False))
     assert None not in found
     return found
 
 
 def uses_of_cython(root, path, text):
-    found = set()
+    found = headers_in(root, path, text)  # also of C that stands in the source as text
     text = re.sub(r'"""(?:.|\n)*?"""|#.*', "", text)
+    assert not re.search(r"(?m)(?:^|[;:])[ \t]*(from\s+\.|include\s+[\"'])", text), (
+        "a relative name"
+    )
     for module, how, names in re.findall(
-        r"^\s*from\s+(funkc[\w.]*)\s+(c?import)\s+(\([^)]*\)|.+)$", text, re.MULTILINE
+        r"(?m)(?:^|[;:])[ \t]*from\s+(funkc[\w.]*)\s+(c?import)\s+(\([^)]*\)|[^;\n]+)", text
     ):
         words = [name.split()[0] for name in names.strip("()").split(",") if name.strip()]
         found |= used_modules(root, module, words, how == "cimport")
-    for how, names in re.findall(r"^\s*(c?import)\s+(.+)$", text, re.MULTILINE):
+    for how, names in re.findall(r"(?m)(?:^|[;:])[ \t]*(c?import)\s+([^;\n]+)", text):
         for name in names.split(","):
             if re.match(r"\s*funkc(\.|\s|$)", name):
                 found.add(file_of(root, name.split()[0], how == "cimport"))
-    for header in re.findall(r'^\s*cdef\s+extern\s+from\s+"(\w+\.h)"', text, re.MULTILINE):
-        found.add(header_of(root, path, header))
     return found
 
 
-def header_of(root, path, name):
-    for folder in (path.parent, root / "_core", root / "include"):
-        if (folder / name).is_file():
-            return (folder / name).relative_to(root).as_posix()
-    return None  # the system's
+def headers_in(root, path, text):
+    """Our headers that a text includes, or that Cython declares from."""
+    names = re.findall(r"""#[ \t]*include[ \t]+["<]([\w./]+)[">]""", text)
+    names += re.findall(r"""extern\s+from\s+["']<?([\w./]+\.h)>?["']""", text)
+    places = (
+        (folder / name).resolve()
+        for name in names
+        for folder in (path.parent, root / "_core", root / "include")
+    )
+    return {p.relative_to(root.resolve()).as_posix() for p in places if p.is_file()
+            and p.is_relative_to(root.resolve())}  # fmt: skip
 
 
 def uses(root, path):
@@ -198,8 +208,7 @@ def uses(root, path):
     if path.suffix == ".py":
         found = uses_of_python(root, text)
     elif path.suffix == ".h":
-        names = re.findall(r'^\s*#\s*include\s+["<](\w+\.h)[">]', text, re.MULTILINE)
-        found = {header_of(root, path, name) for name in names} - {None}
+        found = headers_in(root, path, text)
     else:
         found = uses_of_cython(root, path, text) - {None}
         if path.suffix == ".pyx" and path.with_suffix(".pxd").is_file():
@@ -261,7 +270,14 @@ def test_every_package_uses_those_below_it_only():
         ("_core/lanes.pxd", "from funkc._core.update cimport Rule\n"),
         ("_core/memory.pxd", 'cdef extern from "solve.h":\n    pass\n'),
         ("_core/update.h", '#include "patches.h"\n'),
-        ("include/funkc.h", '#  include "../_core/lanes.h"\n#include "lanes.h"\n'),
+        ("include/funkc.h", '#  include "../_core/lanes.h"\n'),
+        ("include/funkc.h", "#include <lanes.h>\n"),
+        ("_core/solve.h", '#include "../_core/patches.h"\n'),
+        ("_core/memory.pxd", "cdef extern from '<solve.h>':\n    pass\n"),
+        ("_core/memory.pxd", 'cdef extern from *:\n    """\n    #include "solve.h"\n    """\n'),
+        ("_core/engine.pyx", "def late(): from funkc import _train\n"),
+        ("_core/engine.pyx", "x = 1; import funkc._train\n"),
+        ("_errors.py", '__import__("funkc._train")\n'),
     ],
 )
 def test_a_planted_use_is_seen(file, line, tmp_path):
@@ -270,6 +286,24 @@ def test_a_planted_use_is_seen(file, line, tmp_path):
     with open(root / file, "a", encoding="utf-8") as source:
         source.write("\n" + line)
     assert list(violations(root)) == [file]
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("_errors.py", "from . import _train\n"),
+        ("_core/engine.pyx", "from . import threads\n"),
+        ("_core/engine.pyx", "from .tiles cimport window\n"),
+        ("_core/lanes.pxd", 'include "update.pxd"\n'),
+    ],
+)
+def test_a_planted_relative_name_is_refused(file, line, tmp_path):
+    root = tmp_path / "funkc"
+    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    with open(root / file, "a", encoding="utf-8") as source:
+        source.write("\n" + line)
+    with pytest.raises(AssertionError, match="relative"):
+        violations(root)
 
 
 def test_a_planted_folder_is_seen(tmp_path):

@@ -685,3 +685,16 @@ def test_without_scikit_learn_the_error_says_what_to_install():
 def test_other_names_are_refused_as_ever():
     with pytest.raises(AttributeError, match="module 'funkc' has no attribute 'FunkRegressor'"):
         funkc.FunkRegressor  # noqa: B018
+
+
+def test_dense_and_sparse_tables_of_several_blocks_have_the_same_bits(monkeypatch):
+    monkeypatch.setattr("funkc.estimator.ENTRIES_AT_ONCE", 60)
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(60, 12)) * 10.0 ** np.arange(-6, 6)
+    table[rng.random(table.shape) < 0.5] = np.nan
+    seen = ~np.isnan(table)
+    sparse = pytest.importorskip("scipy.sparse").csr_array(
+        (table[seen], np.nonzero(seen)), shape=table.shape
+    )
+    filled = [FunkImputer(3, n_epochs=5).fit_transform(X) for X in (table, sparse)]
+    np.testing.assert_array_equal(*filled)

@@ -173,3 +173,18 @@ def test_a_warm_start_goes_on_where_a_fit_ended():
     with pytest.raises(ValueError, match=r"^values: are Ratings, but this factorization has no"):
         funkc.factorize(None, rated(), 3, init=fit)
     assert funkc.factorize(None, table, 3, init=fitted(table), biases=True).row_bias is not None
+
+
+def test_the_form_and_the_order_of_the_entries_leave_no_trace():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        table, start = 10 * rng.random((20, 15)), rng.random((20, 15))
+        rows, cols = (side.ravel() for side in np.indices(table.shape))
+        order = rng.permutation(table.size)
+        one, other = (
+            funkc.factorize(None, start, 2, dtype=np.float64, n_epochs=3) for _ in range(2)
+        )
+        one.partial_fit(None, table)
+        other.partial_fit((rows[order], cols[order]), table.ravel()[order])
+        np.testing.assert_array_equal(one.row_factors, other.row_factors)
+        assert one.history["learning_rate"] == other.history["learning_rate"]

@@ -8,11 +8,11 @@ import threading
 import numpy as np
 import pytest
 from ctrl_c import interrupted
+from draws import fold_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
-from funkc._core import plan
 from funkc._input import scalars
 
 
@@ -22,13 +22,6 @@ def ratings(seed=0, shape=(40, 30), share=0.5):
     matrix = 3 + rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
     rows, cols = np.nonzero(rng.random(shape) < share)
     return rows, cols, (matrix + rng.normal(size=shape) / 4)[rows, cols]
-
-
-def fold_of(rows, cols, shape, folds, seed=0):
-    out = np.empty(len(rows), np.uint16)
-    rows, cols = (np.ascontiguousarray(side) for side in (rows, cols))
-    plan.fold_of(rows, cols, shape[1], seed, folds, out)
-    return out
 
 
 def same_scores(a, b):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from funkc._input.cells import Duplicates
     from funkc._input.ids import Ids
     from funkc._input.options import History
+    from funkc.ratings import Ratings
 
     Callback = Callable[[int, History], object]
 
@@ -42,7 +43,7 @@ def factorize(
     offset: float | Literal["auto"] = "auto",
     decay: Literal["linear", "constant"] = "linear",
     group_size: Literal[1, 8] = 8,
-    validation: float | tuple[Any, Any] | None = None,
+    validation: float | tuple[Any, Any] | Ratings | None = None,
     patience: int = 5,
     init: Factorization | tuple[ArrayLike, ArrayLike] | None = None,
     random_state: Any = 0,
@@ -109,11 +110,12 @@ def factorize(
     group_size : {8, 1}, default 8
         Entries of one row that are updated together; 1 is Funk's original order, several
         times slower and no more accurate.
-    validation : float or pair (mask, values), optional
+    validation : float, pair (mask, values) or Ratings, optional
         Held-out entries, which are predicted after every epoch to compute
         ``history["validation_rmse"]``: a share of the observed entries, drawn by the seed,
         or other entries in any form of `mask` and `values` (if `mask` selects them too, the
-        RMSE is that of training). The factors of the best epoch are returned.
+        RMSE is that of training); Ratings are matched by their ids. Repeated entries are
+        treated as `duplicates` says. The factors of the best epoch are returned.
     patience : int, default 5
         With `validation`: stop after this many epochs without a new best one.
     init : Factorization or pair (row_factors, col_factors), optional
@@ -244,7 +246,7 @@ def resume(
     values: Any,
     *,
     weights: ArrayLike | None = None,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[Any, Any] | Ratings | None = None,
     n_threads: int | None = None,
     duplicates: Duplicates = "error",
     on_interrupt: Literal["raise", "return"] = "raise",
@@ -262,7 +264,7 @@ def resume(
         The `checkpoint` of `factorize`; it continues to be updated.
     mask, values, weights, duplicates
         The same data as in the original call, in any form.
-    validation : pair (mask, values), optional
+    validation : pair (mask, values) or Ratings, optional
         The same entries as in the original call, if it had any; a share is stored.
     n_threads, on_interrupt, callback, verbose
         As for `factorize`.

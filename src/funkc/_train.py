@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,13 +63,6 @@ def settle(schedule: Schedule, options: Options) -> Settings:
         schedule.plan, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
     )
     return Settings(rate, (row_regularization, col_regularization), n_epochs)
-
-
-def highest_rate(values: NDArray[Any], offset: float) -> float:
-    """The highest stable learning rate, as for the defaults of the core."""
-    above = values.astype(np.float64) - offset
-    level = max(2 * float(above.std()), abs(float(above.mean())))
-    return 0.12 / level if level > 0 else math.inf
 
 
 def tensors_of(history: History) -> dict[str, NDArray[Any]]:
@@ -201,6 +194,13 @@ class Training:
         self._begin()
         if start is not None:
             self._limit = max(self._limit, DIVERGED_RATIO**2 * self._squares_now())
+
+    def limit_rate(self) -> None:
+        """Lower the learning rate to what these values bear, as for the defaults of the core."""
+        cut = self.schedule
+        level = max(2 * cut.deviation, abs(cut.mean - cut.offset))
+        rate = min(self.settings.learning_rate, 0.12 / level)
+        self.settings = replace(self.settings, learning_rate=rate)
 
     def _begin(self) -> None:
         """Initialize the factors, and clear the history."""

@@ -421,9 +421,8 @@ class _Table:
 
     def blocks(self) -> Iterator[tuple[int, _Cells]]:
         """The first row of each block, and its observed entries."""
-        n_rows = self.X.shape[0]
-        size = self.X.size if isinstance(self.X, np.ndarray) else self.X.nnz
-        at_once = max(1, ENTRIES_AT_ONCE * n_rows // max(1, size))
+        n_rows, n_cols = self.X.shape
+        at_once = max(1, ENTRIES_AT_ONCE // n_cols)  # the same for dense and sparse tables
         for first in range(0, n_rows, at_once):
             yield first, self._cells(self.X[first : first + at_once])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -720,10 +719,10 @@ class Factorization:
         (4, 2)
         """
         epochs = scalars.integer("n_epochs", n_epochs, 1, 10**9)
-        inherited = None
+        inherited = learning_rate is None
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
-            learning_rate = inherited = self.parameters["learning_rate"] * share / 3
+            learning_rate = self.parameters["learning_rate"] * share / 3
         if regularization is None:
             regularization = self.parameters["regularization"]
         options = checked_options(
@@ -743,11 +742,11 @@ class Factorization:
         cells = self._cells_to_learn(mask, values, shape, weights, duplicates)
         grown = self._grown(cells)
         start = checked_start(grown, cells.shape, options)
-        if inherited is not None:
-            highest = _train.highest_rate(cells.listed().values, self.offset)
-            options = dataclasses.replace(options, learning_rate=min(inherited, highest))
+        training = _train.begin(cells, options, start, None)
+        if inherited:
+            training.limit_rate()
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
-            training, stopped_by = _train.train(cells, options, after_epoch, start)
+            stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
         trained.parameters = self.parameters
         self.__dict__.update(trained.__dict__)

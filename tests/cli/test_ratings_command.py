@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 from commands import TRICKY_IDS, fails, made_triples, run, run_without, write_csv
+from draws import held_out
 
 import funkc
 from funkc import __main__ as command_line
-from funkc._core import plan
 
 
 def write_dat(path, triples):
@@ -109,14 +109,6 @@ def test_predictions_follow_from_the_factors(tmp_path):
     assert "108 ratings" in run("ratings", "o.csv", "--epochs", 1, cwd=tmp_path)[0]
 
 
-def held_out(pairs, n_cols, share, seed):
-    """Which pairs `factorize` would hold out."""
-    rows, cols = (np.array(side) for side in zip(*pairs, strict=True))
-    marks = np.empty(len(pairs), np.uint8)
-    plan.hold_out(rows, cols, n_cols, seed, share, marks)
-    return marks.astype(bool)
-
-
 def test_held_out_rmse_is_that_of_ratings_not_trained_on(tmp_path):
     triples = sorted(made_triples(range(40)))
     write_csv(tmp_path / "r.csv", triples)
@@ -146,7 +138,7 @@ def test_strangers_among_the_held_out_are_counted(tmp_path):
     write_csv(tmp_path / "p.csv", triples, header=None)
     out, _ = run("ratings", "r.csv", "--k", 2, "--predict", "p.csv", "-o", "o.csv", cwd=tmp_path)
     assert "held-out RMSE" not in out
-    n_held = held_out([triple[:2] for triple in triples], 50, 0.1, 0).sum()
+    n_held = held_out(*list(zip(*triples, strict=True))[:2], (50, 50), 0.1).sum()
     assert n_held
     assert f"not counted: {n_held} held-out ratings whose row or column has no training" in out
     assert f"wrote 50 predictions to o.csv\nnote: {n_held} of them are for a row or column" in out
@@ -159,7 +151,7 @@ def test_strangers_among_the_held_out_are_counted(tmp_path):
     out, _ = run("ratings", "r.csv", "--k", 2, "--holdout", 0.5, cwd=tmp_path)
     counted = int(re.search(r"held-out RMSE \S+ over (\d+) ratings", out)[1])
     strange = int(re.search(r"not counted: (\d+)", out)[1])
-    assert counted + strange == held_out([triple[:2] for triple in triples], 50, 0.5, 0).sum()
+    assert counted + strange == held_out(*list(zip(*triples, strict=True))[:2], (50, 50), 0.5).sum()
     assert strange > 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from reference import bands_of, padded
+from reference import bands_of, fold_of, is_held_out, padded
 
 from funkc import _schedule
 from funkc._core import plan as core_plan
@@ -232,13 +232,12 @@ def test_every_form_is_cut_as_the_list_of_its_cells(form, data):
     if draw != "all":
         share, folds, fold = (0.4, 0, 0) if draw == "share" else (0.0, 3, 1)
         source = core_plan.drawn(source, wanted, seed, share, folds, fold)
-        mark = np.empty(rows.size, np.uint8 if draw == "share" else np.uint16)
+        places = [i * shape[1] + j for i, j in zip(rows.tolist(), cols.tolist(), strict=True)]
         if draw == "share":
-            core_plan.hold_out(rows, cols, shape[1], seed, share, mark)
+            mark = [is_held_out(seed, place, share) for place in places]
         else:
-            core_plan.fold_of(rows, cols, shape[1], seed, folds, mark)
-            mark = mark == fold
-        chosen &= mark.astype(bool) == wanted
+            mark = [fold_of(seed, place, folds) == fold for place in places]
+        chosen &= np.array(mark) == wanted
     n = int(chosen.sum())
     size = mask.size if form in ("mask", "nan") else rows.size
     assert core_plan.look(source, 0, size)[::2] == (0, n)

@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pytest
 import scipy.sparse
+from draws import held_out
 
 import funkc
 from funkc import Ratings
-from funkc._core import plan
+from funkc._input import cells
 
 M, N, K = 6, 5, 2
 RNG = np.random.default_rng(4)
@@ -146,8 +147,15 @@ FORMS = {
     "COO": lambda: (None, scipy.sparse.coo_array((VALUES, (ROWS, COLS)), shape=(M, N))),
     "CSR": lambda: (None, scipy.sparse.csr_array((VALUES, (ROWS, COLS)), shape=(M, N))),
     "CSC": lambda: (None, scipy.sparse.csc_matrix((VALUES, (ROWS, COLS)), shape=(M, N))),
+    "CSR, int64 indices": lambda: (None, wide_csr()),
     "Ratings": lambda: (None, ratings()),
 }
+
+
+def wide_csr():
+    found = scipy.sparse.csr_array((VALUES, (ROWS, COLS)), shape=(M, N))
+    found.indices, found.indptr = found.indices.astype(np.int64), found.indptr.astype(np.int64)
+    return found
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -267,6 +275,14 @@ BAD = {
     ),
     "sparse mask": (lambda: (sparse_mask(), MATRIX, {}), "mask: is a sparse array"),
     "Ratings as mask": (lambda: (ratings(), VALUES, {}), "mask: is a Ratings"),
+    "Ratings as mask of a matrix": (lambda: (ratings(), MATRIX, {}), "mask: is a Ratings"),
+    "float mask of another shape": (
+        lambda: (np.ones((M, N + 1)), MATRIX, {}), "mask: has dtype float64",
+    ),
+    "complex CSR": (
+        lambda: (None, scipy.sparse.csr_array(MATRIX + 0j), {}), "values: has dtype complex128",
+    ),
+    "CSR with an entry twice": (lambda: (None, twice(), {}), "mask: row 0, column 0 is listed"),
     "Ratings and mask": (lambda: (MASK, ratings(), {}), "values: is a Ratings together"),
     "sparse and mask": (
         lambda: (MASK, scipy.sparse.csr_array(MATRIX), {}), "values: is a sparse array together",
@@ -380,6 +396,12 @@ BAD_FOR_SOME = {
 }  # fmt: skip
 
 
+def twice():
+    found = scipy.sparse.csr_array((VALUES, (ROWS, COLS)), shape=(M, N))
+    found.indices[1] = found.indices[0]
+    return found
+
+
 def damaged():
     found = scipy.sparse.csr_array((VALUES, (ROWS, COLS)), shape=(M, N))
     found.indices[0] = 99
@@ -450,6 +472,35 @@ def test_ratings_for_validation_are_matched_by_their_ids():
     assert pair.history["validation_rmse"] == fit.history["validation_rmse"]
 
 
+def test_an_entry_twice_is_refused_whether_it_is_held_out_or_not():
+    for at in range(VALUES.size):
+        rows, cols, values = (np.append(part, part[at]) for part in (ROWS, COLS, VALUES))
+        with pytest.raises(ValueError, match=f"row {ROWS[at]}, column {COLS[at]} is listed more"):
+            funkc.factorize((rows, cols), values, K, n_epochs=1, validation=0.4)
+
+
+def test_cells_that_change_while_rows_are_folded_in_are_refused(monkeypatch):
+    fit, cols = base(), COLS.copy()
+    expected = fit.fold_in_rows((ROWS, COLS), VALUES).row_factors
+
+    def in_order(*arguments):
+        cols[0] = 10**12  # as another thread might
+        return original(*arguments)
+
+    original = cells.in_order
+    monkeypatch.setattr(cells, "in_order", in_order)
+    np.testing.assert_array_equal(fit.fold_in_rows((ROWS, cols), VALUES).row_factors, expected)
+
+    def listed(self):
+        cols[0] = 10**12
+        return self
+
+    cols[:] = COLS
+    monkeypatch.setattr(cells.Cells, "listed", listed)
+    with pytest.raises(ValueError, match="changed while they were read"):
+        fit.fold_in_rows((ROWS, cols), VALUES)
+
+
 def test_duplicates_in_validation_are_settled_as_in_training():
     twice = (np.array([0, 0, 1]), np.array([1, 1, 1])), np.array([1.0, 3.0, 2.0])
     once = (np.array([0, 1]), np.array([1, 1])), np.array([2.0, 2.0])
@@ -474,10 +525,8 @@ def test_new_rows_see_nothing_that_is_held_out():
     fit = funkc.factorize(None, table, 8, n_epochs=10, init=old, validation=0.3)
     first = fit.history["validation_rmse"][0]
 
-    mark = np.empty(table.size, np.uint8)
     rows, cols = (part.ravel() for part in np.indices(table.shape))
-    plan.hold_out(rows, cols, 40, 0, 0.3, mark)
-    held = mark.astype(bool)
+    held = held_out(rows, cols, table.shape, 0.3)
     by_hand = funkc.factorize(
         (rows[~held], cols[~held]), table.ravel()[~held], 8, n_epochs=10, init=old,
         shape=table.shape, validation=((rows[held], cols[held]), table.ravel()[held]),

@@ -62,22 +62,6 @@ def start(
 ) -> None: ...
 def put_in(plan: Any, columns: bool, factors: NDArray[Any], x: NDArray[Any]) -> None: ...
 def positions(plan: Any, columns: bool, index: NDArray[Any], out: NDArray[np.int64]) -> bool: ...
-def hold_out(
-    rows: NDArray[Any],
-    cols: NDArray[Any],
-    n_cols: int,
-    seed: int,
-    share: float,
-    out: NDArray[np.uint8],
-) -> None: ...
-def fold_of(
-    rows: NDArray[Any],
-    cols: NDArray[Any],
-    n_cols: int,
-    seed: int,
-    folds: int,
-    out: NDArray[np.uint16],
-) -> None: ...
 def take_out(
     plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any], first: int, last: int
 ) -> bool: ...

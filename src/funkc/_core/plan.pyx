@@ -31,9 +31,7 @@ from funkc._core.source cimport (
     Some, Source, fetch, numbers, set_cells, set_filter,
 )
 from funkc._core.start cimport copy_in, fill_start, put_back
-from funkc._core.stream cimport (
-    COL_ORDER, COL_START, FOLD, HELD_OUT, ROW_ORDER, ROW_START, below, stream, stream_seed,
-)
+from funkc._core.stream cimport COL_ORDER, COL_START, ROW_ORDER, ROW_START, stream_seed
 from funkc._core.survey cimport add_steps, find_range, first_offence, sum_up_range, sum_up_steps
 from funkc._core.types cimport (
     BAD_OPTION, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DUPLICATE_CELL, MORE,
@@ -526,33 +524,6 @@ def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
             inside = inside and 0 <= i < size
             out[c] = position(cuts, places[i]) if inside else 0
     return inside
-
-
-def hold_out(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
-             double share, uint8_t[::1] out):
-    """Mark about a share of the entries; whether an entry is marked depends on its place and the
-    seed alone, not on the order of listing."""
-    cdef:
-        Py_ssize_t c
-        uint64_t own = stream_seed(seed, HELD_OUT)
-        uint64_t bound = <uint64_t>(share * 9007199254740992.0)     # of 53 bits
-    with nogil:
-        for c in range(rows.shape[0]):
-            out[c] = (stream(own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c]) >> 11
-                      ) < bound
-
-
-def fold_of(const index_t[::1] rows, const index_t[::1] cols, int64_t n_cols, uint64_t seed,
-            uint64_t folds, uint16_t[::1] out):
-    """Write for every entry which of so many folds it falls into: drawn by its place and the
-    seed alone."""
-    cdef:
-        Py_ssize_t c
-        uint64_t own = stream_seed(seed, FOLD)
-    with nogil:
-        for c in range(rows.shape[0]):
-            out[c] = <uint16_t>below(
-                own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c], folds)
 
 
 def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out, int64_t first,

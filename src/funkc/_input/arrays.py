@@ -155,6 +155,10 @@ def matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
             f"has shape {tuple(array.shape)} where ({expected}) is expected",
             "pass a matrix of that shape",
         )
+    if max(array.shape) > MOST_ROWS:
+        reject(
+            name, f"has shape {tuple(array.shape)}", f"pass at most {MOST_ROWS:,} rows or columns"
+        )
     return array.shape[0], array.shape[1]
 
 
@@ -185,9 +189,10 @@ def writable(
 
 def require_apart(out: NDArray[Any], *given: Any) -> None:
     """Refuse an output that overlaps an input, unless it is the very same array."""
-    for array in given:
-        if not isinstance(array, np.ndarray) or not np.may_share_memory(out, array):
+    for passed in given:
+        array = np.asarray(passed) if hasattr(passed, "__array__") else None  # also of a frame
+        if array is None or not np.may_share_memory(out, array):
             continue
-        same = np.asarray(array).__array_interface__["data"] == out.__array_interface__["data"]
+        same = array.__array_interface__["data"] == out.__array_interface__["data"]
         if not same or array.strides != out.strides or array.dtype != out.dtype:
             reject("out", "overlaps values or mask", "pass a separate array, or values itself")

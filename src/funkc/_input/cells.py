@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 
 # Design
 # a. `observed_cells` is the one function that turns mask, values, weights, shape and duplicates
-#    into cells, for training, validation, fold-in, partial_fit and imputing alike, so that every
-#    rule holds for each of them.
+#    into cells, for training, validation, fold-in and partial_fit alike, so that every rule holds
+#    for each of them.  `impute`, which fills a dense matrix block by block without listing it,
+#    has `observed_by_blocks`, with the same checks.
 # b. They differ in what is known of the matrix beforehand: an `Axis` for its rows and one for
 #    its columns, each with the size and the ids of a factorization, if there is one.
 
@@ -141,7 +142,7 @@ class Cells:
         return False
 
     def listed(self) -> Cells:
-        """The entries, one by one in arrays."""
+        """The entries, one by one in arrays, with values of a dtype that the core reads."""
         plain = all(part.dtype in (np.int32, np.int64) for part in (self.rows, self.cols))
         if self.form == core_plan.LISTED_CELLS and self.draw is None and plain:
             return self
@@ -196,6 +197,7 @@ class Cells:
 def _compressed_in_place(values: Any, size: Sides, matrix: Matrix) -> Cells:
     """CSR and CSC arrays as they are."""
     shape = sparse_shape(values, size, "values")
+    numeric("values", np.empty(0, values.dtype))
     try:
         values = checked_sparse(values)
     except ValueError as error:
@@ -204,7 +206,7 @@ def _compressed_in_place(values: Any, size: Sides, matrix: Matrix) -> Cells:
     begins, others = for_cut(values.indptr), for_cut(values.indices)
     return Cells(
         *((begins, others) if by_row else (others, begins)),
-        for_cut(numeric("values", values.data)),
+        for_cut(values.data),
         shape,
         ids=(matrix[0].ids, matrix[1].ids),
         form=core_plan.CELLS_BY_ROW if by_row else core_plan.CELLS_BY_COL,
@@ -460,7 +462,8 @@ def _weights(
             f"has shape {array.shape} where there are {values.size} observed entries in {shape}",
             "pass one weight for every observed entry, or the (m, n) array",
         )
-    out = for_core(array, np.float64)
+    with np.errstate(over="ignore"):  # a long double beyond float64 is refused below, as inf
+        out = for_core(array, np.float64)
     bad = ~(np.isfinite(out) & (out >= 0))
     if bad.any():
         at = int(np.argmax(bad))
@@ -513,6 +516,12 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
+    # Copies, checked as such: another thread may write to the caller's arrays meanwhile.
+    rows, cols = rows.astype(np.int64), cols.astype(np.int64)
+    if rows.size and not (
+        0 <= rows.min() <= rows.max() < n_rows and 0 <= cols.min() <= cols.max() < n_cols
+    ):
+        raise_for_status(CELLS_CHANGED)
     keys, order = in_order(rows, cols, n_cols)
     if twice := _listed_twice(keys, n_cols):
         row, col = first + twice[0], twice[1]
@@ -522,7 +531,7 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     np.cumsum(np.bincount(rows, minlength=n_rows), out=begin[1:])
     return CellsByRow(
         begin,
-        cols[chosen].astype(np.int64),
+        cols[chosen],
         cells.values[chosen].astype(np.float64),
         cells.weights[chosen] if cells.weights.size else NO_WEIGHTS,
     )
@@ -536,6 +545,7 @@ def observed_by_blocks(
     blocks of dense forms have a mask and all values.
     """
     choice("duplicates", duplicates, POLICIES)
+    require_no_second_mask(mask, values)
     shape = _expected_shape(None, matrix)
     listed = isinstance(mask, tuple) or any(map(is_sparse, (mask, values))) or are_ratings(values)
     array = None if listed else as_array("values", values)
@@ -546,6 +556,9 @@ def observed_by_blocks(
         return _floating(cells.values.dtype), iter(
             [(0, cells.shape[0], (cells.rows, cells.cols), cells.values)]
         )
+    numeric("values", array)
+    if marks is not None:
+        checked_mask(marks)
     require_same_labels("mask", mask, values)
     for name, matrix_given in (("mask", marks), ("values", array)):
         if matrix_given is not None:
@@ -556,7 +569,7 @@ def observed_by_blocks(
         _dense_block(marks, array, first, min(n_rows, first + at_once))
         for first in range(0, n_rows, at_once)
     )
-    return _floating(numeric("values", array).dtype), blocks
+    return _floating(array.dtype), blocks
 
 
 def _dense_block(

@@ -23,6 +23,7 @@ _INVERTED = (
 def entries_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[Any, ...]:
     """Rows, columns and values of what is stored, and the shape."""
     shape = sparse_shape(values, shape, name)
+    numeric(name, np.empty(0, values.dtype))
     try:
         coo = checked_sparse(values).tocoo()
         rows = as_index("row", coo.row, shape[0])
@@ -31,7 +32,6 @@ def entries_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[
             raise ValueError("row, col and data differ in length")
     except ValueError as error:
         refuse_sparse(name, error)
-    numeric(name, coo.data)
     return rows, cols, coo.data, shape
 
 
@@ -46,7 +46,8 @@ def checked_sparse(values: Any) -> Any:
     if hasattr(values, "check_format"):
         values = copy.copy(values)  # which check_format changes
         values.check_format(full_check=True)
-    return values
+    # SciPy converts no float16 between its formats.
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def refuse_sparse(name: str, error: ValueError) -> NoReturn:

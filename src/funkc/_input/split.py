@@ -42,6 +42,7 @@ def held_out(
             f"got {share!r}, which leaves {left} of {total} entries to train on",
             "pass (mask, values), or another share",
         )
+    require_once(held)  # of the others, the cut finds what is listed twice
     return replace(cells, draw=Draw(False, options.seed, share)), held
 
 
