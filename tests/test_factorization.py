@@ -521,3 +521,16 @@ def test_an_error_of_the_callback_passes_through(on_interrupt):
 
     with pytest.raises(LookupError, match=r"^mine$"):
         fitted(callback=fail, on_interrupt=on_interrupt)
+
+
+@pytest.mark.parametrize("k", [15, 16])
+def test_no_public_array_lets_the_model_be_changed(k):
+    fit = funkc.factorize(None, np.arange(12.0).reshape(4, 3), k)
+    before = fit.reconstruct()
+    for array in (fit.row_factors, fit.col_factors):
+        try:
+            array.flags.writeable = True
+            array[:] = 9
+        except ValueError:  # it owns no memory that may be written to
+            pass
+    np.testing.assert_array_equal(fit.reconstruct(), before)

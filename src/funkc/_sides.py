@@ -43,7 +43,8 @@ class Side:
     def of_ready(
         cls, ready: NDArray[Any], k: int, ids: Ids | None = None, *, biased: bool, first: bool
     ) -> Side:
-        """Of rows that are padded already."""
+        """Of rows that are padded already, and are not written to any more."""
+        ready.flags.writeable = False
         bias = ready[:, k if first else k + 1] if biased else None
         side = cls(ready[:, :k], bias, ids, first=first)
         side._ready = _read_only(ready)
