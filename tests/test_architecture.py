@@ -257,6 +257,16 @@ def test_every_package_uses_those_below_it_only():
             assert not any(use.startswith("_cli/") for use in below), name
 
 
+def copied(folder, file=None, line=""):
+    """A copy of the sources, with a line more at the end of one file."""
+    root = folder / "funkc"
+    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    if file is not None:
+        with open(root / file, "a", encoding="utf-8") as source:
+            source.write("\n" + line)
+    return root
+
+
 @pytest.mark.parametrize(
     "file, line",
     [
@@ -281,10 +291,7 @@ def test_every_package_uses_those_below_it_only():
     ],
 )
 def test_a_planted_use_is_seen(file, line, tmp_path):
-    root = tmp_path / "funkc"
-    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
-    with open(root / file, "a", encoding="utf-8") as source:
-        source.write("\n" + line)
+    root = copied(tmp_path, file, line)
     assert list(violations(root)) == [file]
 
 
@@ -298,17 +305,13 @@ def test_a_planted_use_is_seen(file, line, tmp_path):
     ],
 )
 def test_a_planted_relative_name_is_refused(file, line, tmp_path):
-    root = tmp_path / "funkc"
-    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
-    with open(root / file, "a", encoding="utf-8") as source:
-        source.write("\n" + line)
+    root = copied(tmp_path, file, line)
     with pytest.raises(AssertionError, match="relative"):
         violations(root)
 
 
 def test_a_planted_folder_is_seen(tmp_path):
-    root = tmp_path / "funkc"
-    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    root = copied(tmp_path)
     (root / "_core" / "deep").mkdir()
     (root / "_core" / "deep" / "more.py").write_text("import pickle\nfrom funkc import _train\n")
     assert list(violations(root)) == ["_core/deep/more.py"]
