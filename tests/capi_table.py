@@ -64,6 +64,7 @@ Model = struct(
     ("offset", c.c_double),
     *ints("k", "real_bytes", "biases", "nonnegative"),
     ("memory", P),
+    ("noise", c.c_double),
 )
 Info = struct(
     "Info",
@@ -126,6 +127,13 @@ def cells_of(rows, cols, values, shape, weights=None):
     return cells
 
 
+def changed(struct, **fields):
+    other = type(struct).from_buffer_copy(struct)
+    for name, value in fields.items():
+        setattr(other, name, value)
+    return other
+
+
 def options_of(k, dtype=np.float32, memory=None, **given):
     usual = dict(offset=NAN, k=k, real_bytes=np.dtype(dtype).itemsize, group_size=8, n_threads=1)
     options = Options(c.sizeof(Options), **{**usual, **given})
@@ -149,10 +157,10 @@ def plan_of(cells, options):
         destroy(plan)
 
 
-def model_of(x, y, k, offset, biases=False, nonnegative=False, memory=None):
+def model_of(x, y, k, offset, biases=False, nonnegative=False, memory=None, noise=0):
     model = Model(
         c.sizeof(Model), x.ctypes.data, y.ctypes.data, len(x), len(y), offset, k, x.itemsize,
-        biases, nonnegative, None if memory is None else c.addressof(memory),
+        biases, nonnegative, None if memory is None else c.addressof(memory), noise,
     )  # fmt: skip
     model.keep = x, y, memory
     return model

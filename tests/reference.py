@@ -252,12 +252,23 @@ def default_settings(oracle, n_epochs=None):
 # ---------------------------------------------------------------- what is done with factors
 
 
-def ridge(features, targets, weights, centre, penalty):
+def regression(features, targets, weights, centre, penalty):
     """Normal equations of one row: the matrix and the right side for x itself, in double."""
     matrix = (features * weights[:, None]).T @ features
     right = (features * weights[:, None]).T @ targets
-    penalty = penalty * len(targets)
-    return matrix + penalty * np.eye(len(centre)), right + penalty * centre
+    return matrix + penalty, right + penalty @ centre
+
+
+def prior(fit, by_col=False):
+    """Mean and covariance of the factors, and biases, of the rows (or columns) that were seen."""
+    factors, bias = (fit.col_factors, fit.col_bias) if by_col else (fit.row_factors, fit.row_bias)
+    own = (factors if bias is None else np.column_stack([factors, bias])).astype(float)
+    centre, seen = own.mean(axis=0), fit.n_seen[by_col]
+    covariance = (own - centre).T @ (own - centre) / max(1, seen - 1)
+    covariance += 1e-6 * np.trace(covariance) / len(centre) * np.eye(len(centre))
+    if seen < 2 * fit.k:
+        covariance = np.diag(np.diag(covariance))
+    return centre, covariance
 
 
 def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None, by_col=False):
@@ -265,17 +276,13 @@ def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None,
     rows, cols = (np.asarray(side) for side in (cells[::-1] if by_col else cells))
     values = np.asarray(values, float)
     weights = np.ones(len(values)) if weights is None else np.asarray(weights, float)
-    fixed, own = (fit.row_factors, fit.col_factors), (fit.col_factors, fit.row_factors)
     biases = (fit.row_bias, fit.col_bias)
-    fixed, own = fixed[not by_col].astype(float), own[not by_col].astype(float)
+    fixed = (fit.col_factors, fit.row_factors)[by_col].astype(float)
     base = np.full(len(fixed), fit.offset)
     if biases[0] is not None:
         base = base + biases[not by_col]
         fixed = np.column_stack([fixed, np.ones(len(fixed))])
-        own = np.column_stack([own, biases[by_col]])
-    centre = own.mean(axis=0)
-    if regularization is None:
-        regularization = fit.parameters["regularization"][by_col]
+    centre, covariance = prior(fit, by_col)
     for row in range(n):
         at = np.flatnonzero(rows == row)
         if not at.size:
@@ -283,7 +290,11 @@ def fold_in_systems(fit, cells, values, n, *, regularization=None, weights=None,
             continue
         targets = values[at] - base[cols[at]]
         own_weights = weights[at] / weights[at].mean()
-        yield *ridge(fixed[cols[at]], targets, own_weights, centre, regularization), centre
+        if regularization is None:
+            penalty = fit.noise**2 * np.linalg.inv(covariance)
+        else:
+            penalty = regularization * len(at) * np.eye(len(centre))
+        yield *regression(fixed[cols[at]], targets, own_weights, centre, penalty), centre
 
 
 def fold_in(*args, **options):

@@ -69,12 +69,14 @@ _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
 _core/survey.pxd: _core/source.pxd _core/types.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
-    _core/memory.pxd _core/ridge.h _core/types.pxd capi.pxd
+    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
+_core/new_rows.pxd: _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
+_core/prior.pxd: _core/ridge.h _core/types.pxd
 _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd

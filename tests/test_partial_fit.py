@@ -53,6 +53,7 @@ def test_rows_and_columns_that_are_new_begin_where_they_are_folded_in(kind, dtyp
     same = options | {"regularization": fit.parameters["regularization"], "dtype": dtype}
     still = {"learning_rate": rate, "n_epochs": 1}
     taller = funkc.factorize(None, table[:, :75], 7, init=fit, **same, **still)
+    taller.noise = fit.noise  # partial_fit takes both sides' from before the training
     new_cols = taller.fold_in_cols(None, table[:, 75:])
     close = {"rtol": 1e-6, "atol": 1e-6}
     for by_col, new in ((False, new_rows), (True, new_cols)):

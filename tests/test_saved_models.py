@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from checkpoints import NAN, content, fitted, gone, json_of, observed, rated, tensors, without
+from fits import made
 
 import funkc
 from funkc import ModelFileError, _io
@@ -28,6 +29,8 @@ MODELS = {
     "ids of columns": lambda: funkc.factorize(None, rated(), 3, n_epochs=2).fold_in_rows(
         ([0], [1]), [2.0]
     ),
+    "few seen": lambda: made(*np.eye(9, 4)[None].repeat(2, 0), noise=0.25, n_seen=(0, 7)),
+    "no noise": lambda: made(*np.eye(9, 4)[None].repeat(2, 0)),
     "one cell": lambda: funkc.factorize(None, [[2.0]], 1, n_epochs=1),
     "seed": lambda: fitted(random_state=2**64 - 1, decay="constant", group_size=1),
 }
@@ -56,6 +59,7 @@ def test_what_was_saved_is_loaded(tmp_path, model):
         loaded.save(tmp_path / "again")
         assert (tmp_path / "again").read_bytes() == whole
         before = content(fit)
+        assert (loaded.noise, loaded.n_seen) == (fit.noise, fit.n_seen)
         loaded.partial_fit(([0], [0]), [1.0], learning_rate=1e-3)  # it can learn on
         assert content(fit) == before
     assert path.read_bytes() == whole
@@ -81,6 +85,19 @@ def test_mapped_factors_stay_in_the_file(tmp_path):
     assert mapped._rows.ready.base is not None  # no copy for predictions
     fitted().save(tmp_path / "m")  # in the place of the file that is mapped
     assert mapped.reconstruct().tobytes() == fit.reconstruct().tobytes()
+
+
+@pytest.mark.parametrize("model", ["biases", "fold-in"])
+def test_a_file_of_version_0_1_has_the_noise_of_its_last_epoch(tmp_path, model):
+    fit = MODELS[model]()
+    fit.save(tmp_path / "m")
+    found, metadata = _io.read(tmp_path / "m")
+    del metadata["noise"], metadata["n_seen"]
+    _io.write(tmp_path / "m", found, metadata)
+    loaded = funkc.load(tmp_path / "m")
+    assert loaded.noise == (fit.history["train_rmse"] or [None])[-1]
+    assert loaded.n_seen == loaded.shape
+    assert content(loaded) == content(fit)
 
 
 @pytest.mark.parametrize("mmap", [False, True])
@@ -158,6 +175,12 @@ NO_MODEL = {
     **{f"parameters {text!r}": lambda t, m, text=text: m.update(parameters=text)
        for text in ("", "{", "[]", "3", "null", "{}", '"learning_rate"', "[" * 9000, "1" * 5000,
                     '{"seed": NaN}', "\\ud800")},
+    **{f"noise {text!r}": lambda t, m, text=text: m.update(noise=text)
+       for text in ("", "1", '"nan"', '"inf"', '"-0x1p-9"', '"one"', "[]", "NaN", "true")},
+    **{f"seen {text!r}": lambda t, m, text=text: m.update(n_seen=text)
+       for text in ("", "1", "null", "[60]", "[60, 45, 1]", "[61, 45]", "[60, 46]", "[-1, 45]",
+                    "[6.0, 45]", "[true, 45]", '["60", 45]')},
+    "seen missing": lambda t, m: m.pop("n_seen"),
     **{f"no parameter {name}":
        lambda t, m, name=name: m.update(parameters=without(m["parameters"], name))
        for name in ("learning_rate", "regularization", "n_epochs", "decay", "group_size",

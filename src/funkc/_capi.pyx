@@ -184,7 +184,7 @@ cdef int take_model(funkc_model *model, funkc_memory *memory, const funkc_model 
     if not 1 <= model.n_rows <= MOST_ROWS or not 1 <= model.n_cols <= MOST_ROWS:
         return BAD_SHAPE
     if (not 1 <= model.k <= MOST_FACTORS or model.real_bytes not in (4, 8) or n_threads < 1
-            or not isfinite(model.offset)):
+            or not isfinite(model.offset) or not 0 <= model.noise < INFINITY):
         return BAD_OPTION
     return take_memory(memory, &model.memory)
 
@@ -562,7 +562,8 @@ cdef int fold_in_rows(const funkc_model *given, const funkc_cells *given_cells,
         status = take_cells(&cells, given_cells)
     if status == OK and out == NULL:
         status = NULL_POINTER
-    if status == OK and (not isfinite(regularization) or regularization < 0):
+    if status == OK and (
+            not isfinite(regularization) or (regularization < 0 and model.noise == 0)):
         status = BAD_OPTION
     if status == OK and cells.n_cols > model.n_cols:
         status = BAD_SHAPE

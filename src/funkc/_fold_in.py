@@ -1,14 +1,23 @@
-"""Factors of new rows or columns, computed with those of the other side fixed."""
+"""Factors of new rows or columns, computed with those of the other side fixed.
+
+By default a new row comes from the distribution of the known ones, whose mean and covariance are
+estimated from them (empirical Bayes; Efron and Morris, "Data analysis using Stein's estimator and
+its generalizations", 1975): z = (factors, bias) ~ N(z̄, C), with entries of the variance noise²
+about their predictions.  The most probable z minimizes the squared errors + noise² (z - z̄)ᵀ C⁻¹
+(z - z̄).  C gets 1e-6 of its mean variance on the diagonal; below 2 k rows it is diagonal; and where
+all rows are equal, a new one is too.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from funkc._core import serve
-from funkc._errors import raise_for_status
+from funkc._errors import raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
 from funkc._input.scalars import require_memory
@@ -25,6 +34,7 @@ class Fitting:
     """The settings by which new rows and columns of a factorization are fitted."""
 
     offset: float
+    noise: float | None
     nonnegative: bool
     n_threads: int
 
@@ -33,12 +43,14 @@ class Fitting:
         cells: CellsByRow,
         fixed: Side,
         looked_for: Side,
-        ridge: float,
+        ridge: float | None = None,
         *,
         ids: Ids | None = None,
         first: int = 0,
     ) -> Side:
-        """Fit rows (or columns) to the fixed side; errors count them from `first`."""
+        """Fit rows (or columns) to the fixed side, by a ridge for each of their entries or by the
+        prior of the looked for; errors count them from `first`.
+        """
         n, k = cells.first.size - 1, fixed.factors.shape[1]
         dtype = fixed.factors.dtype
         biased = fixed.bias is not None
@@ -49,22 +61,30 @@ class Fitting:
             "number only those that occur",
         )
         require_memory(
-            8 * self.n_threads * (padded(size) + 6) ** 2,
+            8 * (self.n_threads + 3) * (padded(size) + 6) ** 2,
             f"systems of {size} equations on {self.n_threads} threads",
             "lower k, or set n_threads = 1",
         )
+        prior = np.empty((0, 0))
+        if ridge is None:
+            if self.noise is None:
+                reject(
+                    "noise",
+                    "is unknown, and so how far new rows or columns follow their entries",
+                    "set it to the RMSE of the training, or fold in with regularization=",
+                )
+            prior = looked_for.precision(self.n_threads)
+            ridge = self.noise * self.noise if prior.size else math.inf
         out = np.zeros((n, fixed.ready.shape[1]), dtype)
         status = serve.fold_in(
             fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
-            cells.weights, looked_for.mean, ridge, self.nonnegative, out, self.n_threads,
+            cells.weights, looked_for.mean, prior, ridge, self.nonnegative, out, self.n_threads,
         )  # fmt: skip
         raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first)
 
-    def grown(
-        self, rows: Side, cols: Side, cells: Cells, ridges: tuple[float, float]
-    ) -> tuple[Side, Side]:
+    def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""
         (m, n), (row_ids, col_ids) = (len(rows.factors), len(cols.factors)), cells.ids
         if cells.shape != (m, n):
@@ -72,11 +92,11 @@ class Fitting:
         if cells.shape[0] > m:
             some = cells.part((cells.rows >= m) & (cells.cols < n))
             some = replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
-            new = self.side(by_row(some, by_col=False, first=m), cols, rows, ridges[0], first=m)
+            new = self.side(by_row(some, by_col=False, first=m), cols, rows, first=m)
             rows = rows.followed_by(new, row_ids)
         if cells.shape[1] > n:
             some = cells.part(cells.cols >= n)
             some = replace(some, cols=some.cols - n, shape=(cells.shape[0], cells.shape[1] - n))
-            new = self.side(by_row(some, by_col=True, first=n), rows, cols, ridges[1], first=n)
+            new = self.side(by_row(some, by_col=True, first=n), rows, cols, first=n)
             cols = cols.followed_by(new, col_ids)
         return rows, cols

@@ -9,7 +9,7 @@ from funkc import _io
 from funkc._errors import ModelFileError
 from funkc._input.ids import Ids
 from funkc._input.options import checked_options
-from funkc._input.scalars import integer
+from funkc._input.scalars import integer, real
 from funkc._train import history_of, tensors_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def write(
     parameters: Mapping[str, Any],
     history: History,
     stopped_by: str,
+    noise: float | None,
 ) -> None:
     """Write the file of a model, replacing an existing one."""
     tensors: dict[str, NDArray[Any]] = {}
@@ -49,6 +50,8 @@ def write(
         "offset": float(offset).hex(),
         "parameters": json.dumps(dict(parameters), allow_nan=False),
         "stopped_by": stopped_by,
+        "noise": json.dumps(None if noise is None else float(noise).hex()),
+        "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
     }
     _io.write(path, tensors, metadata)
 
@@ -89,6 +92,16 @@ def _of_tensors(
     if None in (options.learning_rate, options.n_epochs):
         raise ValueError("its parameters are incomplete")
     parameters["regularization"] = tuple(parameters["regularization"])
+    history = history_of(found)
+    noise, n_seen = noise_of(history), [len(x), len(y)]
+    if "noise" in metadata:  # which files of version 0.1 lack
+        noise = json.loads(metadata["noise"])
+        if noise is not None:
+            noise = real("noise", float.fromhex(noise), 0.0)
+        n_seen = [
+            integer("n_seen", n, 0, len(side))
+            for n, side in zip(json.loads(metadata["n_seen"]), (x, y), strict=True)
+        ]
     return {
         "row_factors": x,
         "col_factors": y,
@@ -96,8 +109,15 @@ def _of_tensors(
         "col_bias": bias[1],
         "offset": options.offset,
         "parameters": parameters,
-        "history": history_of(found),
+        "history": history,
         "stopped_by": metadata["stopped_by"],
         "row_ids": ids[0],
         "col_ids": ids[1],
+        "noise": noise,
+        "n_seen": tuple(n_seen),
     }
+
+
+def noise_of(history: History) -> float | None:
+    """The error of the last epoch, if there was one."""
+    return history["train_rmse"][-1] if history["train_rmse"] else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc._core import serve
-from funkc._errors import reject
+from funkc._errors import raise_for_status, reject
 from funkc._schedule import padded
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ class Side:
 
     They are held once, as the core takes them (`ready`); `factors` and `bias` are views of that.
     What was given in another form becomes that form when it is first needed, so that factors
-    that are mapped from a file stay there until then. The arrays can't be written to.
+    that are mapped from a file stay there until then. The arrays can't be written to. In training,
+    `n_seen` of the rows had entries, by default all; the others are the mean row. A side that holds
+    only the mean row has the covariance of the rows that it was of, as `covariance` returns it.
     """
 
     def __init__(
@@ -31,8 +33,13 @@ class Side:
         ids: Ids | None = None,
         *,
         first: bool,
+        n_seen: int | None = None,
+        covariance: NDArray[np.float64] | None = None,
     ) -> None:
         self.factors, self.ids, self.first = _read_only(factors), ids, first
+        self.n_seen = len(factors) if n_seen is None else n_seen
+        self._covariance = covariance
+        self._precision: NDArray[np.float64] | None = None
         self.bias = None if bias is None else _read_only(bias)
         self._ready: NDArray[Any] | None = None
         self._public: tuple[NDArray[Any], NDArray[Any] | None] | None = None
@@ -41,20 +48,28 @@ class Side:
 
     @classmethod
     def of_ready(
-        cls, ready: NDArray[Any], k: int, ids: Ids | None = None, *, biased: bool, first: bool
+        cls,
+        ready: NDArray[Any],
+        k: int,
+        ids: Ids | None = None,
+        *,
+        biased: bool,
+        first: bool,
+        n_seen: int | None = None,
     ) -> Side:
         """Of rows that are padded already, and are not written to any more."""
         ready.flags.writeable = False
         bias = ready[:, k if first else k + 1] if biased else None
-        side = cls(ready[:, :k], bias, ids, first=first)
+        side = cls(ready[:, :k], bias, ids, first=first, n_seen=n_seen)
         side._ready = _read_only(ready)
         return side
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.factors, self.bias, self.ids, self.first
+        return self.factors, self.bias, self.ids, self.first, self.n_seen, self._covariance
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.__init__(*state[:3], first=state[3])  # type: ignore[misc]
+        named = zip(("first", "n_seen", "covariance"), state[3:], strict=False)
+        self.__init__(*state[:3], **dict(named))  # type: ignore[misc]
 
     @property
     def public(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -91,6 +106,7 @@ class Side:
             ids,
             biased=self.bias is not None,
             first=self.first,
+            n_seen=self.n_seen + more.n_seen,
         )
 
     @property
@@ -141,6 +157,31 @@ class Side:
             serve.means(self.ready, mean)
             self._mean = mean if self.bias is None else np.append(mean[:k], mean[self.bias_at])
         return self._mean
+
+    def covariance(self, n_threads: int) -> NDArray[np.float64]:
+        """Of the factors, and of the biases if there are any: the lower half, padded for the core,
+        about the mean of the rows that were seen.
+        """
+        if self._covariance is not None:
+            return self._covariance
+        stride = -(-self.mean.size // 8) * 8
+        out = np.zeros((stride, stride))
+        k = self.factors.shape[1]
+        status = serve.covariance(
+            self.ready, k, self.bias_at, self.mean, self.n_seen, out, n_threads
+        )
+        raise_for_status(status, purpose="to sum the products of the factors")
+        return out
+
+    def precision(self, n_threads: int) -> NDArray[np.float64]:
+        """The inverse of the covariance, likewise; empty, if all rows are equal."""
+        if self._precision is None:
+            covariance, k = self.covariance(n_threads).copy(), self.factors.shape[1]
+            out, room = np.zeros_like(covariance), np.empty(2 * len(covariance))
+            size = self.mean.size
+            spreads = serve.precision(covariance, k, size, self.n_seen, room, out)
+            self._precision = out if spreads else out[:0]
+        return self._precision
 
     @property
     def directions(self) -> NDArray[Any]:

@@ -83,6 +83,7 @@ cdef extern from "funkc.h" nogil:
         int32_t biases
         int32_t nonnegative
         const funkc_memory *memory
+        double noise
 
     ctypedef struct funkc_plan:
         pass
@@ -173,7 +174,8 @@ cdef extern from "funkc.h" nogil:
     # Returns: FUNKC_OK; ROW_OUTSIDE, COL_OUTSIDE, ...
     int funkc_predict(const funkc_api *api, const funkc_model *model, const int64_t *rows,
                       const int64_t *cols, int64_t n, void *out, int n_threads)
-    # Parameters: `model`; `cells` of new rows; `out` (cells.n_rows, length).
+    # Parameters: `model`; `cells` of new rows; `regularization`, negative for the prior; `out`
+    # (cells.n_rows, length).
     # Returns: FUNKC_OK; DUPLICATE_CELL, VALUES_TOO_WIDE, ...
     int funkc_fold_in_rows(const funkc_api *api, const funkc_model *model,
                            const funkc_cells *cells, double regularization, void *out,

@@ -361,7 +361,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         if before is not None:
             stretch = _ratio(self.scale_, scale)[:, None]
             before = _model(before, before.row_factors, before.col_factors * stretch)
-            init = before.fold_in_rows(mask, values, shape=shape)
+            ridge = before.parameters["regularization"][0]
+            init = before.fold_in_rows(mask, values, regularization=ridge, shape=shape)
             learning_rate = self._rate * n_observed / int(moments.count.sum())
             n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
         regularization = self.regularization
@@ -404,7 +405,12 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         fit = copy.copy(self.factorization_)  # it may be in use with other n_threads
         fit.n_threads = scalars.jobs(self.n_jobs)
         values = cells.scaled(self.mean_, self.scale_, fit.dtype)
-        new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
+        new = fit.fold_in_rows(
+            (cells.rows, cells.cols),
+            values,
+            regularization=fit.parameters["regularization"][0],
+            shape=cells.shape,
+        )
         products: NDArray[Any] = new.reconstruct().astype(np.float64)
         products *= self.scale_
         products += self.mean_

@@ -18,6 +18,7 @@ from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.options import checked_options, checked_start
+from funkc._model_file import noise_of
 from funkc._schedule import padded
 from funkc._sides import Side
 
@@ -62,6 +63,12 @@ class Factorization:
     stopped_by : str
         "epochs", "patience", "callback" or "interrupt"; "fold-in" for the result of
         `fold_in_rows` or `fold_in_cols`.
+    noise : float or None
+        The root mean squared error of training of these factors, for `fold_in_rows` and
+        `fold_in_cols`. None: unknown, for factors from elsewhere; may be set.
+    n_seen : pair of int
+        The numbers of rows and of columns that had entries in training. The factors (and biases)
+        of the others are the mean.
     row_ids, col_ids : (m,) and (n,) array of int64 or str, or None
         The id of every row and column, if trained on `funkc.Ratings`.
     n_threads : int
@@ -97,10 +104,13 @@ class Factorization:
         n_threads: int,
         row_ids: Ids | None = None,
         col_ids: Ids | None = None,
+        noise: float | None = None,
+        n_seen: tuple[int | None, int | None] = (None, None),
     ) -> None:
-        self._rows = Side(row_factors, row_bias, row_ids, first=True)
-        self._cols = Side(col_factors, col_bias, col_ids, first=False)
+        self._rows = Side(row_factors, row_bias, row_ids, first=True, n_seen=n_seen[0])
+        self._cols = Side(col_factors, col_bias, col_ids, first=False, n_seen=n_seen[1])
         self.offset = offset
+        self.noise = noise
         self.parameters = dict(parameters)
         self.history = history
         self.stopped_by = stopped_by
@@ -114,6 +124,15 @@ class Factorization:
     @n_threads.setter
     def n_threads(self, n_threads: int) -> None:
         self._n_threads = scalars.threads(n_threads)
+
+    @property
+    def noise(self) -> float | None:
+        """The root mean squared error of training of these factors, or None; may be set."""
+        return self._noise
+
+    @noise.setter
+    def noise(self, noise: float | None) -> None:
+        self._noise = None if noise is None else scalars.real("noise", noise, 0.0)
 
     @property
     def row_factors(self) -> NDArray[Any]:
@@ -144,6 +163,11 @@ class Factorization:
     def col_ids(self) -> NDArray[Any] | None:
         """The id of every column, (n,); or None."""
         return None if self._cols.ids is None else self._cols.ids.names
+
+    @property
+    def n_seen(self) -> tuple[int, int]:
+        """The numbers of rows and of columns that had entries in training."""
+        return self._rows.n_seen, self._cols.n_seen
 
     @property
     def k(self) -> int:
@@ -367,12 +391,14 @@ class Factorization:
     ) -> Factorization:
         """Compute factors for new rows with the column factors fixed.
 
-        Every row x is the exact ridge regression of its observed entries on the column factors,
-        regularized towards the mean x̄ of the trained rows: it minimizes
-        Σ_j w_j (r_j - offset - x · y_j)² + λ c |x - x̄|², where c is the number of observed
-        entries of the row, and w_j is 1 or the weight, scaled to mean 1 in each row. A row
-        without observed entries gets x̄. With biases, the bias of the row is fitted too; with
-        nonnegative factors, x is at least 0.
+        Every row x is the exact regression of its observed entries on the column factors. The
+        trained rows are its prior (empirical Bayes [1]_): it minimizes
+        Σ_j w_j (r_j - offset - x · y_j)² + noise² (x - x̄)ᵀ C⁻¹ (x - x̄), where x̄ and C are the
+        mean and the covariance of the trained rows, `noise` is the attribute, and w_j is 1 or
+        the weight, scaled to mean 1 in each row. So a row with few entries stays close to x̄, one
+        without gets x̄, and one with many follows them. With biases, the bias of the row is one
+        more number of x, for which y_j has a 1, and the bias of the column is subtracted from
+        r_j; with nonnegative factors, x is at least 0.
 
         Parameters
         ----------
@@ -380,7 +406,8 @@ class Factorization:
             As for `funkc.factorize`: new rows are numbered from 0, and the columns are those
             of this factorization.
         regularization : float, optional
-            λ; by default that of the rows in training.
+            λ of a ridge regression towards x̄ instead of the prior: λ c |x - x̄|² takes the place
+            of its term, where c is the number of observed entries of the row.
         shape : pair of int, optional
             The numbers of new rows and of columns, if `mask` is a pair.
 
@@ -392,13 +419,21 @@ class Factorization:
         Notes
         -----
         Rows are solved in parallel, in double precision and in a fixed order: the same bits
-        with any number of threads. The GIL is released.
+        with any number of threads. The GIL is released. C is computed by the first call and
+        kept. 1e-6 of its mean variance is added to its diagonal; if fewer than 2 k rows had
+        entries in training, only its diagonal is used; and if all rows are equal, new ones are
+        too.
+
+        References
+        ----------
+        .. [1] Efron, B. and Morris, C. (1975). Data analysis using Stein's estimator and its
+           generalizations. Journal of the American Statistical Association 70, 311-319.
 
         Examples
         --------
         >>> import numpy as np
         >>> import funkc
-        >>> old = np.outer([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+        >>> old = np.outer([1.0, 2.0, 3.0, 4.0] * 5, [1.0, 2.0, 3.0])
         >>> fit = funkc.factorize(None, old, k=2)
         >>> new = fit.fold_in_rows(None, np.array([[5.0, np.nan, 15.0]]))
         >>> new.shape, round(float(new.predict(0, 1)))
@@ -419,7 +454,7 @@ class Factorization:
         """Compute factors for new columns with the row factors fixed.
 
         As `fold_in_rows`, with rows and columns exchanged: new columns are numbered from 0,
-        and the rows are those of this factorization.
+        the rows are those of this factorization, and the trained columns are the prior.
 
         Parameters
         ----------
@@ -435,11 +470,11 @@ class Factorization:
         --------
         >>> import numpy as np
         >>> import funkc
-        >>> old = np.outer([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+        >>> old = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0] * 5)
         >>> fit = funkc.factorize(None, old, k=2)
-        >>> new = fit.fold_in_cols(([0, 2], [0, 0]), np.array([4.0, 12.0]))
+        >>> new = fit.fold_in_cols(([0, 2], [0, 0]), np.array([5.0, 15.0]))
         >>> new.shape, round(float(new.predict(1, 0)))
-        ((4, 1), 8)
+        ((3, 1), 10)
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=True)
 
@@ -465,7 +500,7 @@ class Factorization:
             matrix=matrix,
             nothing=True,
         )
-        ridge = self.parameters["regularization"][by_col]
+        ridge = None
         if regularization is not None:
             ridge = scalars.real("regularization", regularization, 0.0)
         fitted = self._fitting.side(
@@ -488,7 +523,7 @@ class Factorization:
     @property
     def _fitting(self) -> Fitting:
         """How factors of new rows and columns are computed."""
-        return Fitting(self.offset, self.parameters["nonnegative"], self.n_threads)
+        return Fitting(self.offset, self.noise, self.parameters["nonnegative"], self.n_threads)
 
     def _changed(self, **parts: Any) -> Factorization:
         """A copy with some attributes replaced, such as `_rows`."""
@@ -681,7 +716,7 @@ class Factorization:
         """Train on more observations, also of new rows and columns.
 
         Trains only on the entries that are passed. Rows and columns beyond `shape` are new and
-        initialized as by `fold_in_rows` and `fold_in_cols`.
+        initialized as by `fold_in_rows` and `fold_in_cols` without `regularization`.
 
         Parameters
         ----------
@@ -767,9 +802,7 @@ class Factorization:
 
     def _grown(self, cells: Cells) -> Factorization:
         """With the rows, and then the columns, that are new in the entries."""
-        rows, cols = self._fitting.grown(
-            self._rows, self._cols, cells, self.parameters["regularization"]
-        )
+        rows, cols = self._fitting.grown(self._rows, self._cols, cells)
         return self._changed(_rows=rows, _cols=cols)
 
     @classmethod
@@ -793,6 +826,7 @@ class Factorization:
             history=training.history,
             stopped_by=stopped_by,
             n_threads=training.options.n_threads,
+            noise=noise_of(training.history),
         )
         return fit._changed(_rows=rows, _cols=cols)
 
@@ -849,6 +883,7 @@ class Factorization:
             parameters=self.parameters,
             history=self.history,
             stopped_by=self.stopped_by,
+            noise=self.noise,
         )
 
     # ------------------------------------------------------------ plots

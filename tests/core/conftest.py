@@ -15,4 +15,4 @@ def fitted(request):
     fit = funkc.factorize((rows, cols), values, 6, shape=shape, biases=biases, dtype=dtype)
     cells = cells_of(rows, cols, values, shape)
     x, y, *_ = train(cells, options_of(6, dtype, biases=biases))
-    return fit, model_of(x, y, 6, fit.offset, biases), cells, dtype
+    return fit, model_of(x, y, 6, fit.offset, biases, noise=fit.noise), cells, dtype

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import ctypes as c
+import itertools
 import math
 import platform
 import re
@@ -28,6 +29,7 @@ from capi_table import (
     assert_same,
     call,
     cells_of,
+    changed,
     destroy,
     message,
     model_of,
@@ -38,6 +40,7 @@ from capi_table import (
     room,
     train,
 )
+from fits import made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,12 +150,12 @@ def test_what_is_done_with_factors(fitted, n_threads):
     assert np.array_equal(best, wanted[0])
     assert np.array_equal(scores, wanted[1])
 
-    for weights in (None, rng.random(values.size) + 0.5):
+    for weights, ridge in itertools.product((None, rng.random(values.size) + 0.5), (None, 0.05)):
         new = cells_of(rows, cols, values, (125, 90), weights)  # the last five without a cell
         out = np.empty((125, model.k + 2 * model.biases), dtype)
-        ask("fold_in_rows", model, new, 0.05, out, n_threads)
+        ask("fold_in_rows", model, new, -1 if ridge is None else ridge, out, n_threads)
         folded = fit.fold_in_rows(
-            (rows, cols), values, shape=(125, 90), regularization=0.05, weights=weights
+            (rows, cols), values, shape=(125, 90), regularization=ridge, weights=weights
         )
         assert np.array_equal(out[:, :6], folded.row_factors)
         if model.biases:
@@ -164,11 +167,38 @@ def test_new_rows_of_nonnegative_factors():
     rows, cols, values, shape = problem()
     values = np.abs(values)
     fit = funkc.factorize((rows, cols), values, 6, shape=shape, nonnegative=True)
-    model = model_of(fit.row_factors, fit.col_factors, 6, fit.offset, nonnegative=True)
+    x, y = fit.row_factors, fit.col_factors
+    model = model_of(x, y, 6, fit.offset, nonnegative=True, noise=fit.noise)
     out = np.empty((120, 6), np.float32)
-    ask("fold_in_rows", model, cells_of(rows, cols, values, shape), 0.1, out, 2)
-    folded = fit.fold_in_rows((rows, cols), values, shape=shape, regularization=0.1)
-    assert np.array_equal(out, folded.row_factors)
+    for ridge in (None, 0.1):
+        cells = cells_of(rows, cols, values, shape)
+        ask("fold_in_rows", model, cells, -0.5 if ridge is None else ridge, out, 2)
+        folded = fit.fold_in_rows((rows, cols), values, shape=shape, regularization=ridge)
+        assert np.array_equal(out, folded.row_factors)
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_a_prior_of_few_rows_and_of_equal_ones(equal):
+    x, y = np.random.default_rng(0).normal(size=(2, 9, 6))
+    x[:] = x[:1] if equal else x
+    fit = made(x, y, offset=1.5, noise=0.3)
+    rows, cols = np.array([0, 0, 1, 1, 1]), np.array([1, 4, 0, 2, 8])
+    out = np.empty((2, 6))
+    new = cells_of(rows, cols, rows + 1.0, (2, 9))
+    ask("fold_in_rows", model_of(x, y, 6, 1.5, noise=0.3), new, -1, out, 1)
+    assert np.array_equal(out, fit.fold_in_rows((rows, cols), rows + 1.0).row_factors)
+    assert np.allclose(out, x[:2]) == equal
+
+
+def test_a_model_of_the_first_release_has_no_noise(fitted):
+    _, model, cells, dtype = fitted
+    older = changed(model, size=Model.noise.offset)
+    out = np.zeros((120, 8), dtype)
+    ask("fold_in_rows", older, cells, 0.05, out, 1)
+    out[:] = 7
+    for unknown in (older, changed(model, noise=0.0)):
+        assert call("fold_in_rows", unknown, cells, -1, out, 1) == STATUS["BAD_OPTION"]
+    assert (out == 7).all()
 
 
 @pytest.mark.parametrize("method", ["patches", "tiles"])
@@ -249,6 +279,7 @@ def test_how_the_calling_thread_rounds_leaves_no_trace(fitted):
     for name, arguments, out in (
         ("predict", (np.arange(90), np.arange(90), 90), np.empty(90, dtype)),
         ("fold_in_rows", (weighted, 0.05), np.empty_like(x)),
+        ("fold_in_rows", (weighted, -1), np.empty_like(x)),
     ):
         ask(name, model, *arguments, out, 1)
         expected = out.copy()
@@ -319,7 +350,9 @@ def test_memory_of_what_is_done_with_factors_comes_back(fitted):
 
     def does(*arguments):
         def work(memory):
-            own = model_of(x, y, model.k, model.offset, model.biases, memory=memory)
+            own = model_of(
+                x, y, model.k, model.offset, model.biases, memory=memory, noise=model.noise
+            )
             return call(arguments[0], own, *arguments[1:])
 
         return work
@@ -327,7 +360,8 @@ def test_memory_of_what_is_done_with_factors_comes_back(fitted):
     with_failures(does("predict", rows, rows % 90, 120, out, 3))
     with_failures(does("rmse", cells, 3, c.c_double()))
     with_failures(does("top", rows, 120, 4, None, None, best, scores, 3))
-    with_failures(does("fold_in_rows", weighted, 0.1, folded, 3))
+    by_ridge = with_failures(does("fold_in_rows", weighted, 0.1, folded, 3))
+    assert with_failures(does("fold_in_rows", weighted, -1, folded, 3)) > by_ridge
 
 
 @pytest.mark.parametrize("method", [0, 1])

@@ -19,6 +19,7 @@ from capi_table import (
     ask,
     call,
     cells_of,
+    changed,
     destroy,
     message,
     options_of,
@@ -80,13 +81,6 @@ def refused(name, *arguments):
     assert status != 0
     assert message(status) != b"unknown status"
     return {number: name for name, number in STATUS.items()}[status]
-
-
-def changed(struct, **fields):
-    other = type(struct).from_buffer_copy(struct)
-    for name, value in fields.items():
-        setattr(other, name, value)
-    return other
 
 
 BAD_CELLS = [
@@ -271,6 +265,7 @@ def test_the_largest_and_the_smallest_plan():
         *(({"k": k}, "BAD_OPTION") for k in (0, -1, 65_537, 2**31 - 1)),
         *(({"real_bytes": n}, "BAD_OPTION") for n in (0, 3)),
         *(({"offset": x}, "BAD_OPTION") for x in (NAN, math.inf)),
+        *(({"noise": x}, "BAD_OPTION") for x in (NAN, math.inf, -1e-9)),
         (no_memory(size=0), "BAD_OPTION"),
     ],
 )
@@ -329,7 +324,7 @@ def test_bad_arguments_beside_a_model(fitted):
     assert hide(np.array([0] * 9 + [9]), columns[::-1].copy()) == "BAD_SHAPE"
     assert hide(cuts, columns + 82) == hide(cuts, columns - 1) == "COL_OUTSIDE"
 
-    for bad in (NAN, -0.1, math.inf):
+    for bad in (NAN, -math.inf, math.inf):
         assert refused("fold_in_rows", model, cells, bad, out, 1) == "BAD_OPTION"
     beyond = changed(cells, n_cols=91)
     assert refused("fold_in_rows", model, beyond, 0.1, out, 1) == "BAD_SHAPE"

@@ -1,4 +1,4 @@
-/* Least squares with a ridge, one system of any size at a time, in double.
+/* Least squares with a ridge or a prior, one system of any size at a time, in double.
 
    A is the lower half of a symmetric matrix, row by row in `stride` places each (a multiple of
    8, so that what vectors write beyond the diagonal is in the same row).  Sums are taken cell
@@ -17,18 +17,19 @@
 
 enum { FUNKC_RIDGE_CELLS = 4, FUNKC_RIDGE_SWEEPS = 20 };
 
-/* A += sum of w f f', b += sum of w t f, over FUNKC_RIDGE_CELLS cells; f is cell by cell, in
-   `stride` places each. */
+/* A += sum of w f f', b += sum of w t f, over FUNKC_RIDGE_CELLS cells, in the rows first ... last
+   - 1; f is cell by cell, in `stride` places each. */
 static void funkc_ridge_add(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
                             const double *FUNKC_RESTRICT f, const double *FUNKC_RESTRICT w,
-                            const double *FUNKC_RESTRICT t, ptrdiff_t size, ptrdiff_t stride)
+                            const double *FUNKC_RESTRICT t, ptrdiff_t first, ptrdiff_t last,
+                            ptrdiff_t stride)
 {
     const double *f1 = f + stride, *f2 = f + 2 * stride, *f3 = f + 3 * stride;
-    for (ptrdiff_t i = 0; i < size; i++) {
+    for (ptrdiff_t i = first; i < last; i++) {
         const double s0 = w[0] * f[i], s1 = w[1] * f1[i], s2 = w[2] * f2[i], s3 = w[3] * f3[i];
         double *row = A + i * stride;
-        const ptrdiff_t last = i / 8 * 8 + 8;
-        for (ptrdiff_t j = 0; j < last; j++)
+        const ptrdiff_t end = i / 8 * 8 + 8;
+        for (ptrdiff_t j = 0; j < end; j++)
             row[j] = (((row[j] + s0 * f[j]) + s1 * f1[j]) + s2 * f2[j]) + s3 * f3[j];
         b[i] = (((b[i] + s0 * t[0]) + s1 * t[1]) + s2 * t[2]) + s3 * t[3];
     }
@@ -51,12 +52,12 @@ static void funkc_ridge_subtract(const double *FUNKC_RESTRICT A, const double *F
     }
 }
 
-/* b becomes the solution of A x = b; A is destroyed, column is room for `size` numbers.  A
-   direction that A says nothing of (there can be one where the ridge is 0) gets 0. */
-static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
-                              double *FUNKC_RESTRICT column, ptrdiff_t size, ptrdiff_t stride)
+/* A becomes L, where A = L D L', with 1 / D on the diagonal; column is room for `size` numbers.
+   A direction that A says nothing of (there can be one where the ridge is 0) has 0 for 1 / D. */
+static void funkc_ridge_factor(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT column,
+                               ptrdiff_t size, ptrdiff_t stride)
 {
-    for (ptrdiff_t j = 0; j < size; j++) { /* A = L D L', 1 / D on the diagonal */
+    for (ptrdiff_t j = 0; j < size; j++) {
         const double pivot = A[j * stride + j];
         const double inverse = pivot > 0 ? 1 / pivot : 0;
         for (ptrdiff_t i = j + 1; i < size; i++) column[i] = A[i * stride + j];
@@ -68,11 +69,44 @@ static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b
         }
         A[j * stride + j] = inverse;
     }
+}
+
+/* b becomes the solution of A x = b, 0 in a direction that A says nothing of; A is destroyed,
+   column is room for `size` numbers. */
+static void funkc_ridge_solve(double *FUNKC_RESTRICT A, double *FUNKC_RESTRICT b,
+                              double *FUNKC_RESTRICT column, ptrdiff_t size, ptrdiff_t stride)
+{
+    funkc_ridge_factor(A, column, size, stride);
     for (ptrdiff_t j = 0; j < size; j++)
         for (ptrdiff_t i = j + 1; i < size; i++) b[i] -= A[i * stride + j] * b[j];
     for (ptrdiff_t i = 0; i < size; i++) b[i] *= A[i * stride + i];
     for (ptrdiff_t i = size - 1; i >= 0; i--)
         for (ptrdiff_t j = 0; j < i; j++) b[j] -= A[i * stride + j] * b[i];
+}
+
+/* inverse, zeros before, becomes that of A, its lower half likewise: the sum of m m' / D over the
+   rows m of the inverse of L.  Both have `stride` rows; A is destroyed, room holds 2 * stride
+   numbers. */
+static void funkc_ridge_invert(double *A, double *inverse, double *room, ptrdiff_t size,
+                               ptrdiff_t stride)
+{
+    const double zeros[FUNKC_RIDGE_CELLS] = {0};
+    double *weight = room, *column = room + stride;
+    funkc_ridge_factor(A, column, size, stride);
+    for (ptrdiff_t i = 0; i < stride; i++) {
+        double *row = A + i * stride;
+        weight[i] = i < size ? row[i] : 0;
+        for (ptrdiff_t j = 0; j < stride; j++) {
+            column[j] = row[j];
+            row[j] = j == i;
+        }
+        for (ptrdiff_t j = 0; j < i && i < size; j++) {
+            const double *other = A + j * stride;
+            for (ptrdiff_t c = 0; c <= j; c++) row[c] -= column[j] * other[c];
+        }
+    }
+    for (ptrdiff_t i = 0; i < size; i += FUNKC_RIDGE_CELLS)
+        funkc_ridge_add(inverse, column, A + i * stride, weight + i, zeros, 0, size, stride);
 }
 
 /* x becomes that for which x'Ax / 2 - b'x is least among those whose first `nonnegative` entries

@@ -9,7 +9,8 @@ b. The best columns of a row are kept in a heap while blocks of columns stream b
    in the cache for all rows that a thread holds.
 c. A new row is a ridge regression of its entries on the factors of their columns, drawn towards
    what is usual (the mean row) and not towards 0: rows with few entries are common, and for a
-   row with none the mean is the answer.  It is solved in double, whatever the factors are.
+   row with none the mean is the answer.  How far, in which direction, the prior tells (prior.pxd),
+   or a ridge.  It is solved in double, whatever the factors are.
 d. Nothing here raises, prints or takes the GIL; memory is got before the work begins.
 """
 from cython.parallel cimport prange
@@ -19,6 +20,10 @@ from cpython.pycapsule cimport PyCapsule_New
 from funkc._core.best cimport put_in_order, sink
 from funkc._core.lanes cimport dots
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.new_rows cimport NewRows, fit_row, size_of, stride_of
+from funkc._core.prior cimport (
+    RIDGE_CELLS, mean_of_rows, precision_of, spread_of_rows, stride_for,
+)
 from funkc._core.types cimport (
     DUPLICATE_CELL, NO_MEMORY, OK, VALUES_TOO_WIDE, ServeTable, index_at, padded, real_t, value_at,
 )
@@ -38,18 +43,6 @@ cdef extern from "<math.h>" nogil:
     const float INFINITY
     bint isfinite(double x)
     double sqrt(double x)
-
-
-cdef extern from "ridge.h" nogil:
-    int RIDGE_CELLS "FUNKC_RIDGE_CELLS"
-    void funkc_ridge_add(double *A, double *b, const double *f, const double *w, const double *t,
-                         Py_ssize_t size, Py_ssize_t stride)
-    void funkc_ridge_subtract(const double *A, const double *x, double *b, Py_ssize_t size,
-                              Py_ssize_t stride)
-    void funkc_ridge_solve(double *A, double *b, double *column, Py_ssize_t size,
-                           Py_ssize_t stride)
-    void funkc_ridge_nonnegative(double *A, const double *b, double *x, double *room,
-                                 Py_ssize_t size, Py_ssize_t stride, Py_ssize_t nonnegative)
 
 
 cdef enum:
@@ -317,105 +310,6 @@ def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
 
 # ---------------------------------------------------------------- new rows
 
-cdef struct NewRows:
-    const int64_t *first        # (n + 1) of the cells of every new row
-    const int64_t *cols         # the cells' columns
-    const double *values
-    const double *weights       # or NULL
-    Py_ssize_t n
-    const double *usual         # the row that new ones are drawn towards: factors, then bias
-    Py_ssize_t k
-    Py_ssize_t bias_at          # place of a fixed column's bias, and of a new row's 1; or -1
-    bint nonnegative
-    double offset
-    double ridge                # for every cell
-    Py_ssize_t length           # of a row that comes out
-    const funkc_memory *memory
-
-
-cdef inline Py_ssize_t size_of(const NewRows *new) noexcept nogil:
-    """How many numbers of a row are looked for."""
-    return new.k + (1 if new.bias_at >= 0 else 0)
-
-
-cdef inline Py_ssize_t stride_of(const NewRows *new) noexcept nogil:
-    return (size_of(new) + 7) // 8 * 8
-
-
-cdef void put_row(const NewRows *new, const double *found, real_t *out) noexcept nogil:
-    """A row as it is kept: where a column has its bias, the row has 1, and the other way round."""
-    cdef Py_ssize_t j
-    for j in range(new.k):
-        out[j] = <real_t>found[j]
-    if new.bias_at >= 0:
-        out[2 * new.k + 1 - new.bias_at] = <real_t>found[new.k]
-        out[new.bias_at] = 1
-
-
-cdef void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
-                  double *room, real_t *out) noexcept nogil:
-    """The ridge regression of one row's entries; `room` has stride * (stride + 2 + RIDGE_CELLS)."""
-    cdef:
-        Py_ssize_t k = new.k, bias_at = new.bias_at
-        Py_ssize_t size = size_of(new), stride = stride_of(new)
-        const real_t *col
-        double *A = room
-        double *b = A + stride * stride
-        double *column = b + stride
-        double *f = column + stride
-        double[4] w, t
-        int64_t first = new.first[i], last = new.first[i + 1], c
-        Py_ssize_t j
-        int g
-        double ridge = new.ridge * <double>(last - first)
-        double heaviest = 0, scale = 0, largest = 0
-    if first == last:
-        put_row(new, new.usual, out)
-        return
-    memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
-    if new.weights != NULL:                # 1 on average, whatever other rows have
-        for c in range(first, last):
-            heaviest = max(heaviest, new.weights[c])
-        for c in range(first, last):
-            scale = scale + new.weights[c] / heaviest
-        scale = <double>(last - first) / scale
-    c = first
-    while c < last:
-        for g in range(RIDGE_CELLS):
-            if c + g < last:
-                w[g] = (new.weights[c + g] / heaviest * scale if new.weights != NULL
-                        else 1.0)
-                col = y + new.cols[c + g] * width
-                t[g] = new.values[c + g] - (new.offset + <double>col[bias_at] if bias_at >= 0
-                                            else new.offset)
-                for j in range(k):
-                    f[g * stride + j] = col[j]
-                if bias_at >= 0:
-                    f[g * stride + k] = 1.0
-            else:
-                w[g] = t[g] = 0.0
-        funkc_ridge_add(A, b, f, w, t, size, stride)
-        c += RIDGE_CELLS
-    for j in range(size):
-        largest = max(largest, A[j * stride + j])
-    ridge = max(ridge, largest * 1e-10)     # or fewer cells than numbers say nothing for sure
-    if new.nonnegative:
-        for j in range(size):
-            A[j * stride + j] += ridge
-            b[j] += ridge * new.usual[j]
-            column[j] = new.usual[j]
-        funkc_ridge_nonnegative(A, b, column, f, size, stride, k)
-        put_row(new, column, out)
-        return
-    funkc_ridge_subtract(A, new.usual, b, size, stride)
-    for j in range(size):
-        A[j * stride + j] += ridge
-    funkc_ridge_solve(A, b, column, size, stride)
-    for j in range(size):
-        b[j] = new.usual[j] + b[j]
-    put_row(new, b, out)
-
-
 cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
                      int64_t *next, real_t *out) noexcept nogil:
     cdef:
@@ -450,15 +344,16 @@ cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t 
 
 def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double offset,
             const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
-            const double[::1] weights, const double[::1] usual, double ridge, bint nonnegative,
-            real_t[:, ::1] out, int n_threads):
+            const double[::1] weights, const double[::1] usual, const double[:, ::1] prior,
+            double ridge, bint nonnegative, real_t[:, ::1] out, int n_threads):
     """Fit rows to columns: out[i] = x with the least sum over the row's entries c of
-    weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2.
+    weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2; or, unless the prior
+    is empty, that sum + ridge (x - usual)' prior (x - usual).
 
     The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  With biases,
     those of the columns are number bias_at, k or k + 1, of y (-1: there are none); usual then
     holds the bias after the k factors, and out what a row of ready factors does.  With
-    `nonnegative` the factors are not below 0.
+    `nonnegative` the factors are not below 0.  An infinite ridge makes every row the usual one.
     """
     cdef NewRows new
     cdef int status
@@ -468,6 +363,7 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     new.weights = &weights[0] if weights.shape[0] else NULL
     new.n = out.shape[0]
     new.usual = &usual[0]
+    new.prior = &prior[0, 0] if prior.shape[0] else NULL
     new.k = k
     new.bias_at = bias_at
     new.nonnegative = nonnegative
@@ -482,23 +378,59 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
 
 # ---------------------------------------------------------------- what is usual
 
-cdef void mean_of_rows(const real_t *x, Py_ssize_t n, Py_ssize_t length, Py_ssize_t size,
-                       double *out) noexcept nogil:
-    """The first `size` numbers of every row, added up in order."""
-    cdef Py_ssize_t i, j
-    cdef unsigned long long state = funkc_float_begin()
-    for i in range(n):
-        for j in range(size):
-            out[j] = x[i * length + j] if i == 0 else out[j] + x[i * length + j]
-    for j in range(size):
-        out[j] = out[j] / <double>n
-    funkc_float_end(state)
+cdef int covariance_of(
+    const real_t *x, Py_ssize_t n, Py_ssize_t length, Py_ssize_t k, Py_ssize_t bias_at,
+    const double *mean, double seen, double *out, const funkc_memory *memory, int n_threads
+) noexcept nogil:
+    """Into zeros.  NO_MEMORY, or OK."""
+    cdef:
+        Py_ssize_t size = k + (1 if bias_at >= 0 else 0), stride = stride_for(size)
+        Py_ssize_t part, parts = stride // 8, each = (RIDGE_CELLS + 1) * stride
+        int workers = <int>min(<Py_ssize_t>n_threads, min(parts, 1 + n * size // 16384))
+        double *room = <double *>obtain_zeros(memory, parts * each, sizeof(double))
+        unsigned long long state
+    if room == NULL:
+        return NO_MEMORY
+    for part in prange(parts, num_threads=workers, schedule="dynamic", chunksize=1):
+        state = funkc_float_begin()
+        spread_of_rows(x, n, length, k, bias_at, mean, seen, 8 * part, room + part * each, out)
+        funkc_float_end(state)
+    give_back(memory, room)
+    return OK
 
 
 def means(const real_t[:, ::1] x, double[::1] out):
     """out = the mean of the first numbers of all rows."""
+    cdef unsigned long long state
     with nogil:
+        state = funkc_float_begin()
         mean_of_rows(&x[0, 0], x.shape[0], x.shape[1], out.shape[0], &out[0])
+        funkc_float_end(state)
+
+
+def covariance(const real_t[:, ::1] x, Py_ssize_t k, Py_ssize_t bias_at, const double[::1] mean,
+               double seen, double[:, ::1] out, int n_threads):
+    """out, zeros before, = the lower half of the covariance of all rows' factors, and of their
+    biases if bias_at, their place, is not -1: the sum over all rows about the mean, divided by
+    seen - 1.  A status."""
+    cdef int status
+    with nogil:
+        status = covariance_of(&x[0, 0], x.shape[0], x.shape[1], k, bias_at, &mean[0], seen,
+                               &out[0, 0], NULL, n_threads)
+    return status
+
+
+def precision(double[:, ::1] covariance, Py_ssize_t k, Py_ssize_t size, double seen,
+              double[::1] room, double[:, ::1] out):
+    """out, zeros before, = the lower half of the inverse of a covariance, which is destroyed; of
+    its diagonal alone, where less than 2 k rows were seen.  False: all of them are equal."""
+    cdef bint spreads
+    cdef unsigned long long state
+    with nogil:
+        state = funkc_float_begin()
+        spreads = precision_of(&covariance[0, 0], k, size, seen, &room[0], &out[0, 0])
+        funkc_float_end(state)
+    return spreads
 
 
 def directions(const real_t[:, ::1] x, const double[::1] mean, real_t[:, ::1] out):
@@ -649,6 +581,26 @@ cdef bint all_finite(const real_t *x, int64_t n) noexcept nogil:
     return True
 
 
+cdef int prior_for(const funkc_model *model, const real_t *x, NewRows *new, double *room,
+                   int n_threads) noexcept nogil:
+    """The prior of all rows, in `room` for two matrices and two rows of them, instead of the
+    ridge.  NO_MEMORY, or OK."""
+    cdef:
+        Py_ssize_t stride = stride_of(new)
+        double *covariance = room + stride * stride
+        double seen = <double>model.n_rows
+        int status = NO_MEMORY
+    if room != NULL:
+        status = covariance_of(x, model.n_rows, new.length, new.k, new.k if model.biases else -1,
+                               new.usual, seen, covariance, new.memory, n_threads)
+    new.ridge = INFINITY
+    if status == OK and precision_of(covariance, new.k, size_of(new), seen,
+                                     covariance + stride * stride, room):
+        new.prior = room
+        new.ridge = model.noise * model.noise
+    return status
+
+
 cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells *cells,
                    double ridge, real_t *out, int n_threads) noexcept nogil:
     cdef:
@@ -662,6 +614,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         double *values = <double *>obtain(memory, cells.n_cells, sizeof(double))
         double *weights = NULL
         double *usual = <double *>obtain(memory, length, sizeof(double))
+        double *prior = NULL
         int status = NO_MEMORY
     if cells.weights != NULL:
         weights = <double *>obtain(memory, cells.n_cells, sizeof(double))
@@ -675,6 +628,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.weights = weights
         new.n = cells.n_rows
         new.usual = usual
+        new.prior = NULL
         new.k = model.k
         new.bias_at = model.k + 1 if model.biases else -1
         new.nonnegative = model.nonnegative
@@ -682,7 +636,12 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.ridge = ridge
         new.length = length
         new.memory = memory
-        mean_of_rows(x, model.n_rows, length, model.k + (1 if model.biases else 0), usual)
+        mean_of_rows(x, model.n_rows, length, size_of(&new), usual)
+        if ridge < 0:
+            prior = <double *>obtain_zeros(memory, 2 * stride_of(&new) * (stride_of(&new) + 1),
+                                           sizeof(double))
+            status = prior_for(model, x, &new, prior, n_threads)
+    if status == OK:
         status = fit_rows(&new, y, length, out, n_threads)
         if status == OK and not all_finite(out, cells.n_rows * length):
             status = VALUES_TOO_WIDE
@@ -692,6 +651,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
     give_back(memory, values)
     give_back(memory, weights)
     give_back(memory, usual)
+    give_back(memory, prior)
     return status
 
 

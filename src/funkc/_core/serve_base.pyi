@@ -46,10 +46,28 @@ def fold_in(
     values: NDArray[np.float64],
     weights: NDArray[np.float64],
     usual: NDArray[np.float64],
+    prior: NDArray[np.float64],
     ridge: float,
     nonnegative: bool,
     out: NDArray[Any],
     n_threads: int,
 ) -> int: ...
 def means(x: NDArray[Any], out: NDArray[np.float64]) -> None: ...
+def covariance(
+    x: NDArray[Any],
+    k: int,
+    bias_at: int,
+    mean: NDArray[np.float64],
+    seen: float,
+    out: NDArray[np.float64],
+    n_threads: int,
+) -> int: ...
+def precision(
+    covariance: NDArray[np.float64],
+    k: int,
+    size: int,
+    seen: float,
+    room: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> bool: ...
 def directions(x: NDArray[Any], mean: NDArray[np.float64], out: NDArray[Any]) -> None: ...

@@ -126,6 +126,7 @@ typedef struct funkc_model {
     int32_t biases;
     int32_t nonnegative;
     const funkc_memory *memory; /* for the duration of a call, or NULL */
+    double noise;               /* RMSE of training, for funkc_fold_in_rows; 0: unknown */
 } funkc_model;
 
 typedef struct funkc_plan funkc_plan;
@@ -199,7 +200,7 @@ static inline void funkc_params_init(funkc_params *params)
 
 static inline void funkc_model_init(funkc_model *model, int k)
 {
-    const funkc_model usual = {sizeof(funkc_model), NULL, NULL, 0, 0, 0, k, 4, 0, 0, NULL};
+    const funkc_model usual = {sizeof(funkc_model), NULL, NULL, 0, 0, 0, k, 4, 0, 0, NULL, 0};
     *model = usual;
 }
 
@@ -285,7 +286,9 @@ static inline int funkc_predict(const funkc_api *api, const funkc_model *model,
 }
 
 /* Computes factors for new rows with the column factors fixed, into out (cells->n_rows, length),
-   as Python's fold_in_rows does.  A negative regularization is refused. */
+   as Python's fold_in_rows does: with a negative regularization, by the prior that the rows of the
+   model and its noise give, as by default there.  It is computed in every call, so fold in many
+   rows at a time; with a noise of 0 it is refused. */
 static inline int funkc_fold_in_rows(const funkc_api *api, const funkc_model *model,
                                      const funkc_cells *cells, double regularization, void *out,
                                      int n_threads)

@@ -1,0 +1,134 @@
+"""A new row: the regression of its entries on the factors of their columns."""
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+from funkc._core.prior cimport RIDGE_CELLS, funkc_ridge_add, stride_for
+from funkc._core.types cimport real_t
+from funkc.capi cimport funkc_memory
+
+
+cdef extern from "<math.h>" nogil:
+    bint isinf(double x)
+
+
+cdef extern from "ridge.h" nogil:
+    void funkc_ridge_subtract(const double *A, const double *x, double *b, Py_ssize_t size,
+                              Py_ssize_t stride)
+    void funkc_ridge_solve(double *A, double *b, double *column, Py_ssize_t size,
+                           Py_ssize_t stride)
+    void funkc_ridge_nonnegative(double *A, const double *b, double *x, double *room,
+                                 Py_ssize_t size, Py_ssize_t stride, Py_ssize_t nonnegative)
+
+
+cdef struct NewRows:
+    const int64_t *first        # (n + 1) of the cells of every new row
+    const int64_t *cols         # the cells' columns
+    const double *values
+    const double *weights       # or NULL
+    Py_ssize_t n
+    const double *usual         # the row that new ones are drawn towards: factors, then bias
+    Py_ssize_t k
+    Py_ssize_t bias_at          # place of a fixed column's bias, and of a new row's 1; or -1
+    bint nonnegative
+    double offset
+    const double *prior         # what holds every row to the usual one, or NULL: the ridge does
+    double ridge                # the factor of the prior; or for every cell, infinite: no fit
+    Py_ssize_t length           # of a row that comes out
+    const funkc_memory *memory
+
+
+cdef inline Py_ssize_t size_of(const NewRows *new) noexcept nogil:
+    """How many numbers of a row are looked for."""
+    return new.k + (1 if new.bias_at >= 0 else 0)
+
+
+cdef inline Py_ssize_t stride_of(const NewRows *new) noexcept nogil:
+    return stride_for(size_of(new))
+
+
+cdef inline void put_row(const NewRows *new, const double *found, real_t *out) noexcept nogil:
+    """A row as it is kept: where a column has its bias, the row has 1, and the other way round."""
+    cdef Py_ssize_t j
+    for j in range(new.k):
+        out[j] = <real_t>found[j]
+    if new.bias_at >= 0:
+        out[2 * new.k + 1 - new.bias_at] = <real_t>found[new.k]
+        out[new.bias_at] = 1
+
+
+cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
+                         double *room, real_t *out) noexcept nogil:
+    """The regression of one row's entries; `room` has stride * (stride + 2 + RIDGE_CELLS)."""
+    cdef:
+        Py_ssize_t k = new.k, bias_at = new.bias_at
+        Py_ssize_t size = size_of(new), stride = stride_of(new)
+        const real_t *col
+        double *A = room
+        double *b = A + stride * stride
+        double *column = b + stride
+        double *f = column + stride
+        double[4] w, t
+        int64_t first = new.first[i], last = new.first[i + 1], c
+        Py_ssize_t j
+        int g
+        double ridge, least, heaviest = 0, scale = 0, largest = 0
+    if first == last or isinf(new.ridge):
+        put_row(new, new.usual, out)
+        return
+    memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
+    if new.weights != NULL:                # 1 on average, whatever other rows have
+        for c in range(first, last):
+            heaviest = max(heaviest, new.weights[c])
+        for c in range(first, last):
+            scale = scale + new.weights[c] / heaviest
+        scale = <double>(last - first) / scale
+    c = first
+    while c < last:
+        for g in range(RIDGE_CELLS):
+            if c + g < last:
+                w[g] = (new.weights[c + g] / heaviest * scale if new.weights != NULL
+                        else 1.0)
+                col = y + new.cols[c + g] * width
+                t[g] = new.values[c + g] - (new.offset + <double>col[bias_at] if bias_at >= 0
+                                            else new.offset)
+                for j in range(k):
+                    f[g * stride + j] = col[j]
+                if bias_at >= 0:
+                    f[g * stride + k] = 1.0
+            else:
+                w[g] = t[g] = 0.0
+        funkc_ridge_add(A, b, f, w, t, 0, size, stride)
+        c += RIDGE_CELLS
+    for j in range(size):
+        largest = max(largest, A[j * stride + j])
+    ridge = largest * 1e-10             # or fewer cells than numbers say nothing for sure
+    if new.prior == NULL:
+        ridge = max(new.ridge * <double>(last - first), ridge)
+    else:
+        least = new.ridge * new.prior[0]
+        for j in range(size):
+            least = min(least, new.ridge * new.prior[j * stride + j])
+        ridge = max(0.0, ridge - least)
+    if new.nonnegative:
+        for j in range(size):
+            b[j] += ridge * new.usual[j]
+        if new.prior != NULL:
+            for j in range(size):
+                column[j] = -new.ridge * new.usual[j]
+            funkc_ridge_subtract(new.prior, column, b, size, stride)
+    else:
+        funkc_ridge_subtract(A, new.usual, b, size, stride)
+    for j in range(size):
+        A[j * stride + j] += ridge
+        if new.prior != NULL:
+            for i in range(j + 1):
+                A[j * stride + i] += new.ridge * new.prior[j * stride + i]
+    if new.nonnegative:
+        for j in range(size):
+            column[j] = new.usual[j]
+        funkc_ridge_nonnegative(A, b, column, f, size, stride, k)
+        put_row(new, column, out)
+        return
+    funkc_ridge_solve(A, b, column, size, stride)
+    for j in range(size):
+        b[j] = new.usual[j] + b[j]
+    put_row(new, b, out)
