@@ -66,7 +66,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     regularization : float or pair of float, optional
         λ, for rows and columns or as a pair (rows, columns); applied at every entry. By
         default 0.15 (1/√r + 1/√c) standard deviations of the values, where rows have r
-        observed entries on average, and columns c.
+        observed entries on average, and columns c. It is that of training; `transform` uses
+        the distribution of the trained rows instead, as `Factorization.fold_in_rows` does.
     n_epochs : int, optional
         Passes over the entries. By default chosen from their number, as in `funkc.factorize`;
         in `partial_fit`, 20 passes over the batch.
@@ -89,7 +90,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     Attributes
     ----------
     factorization_ : Factorization
-        The column factors, and the factors of the average row only; for the scaled columns.
+        The column factors, and the factors of the average row only, with the covariance of the
+        rows; for the scaled columns.
     mean_, scale_ : (n_features,) array
         The columns are shifted by the mean and then divided by the scale (0: a constant
         column, from which nothing is learned). Without `scale`, 0 and 1.
@@ -360,9 +362,10 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         shape = None if mask is None else table.X.shape
         if before is not None:
             stretch = _ratio(self.scale_, scale)[:, None]
-            before = _model(before, before.row_factors, before.col_factors * stretch)
-            ridge = before.parameters["regularization"][0]
-            init = before.fold_in_rows(mask, values, regularization=ridge, shape=shape)
+            before = _model(before, before._rows, before.col_factors * stretch)
+            squares = np.average(stretch[:, 0] ** 2, weights=self.n_observed_)
+            before.noise = math.sqrt(squares) * float(before.noise or 0)
+            init = before.fold_in_rows(mask, values, shape=shape)
             learning_rate = self._rate * n_observed / int(moments.count.sum())
             n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
         regularization = self.regularization
@@ -385,9 +388,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         )
         if before is None:
             self._rate = fit.history["learning_rate"][0]
-        average = fit.row_factors.mean(axis=0, dtype=np.float64, keepdims=True)
+        average = _average(fit._rows, fit.n_threads)
         if before is not None:
-            average += (1 - table.X.shape[0] / n_rows) * (before.row_factors - average)
+            average = _mixed(before._rows, average, 1 - table.X.shape[0] / n_rows)
+            share = 1 - n_observed / int(moments.count.sum())
+            old, new = (float(part.noise or 0) for part in (before, fit))
+            squares = share * old * old + (1 - share) * new * new
+            fit.noise = math.sqrt(squares)
         self.factorization_ = _model(fit, average, fit.col_factors)
         self._moments, self.mean_, self.scale_ = moments, mean, scale
         self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
@@ -405,12 +412,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         fit = copy.copy(self.factorization_)  # it may be in use with other n_threads
         fit.n_threads = scalars.jobs(self.n_jobs)
         values = cells.scaled(self.mean_, self.scale_, fit.dtype)
-        new = fit.fold_in_rows(
-            (cells.rows, cells.cols),
-            values,
-            regularization=fit.parameters["regularization"][0],
-            shape=cells.shape,
-        )
+        new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
         products: NDArray[Any] = new.reconstruct().astype(np.float64)
         products *= self.scale_
         products += self.mean_
@@ -535,13 +537,34 @@ def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def _model(
-    fit: Factorization, row_factors: NDArray[Any], col_factors: NDArray[Any]
-) -> Factorization:
+def _model(fit: Factorization, rows: Side, col_factors: NDArray[Any]) -> Factorization:
     """A copy of the factorization with other factors."""
-    return fit._changed(
-        _rows=Side(row_factors.astype(fit.dtype), None, first=True),
-        _cols=Side(col_factors.astype(fit.dtype), None, first=False),
+    return fit._changed(_rows=rows, _cols=Side(col_factors.astype(fit.dtype), None, first=False))
+
+
+def _average(rows: Side, n_threads: int) -> Side:
+    """The mean row, with the covariance of all."""
+    return Side(
+        rows.mean[None].astype(rows.factors.dtype),
+        None,
+        first=True,
+        n_seen=rows.n_seen,
+        covariance=rows.covariance(n_threads),
+    )
+
+
+def _mixed(before: Side, batch: Side, share: float) -> Side:
+    """The mean row and the covariance of both, of which the first has the share."""
+    a, b = before.covariance(1), batch.covariance(1)
+    shift = np.zeros(len(a))
+    shift[: before.mean.size] = before.mean - batch.mean
+    mean = batch.mean + share * shift[: before.mean.size]
+    return Side(
+        mean[None].astype(batch.factors.dtype),
+        None,
+        first=True,
+        n_seen=before.n_seen + batch.n_seen,
+        covariance=b + share * (a - b) + share * (1 - share) * np.outer(shift, shift),
     )
 
 
