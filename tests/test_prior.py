@@ -106,6 +106,8 @@ def test_new_rows_keep_the_noise_and_the_other_side():
     assert (rows.noise, rows.n_seen) == (0.5, (4, 7))
     cols = fit.fold_in_cols(([1, 1], [0, 3]), [1.0, 2.0])
     assert (cols.noise, cols.n_seen) == (0.5, (8, 4))
+    grown = fit._grown(fit._cells_to_learn(([9, 11], [1, 1]), [1.0, 2.0], None, None, "error"))
+    assert grown.n_seen == (11, 7)
     trained = fitted(n_epochs=4)
     assert trained.n_seen == trained.shape
     assert trained.noise == trained.history["train_rmse"][-1]
@@ -142,6 +144,12 @@ def test_any_noise_gives_finite_rows(kind, noise):
         assert np.allclose(own_side(new, False), own_side(fit, False).mean(axis=0))
     elif "nonnegative" not in KINDS[kind]:
         assert np.allclose(new.predict([0, 0, 1], [1, 2, 3]), [9.0, 12.0, 15.0], atol=1e-4)
+        mean = own_side(fit, False).mean(axis=0)
+        features = np.column_stack([fit.col_factors, np.ones(75)])[1:3, : mean.size]
+        targets = np.array([9.0, 12.0]) - fit.offset - features @ mean
+        targets -= 0 if fit.col_bias is None else fit.col_bias[1:3]
+        shortest = np.linalg.lstsq(features, targets, rcond=None)[0]
+        assert np.allclose(own_side(new, False)[0], mean + shortest, atol=1e-3)
 
 
 def rated_rows(m, n, seed):
