@@ -43,6 +43,7 @@ _checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _inp
 _bar.py: _errors.py _input/options.py _train.py
 _train.py: _core/engine.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/options.py _input/scalars.py _schedule.py
+_average.py: _core/average.pyx _errors.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 capi.py: _capi.pyx
@@ -56,26 +57,28 @@ _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _c
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
     _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
     _core/types.pxd capi.pxd
-_core/__init__.py: _core/engine.pyx _core/machine.pyx _core/pictures.pyx _core/serve.pyx
-    _errors.py
+_core/__init__.py: _core/average.pyx _core/engine.pyx _core/machine.pyx _core/pictures.pyx
+    _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
+_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
+    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/scalars.py
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
 _core/survey.pxd: _core/source.pxd _core/types.pxd
-_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
-    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
+_core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/symmetric.pxd
+    _core/types.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
+_core/new_rows.pxd: _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
-_core/new_rows.pxd: _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/prior.pxd: _core/ridge.h _core/types.pxd
 _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
@@ -101,6 +104,7 @@ _cli/arguments.py: _errors.py
 include/funkc.h:
 _input/__init__.py:
 _errors.py:
+_core/symmetric.pxd:
 _core/stream.pxd:
 _core/ridge.h:
 _core/planes.h:
@@ -347,6 +351,7 @@ def holding(pattern, suffixes=KINDS, root=SOURCE):
 
 def test_threads_start_in_the_core_alone():
     assert holding(r"\bin prange\(") == {
+        "_core/average.pyx",
         "_core/engine.pyx",
         "_core/serve.pyx",
         "_core/plan.pyx",

@@ -48,4 +48,5 @@ def _choose() -> str:
 name: str = _choose()
 engine: ModuleType = import_module(f"funkc._core.engine_{name}")
 serve: ModuleType = import_module(f"funkc._core.serve_{name}")
+average: ModuleType = import_module(f"funkc._core.average_{name}")
 pictures: ModuleType = import_module(f"funkc._core.pictures_{name}")
