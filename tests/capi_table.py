@@ -54,7 +54,12 @@ Params = struct(
     *((name, c.c_double) for name in RATES),
     ("n_epochs", I64),
     ("first_epoch", I64),
-    *ints("constant_rate", "reserved"),
+    *ints("constant_rate", "stages"),
+)
+Result = struct(
+    "Result",
+    *((name, c.c_double) for name in ("offset", "noise", "mean_rmse", "biases_rmse")),
+    ("n_stages", I64),
 )
 Model = struct(
     "Model",
@@ -78,6 +83,8 @@ TYPES = {
     "plan_defaults": (P, P),
     "start": (P, P, P),
     "run": (P, P, P, P, I64, INT, P, P, P),
+    "finish": (P, P, P, P, INT),
+    "train": (P, P, P, P, INT, P, P, P, P),
     "rmse": (P, P, INT, P),
     "predict": (P, P, P, I64, P, INT),
     "fold_in_rows": (P, P, c.c_double, P, INT),
@@ -135,7 +142,8 @@ def changed(struct, **fields):
 
 
 def options_of(k, dtype=np.float32, memory=None, **given):
-    usual = dict(offset=NAN, k=k, real_bytes=np.dtype(dtype).itemsize, group_size=8, n_threads=1)
+    usual = dict(offset=NAN, k=k, biases=2, group_size=8, n_threads=1)
+    usual["real_bytes"] = np.dtype(dtype).itemsize
     options = Options(c.sizeof(Options), **{**usual, **given})
     if memory is not None:
         options.memory = c.addressof(memory)
@@ -174,16 +182,32 @@ def problem(n=4000, shape=(120, 90), seed=0, index=np.int32, value=np.float32, l
     return rows, cols, values.astype(value), shape
 
 
+def signal(noise, seed=0, shape=(30, 20), n=400):
+    """What two factors make, with noise: of 0.3 it is worth two stages, of 0.7 one."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(shape[0] * shape[1])[:n].astype(np.int32)
+    rows, cols = np.divmod(chosen, np.int32(shape[1]))
+    values = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
+    values += noise * rng.normal(size=shape)
+    return rows, cols, values[rows, cols].astype(np.float32), shape
+
+
+def has_biases(options):
+    """Whether biases are fitted: 2 leaves it to the library."""
+    usual = math.isnan(options.offset) and not options.nonnegative
+    return options.biases == 1 or (options.biases == 2 and usual)
+
+
 def room(cells, k, dtype, biases=False):
     length = k + 2 * biases
     return np.empty((cells.n_rows, length), dtype), np.empty((cells.n_cols, length), dtype)
 
 
 def train(cells, options, params=None, n_threads=1, cuts=()):
-    """(row factors, column factors, parameters, info) of runs that end at cuts."""
+    """(row factors, column factors, parameters, info, result) of runs that end at cuts."""
     params = params_of() if params is None else params
-    info = Info(c.sizeof(Info))
-    x, y = room(cells, options.k, f"f{options.real_bytes}", options.biases)
+    info, result = Info(c.sizeof(Info)), Result(c.sizeof(Result))
+    x, y = room(cells, options.k, f"f{options.real_bytes}", has_biases(options))
     with plan_of(cells, options) as plan:
         ask("plan_info", plan, info)
         ask("plan_defaults", plan, params)
@@ -192,14 +216,26 @@ def train(cells, options, params=None, n_threads=1, cuts=()):
             n = end - params.first_epoch
             ask("run", plan, x, y, params, n, n_threads, None, None, None)
             params.first_epoch = end
-    return x, y, params, info
+        ask("finish", plan, x, y, result, n_threads)
+    return x, y, params, info, result
 
 
-def assert_same(fit, x, y, biases=False):
+def train_at_once(cells, options, params=None, n_threads=1):
+    """(row factors, column factors, result) of the whole rule."""
+    params = params_of() if params is None else params
+    result = Result(c.sizeof(Result))
+    x, y = room(cells, options.k, f"f{options.real_bytes}", has_biases(options))
+    with plan_of(cells, options) as plan:
+        ask("train", plan, x, y, params, n_threads, None, None, None, result)
+    return x, y, result
+
+
+def assert_same(fit, x, y):
     k = fit.row_factors.shape[1]
     assert np.array_equal(x[:, :k], fit.row_factors)
     assert np.array_equal(y[:, :k], fit.col_factors)
-    if biases:
+    assert x.shape[1] - k == 2 * (fit.row_bias is not None)
+    if fit.row_bias is not None:
         assert np.array_equal(x[:, k], fit.row_bias)
         assert np.array_equal(y[:, k + 1], fit.col_bias)
         assert np.all(x[:, k + 1] == 1)
@@ -228,3 +264,17 @@ class Counting:
     def release(self, at, _):
         if at:
             del self.blocks[at]
+
+
+def with_failures(work):
+    """Do the work with the first allocation failing, the second, ...; then with all there."""
+    counting = Counting()
+    assert work(counting.memory) == 0
+    assert not counting.blocks
+    assert counting.calls
+    for i in range(1, counting.calls + 1):
+        failing = Counting(i)
+        assert work(failing.memory) == STATUS["NO_MEMORY"]
+        assert failing.calls >= i
+        assert not failing.blocks, f"allocation {i}"
+    return counting.calls

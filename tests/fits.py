@@ -11,9 +11,9 @@ DTYPES = [np.float32, np.float64]
 NAN = np.nan
 SHAPE = (67, 75)
 KINDS = {
-    "plain": {},
+    "plain": {"biases": False},
     "biases": {"biases": True},
-    "nonnegative": {"nonnegative": True},
+    "nonnegative": {"biases": False, "nonnegative": True},
     "both": {"biases": True, "nonnegative": True},
 }
 

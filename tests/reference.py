@@ -57,17 +57,44 @@ def permutation(n, seed):
     return order
 
 
-def statistics(values):
-    """Mean and deviation, added up in whole steps of a 2^-28th of the range."""
+def add_up(numbers):
+    """From left to right, whatever `sum` does."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+def weight_steps(weights):
+    """Whole steps of a 2^-28th of the largest weight."""
+    largest = max(weights)
+    return [round(w / largest * 2**28) for w in weights]
+
+
+def total_of(products):
+    """Products of two whole numbers, added up in three digits of 28 bits."""
+    digits = [0, 0, 0]
+    for a, b in products:
+        high, low = (a >> 28) * b, (a & 0xFFFFFFF) * b
+        digits[0] += low & 0xFFFFFFF
+        digits[1] += (low >> 28) + (high & 0xFFFFFFF)
+        digits[2] += high >> 28
+    return (float(digits[2]) * 2.0**28 + float(digits[1])) * 2.0**28 + float(digits[0])
+
+
+def statistics(values, weights=None):
+    """Mean and deviation by weight, in whole steps of a 2^-28th of the range."""
     low, high = min(values), max(values)
-    if low == high:
-        return low, abs(low) * 2.0**-20 or 1.0
-    scale = 2.0**28 / (high - low)
+    mean, deviation = low, abs(low) * 2.0**-20 or 1.0
+    scale = 2.0**28 / (high - low) if low < high else math.inf
+    if scale > 1e300:
+        return mean, deviation
     steps = [int((v - low) * scale + 0.5) for v in values]
-    mean = sum(steps) / len(steps)
-    squares = sum(s * s >> 28 for s in steps) * 2.0**28 + sum(s * s & (2**28 - 1) for s in steps)
-    square = squares / len(steps) - mean * mean
-    return low + mean / scale, math.sqrt(square) / scale if square > 0 else 1.0
+    of_weights = [1] * len(values) if weights is None else weight_steps(weights)
+    n = float(sum(of_weights))
+    above = total_of(zip(steps, of_weights, strict=True)) / n
+    square = total_of((s * s, w) for s, w in zip(steps, of_weights, strict=True)) / n - above**2
+    return low + above / scale, math.sqrt(square) / scale if square > 0 else deviation
 
 
 def padded(k):
@@ -110,14 +137,14 @@ def runs_of(cells, group):
 
 
 def dot(a, b):
-    """Sixteen lanes, then 16 -> 8 -> 4 -> 2 -> 1."""
-    lanes = a[:16] * b[:16]
+    """Sixteen lanes, then 16 -> 8 -> 4 -> 2 -> 1; of one row with each of some."""
+    lanes = a[:16] * b[..., :16]
     for f in range(16, len(a), 16):
-        lanes = lanes + a[f : f + 16] * b[f : f + 16]
-    while len(lanes) > 1:
-        half = len(lanes) // 2
-        lanes = lanes[:half] + lanes[half:]
-    return lanes[0]
+        lanes = lanes + a[f : f + 16] * b[..., f : f + 16]
+    while lanes.shape[-1] > 1:
+        half = lanes.shape[-1] // 2
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes[..., 0]
 
 
 def tree_sum(terms):
@@ -131,27 +158,28 @@ def tree_sum(terms):
     return terms[0]
 
 
+HEAVIEST = 4  # weight in a step
+
+
 class Reference:
     """What funkc.factorize answers, computed slowly from rows, cols and values."""
 
     def __init__(self, rows, cols, values, shape, k, *, dtype=np.float32, seed=0, offset=None,
-                 tiles=None, weights=None, biases=False, nonnegative=False):  # fmt: skip
+                 below=2, tiles=None, weights=None, nonnegative=False):  # fmt: skip
         rows, cols = [int(i) for i in rows], [int(j) for j in cols]
         values = [float(v) for v in values]
         m, n = shape
         self.dtype, self.k = dtype, k
-        self.biases, self.nonnegative = biases, nonnegative
+        self.seed, self.nonnegative = seed, nonnegative
+        self.mean, self.deviation = statistics(values, weights)
+        self.offset = self.mean - below * self.deviation if offset is None else offset
         weights = [1.0] * len(values) if weights is None else [float(w) for w in weights]
-        largest = max(weights)
-        steps = sum(round(w / largest * 2**28) for w in weights)
-        scale = len(weights) * 2.0**28 / steps / largest
-        self.mean, self.deviation = statistics(values)
-        self.offset = self.mean - 2 * self.deviation if offset is None else offset
+        scale = len(weights) * 2.0**28 / sum(weight_steps(weights)) / max(weights)
 
         if tiles is None:
             self.row_order = permutation(m, stream_seed(seed, ROW_ORDER))
             self.col_order = permutation(n, stream_seed(seed, COL_ORDER))
-            bands = bands_of(shape, len(values), k + 2 * biases, np.dtype(dtype).itemsize)
+            bands = bands_of(shape, len(values), k, np.dtype(dtype).itemsize)
             row_cuts = cut_evenly(
                 self.row_order, np.bincount(rows, minlength=m), len(values), bands
             )
@@ -177,76 +205,110 @@ class Reference:
             )
             for i, j, v, w in zip(rows, cols, values, weights, strict=True)
         )
-        self.x = self._start(m, self.row_order, stream_seed(seed, ROW_START), sign=1)
-        self.y = self._start(n, self.col_order, stream_seed(seed, COL_START), sign=-1)
         self.shape, self.n_cells = shape, len(values)
+        self.begin(self.mean - self.offset, self.deviation)
 
-    def _start(self, n, order, seed, sign):
-        above = self.mean - self.offset
-        level = math.sqrt(abs(above)) * (sign if above < 0 else 1)
-        spread = 0.05 / math.sqrt(self.k) * math.sqrt(self.deviation)
-        out = np.zeros((n, padded(self.k + 2 * self.biases)), self.dtype)
+    def begin(self, level, deviation):
+        """The tiny start: products of some level, and noise by a deviation."""
+        sides = self.row_order, self.col_order
+        signs, streams = (1, -1 if level < 0 else 1), (ROW_START, COL_START)
+        spread = 0.05 / math.sqrt(self.k) * math.sqrt(deviation)
+        self.x, self.y = (
+            self._start(order, stream_seed(self.seed, stream), math.sqrt(abs(level)), spread, sign)
+            for order, stream, sign in zip(sides, streams, signs, strict=True)
+        )
+
+    def _start(self, order, seed, level, spread, sign):
+        out = np.zeros((len(order), padded(self.k)), self.dtype)
         for at, i in enumerate(order):
             for f in range(self.k):
-                out[at, f] = self.dtype(spread * noise(seed, i * self.k + f))
-            if self.nonnegative:
-                out[at] = np.abs(out[at])
-            out[at, 0] = self.dtype(level + float(out[at, 0]))
-        if self.biases:
-            out[:, self.k + (sign > 0)] = 1
+                number = float(self.dtype(spread * noise(seed, i * self.k + f)))
+                number = abs(number) if self.nonnegative else number
+                out[at, f] = sign * (number if f else level + number)
         return out
 
-    def _constrain(self, x, one):
-        """Factors not below 0; with biases, a row ends in [bias, 1] and a column in [1, bias]."""
-        if self.nonnegative:
-            x[: self.k] = np.maximum(x[: self.k], 0)
-        if self.biases:
-            x[self.k + one] = 1
-        return x
+    def _constrain(self, x):
+        """Factors not below 0."""
+        return np.maximum(x, 0) if self.nonnegative else x
 
-    def train(self, rates, regularization, group=8):
-        """Returns the training error of every epoch."""
+    def train(self, rates, regularization, group=8, bases=None):
+        """Returns the training error of every epoch; row and column bases are taken off first."""
         real = self.dtype
         errors = []
         for rate in rates:
             squares = 0.0
             keep_col = real(1 - rate * regularization[1])
             for cells in runs_of(self.cells, group):
-                i = cells[0][1]
-                x = self.x[i].copy()
-                y = [self.y[j].copy() for _, _, _, j, _, _ in cells]
-                e = [r - dot(x, yj) for (*_, r, _), yj in zip(cells, y, strict=True)]
-                weights = [w for *_, w in cells]
-                squares += sum(
-                    float(w) * float(error) ** 2 for error, w in zip(e, weights, strict=True)
-                )
-                move = [real(rate) * error * w for error, w in zip(e, weights, strict=True)]
-                pull = tree_sum(step * yj for step, yj in zip(move, y, strict=True))
+                i, js = cells[0][1], [cell[3] for cell in cells]
+                r, weights = (np.array([cell[at] for cell in cells]) for at in (4, 5))
+                if bases is not None:
+                    r = r - (bases[0][i] + bases[1][js])
+                x, y = self.x[i].copy(), self.y[js]
+                e = r - dot(x, y)
+                squares += add_up(weights.astype(float) * e.astype(float) ** 2)
+                move = (real(rate) * e * np.minimum(weights, real(HEAVIEST)))[:, None]
                 keep_row = real(1 - rate * regularization[0] * len(cells))
-                self.x[i] = self._constrain(x * keep_row + pull, 1)
-                for (_, _, _, j, _, _), step, yj in zip(cells, move, y, strict=True):
-                    self.y[j] = self._constrain(yj * keep_col + step * x, 0)
+                self.x[i] = self._constrain(x * keep_row + tree_sum(move * y))
+                self.y[js] = self._constrain(y * keep_col + move * x)
             errors.append(math.sqrt(squares / self.n_cells))
         return errors
 
-    def factors(self):
+    def seen(self):
+        """Positions of rows and columns that have entries."""
+        return [sorted({cell[at] for cell in self.cells}) for at in (1, 3)]
+
+    def fill(self, *biases):
+        """Rows and columns without entries get the mean of the others."""
+        sides = zip((self.x, self.y), *([biases] if biases else []), strict=True)
+        for seen, side in zip(self.seen(), sides, strict=True):
+            for numbers in side:
+                mean = add_up(numbers[at].astype(float) for at in seen) / len(seen)
+                numbers[np.setdiff1d(np.arange(len(numbers)), seen)] = mean
+
+    def handed_out(self, by_row, by_col):
+        """In the caller's order."""
         out = []
-        for order, x in ((self.row_order, self.x), (self.col_order, self.y)):
-            back = np.empty((len(order), self.k + 2 * self.biases), self.dtype)
-            back[order] = x[:, : self.k + 2 * self.biases]
+        for order, numbers in ((self.row_order, by_row), (self.col_order, by_col)):
+            back = np.empty_like(numbers)
+            back[order] = numbers
             out.append(back)
         return out
 
+    def factors(self):
+        return self.handed_out(self.x[:, : self.k], self.y[:, : self.k])
+
+
+def root(z, n):
+    """The n-th root, of 1 if z is below, by Newton's steps from above."""
+    x = max(z, 1.0)
+    while True:
+        power = x
+        for _ in range(n - 2):
+            power = power * x
+        less = ((n - 1) * x + z / power) / n
+        if not less < x:
+            return x
+        x = less
+
 
 def default_settings(oracle, n_epochs=None):
-    """Rates of all epochs and regularization, as the documentation gives them."""
-    n, places = oracle.n_cells, oracle.shape[0] * oracle.shape[1]
-    capped = 1 + n / (8 * math.sqrt(places)) + 20 * n / places
-    longer = max(1.0, min((1e5 / n) ** (1 / 3), capped))
+    """Rates of all epochs and regularization without biases, as the documentation gives them."""
+    level = oracle.mean - oracle.offset
+    longer = how_long(oracle.n_cells, oracle.shape)
+    return settings(oracle.deviation, level, longer, 0.03 * oracle.deviation, n_epochs)
+
+
+def how_long(n, shape):
+    places = float(shape[0]) * float(shape[1])
+    if n >= 1e5:
+        return 1.0
+    return max(1.0, min(root(1e5 / n, 3), 1 + n / math.sqrt(places) / 8 + 20 * n / places))
+
+
+def settings(deviation, level, longer, regularization, n_epochs=None):
     n_epochs = n_epochs or math.ceil(20 * longer)
-    level = max(2 * oracle.deviation, abs(oracle.mean - oracle.offset))
-    rate = min(0.6 * longer / (n_epochs * oracle.deviation), 0.12 / level)
-    return [rate * (1 - e / n_epochs) for e in range(n_epochs)], (0.03 * oracle.deviation,) * 2
+    rate = min(0.6 * longer / (n_epochs * deviation), 0.12 / max(2 * deviation, abs(level)))
+    return [rate * (1 - e / n_epochs) for e in range(n_epochs)], (regularization,) * 2
 
 
 # ---------------------------------------------------------------- what is done with factors
@@ -265,7 +327,8 @@ def prior(fit, by_col=False):
     own = (factors if bias is None else np.column_stack([factors, bias])).astype(float)
     centre, seen = own.mean(axis=0), fit.n_seen[by_col]
     covariance = (own - centre).T @ (own - centre) / max(1, seen - 1)
-    covariance += 1e-6 * np.trace(covariance) / len(centre) * np.eye(len(centre))
+    k, spread = factors.shape[1], covariance.diagonal()
+    covariance = covariance + 1e-6 * np.diag(np.r_[np.full(k, spread[:k].mean()), spread[k:]])
     if seen < 2 * fit.k:
         covariance = np.diag(np.diag(covariance))
     return centre, covariance

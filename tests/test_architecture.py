@@ -23,28 +23,32 @@ _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _io.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py
     images.py ratings.py selection.py
-estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _sides.py factorization.py
+estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _judge.py _sides.py
+    factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
-    _train.py factorization.py
+    _judge.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
-    _input/split.py _train.py factorization.py ratings.py
+    _input/split.py _judge.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
-    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _model_file.py
+    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _judge.py _model_file.py
     _schedule.py _sides.py _train.py
-_model_file.py: _errors.py _input/ids.py _input/options.py _input/scalars.py _io.py _sides.py
-    _train.py
+_checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
+    _input/scalars.py _io.py _train.py
+_bar.py: _errors.py _input/options.py _train.py
+_judge.py: _core/plan.pyx _errors.py _input/ids.py _schedule.py _train.py
+_model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/scalars.py _io.py
+    _sides.py
 _fold_in.py: _core/serve.pyx _errors.py _input/cells.py _input/ids.py _input/lookups.py
     _input/scalars.py _schedule.py _sides.py
-_checkpoint.py: _errors.py _input/arrays.py _input/ids.py _input/options.py _input/scalars.py
-    _io.py _train.py
-_bar.py: _errors.py _input/options.py _train.py
-_train.py: _core/engine.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
-    _input/options.py _input/scalars.py _schedule.py
+_train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
+    _input/cells.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
+_biases.py: _core/biases.pyx _core/plan.pyx _schedule.py
+_validation.py: _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
@@ -52,19 +56,21 @@ _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
     _input/scalars.py
-_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/stream.pxd _core/types.pxd
-    capi.pxd
+_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/runs.pxd _core/stream.pxd
+    _core/types.pxd capi.pxd
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
     _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
-    _core/types.pxd capi.pxd
-_core/__init__.py: _core/average.pyx _core/engine.pyx _core/machine.pyx _core/pictures.pyx
-    _core/serve.pyx _errors.py
+    _core/thin.pxd _core/types.pxd capi.pxd
+_core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
+    _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
     _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
+_core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
+_history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/scalars.py
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
@@ -76,6 +82,7 @@ _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/sy
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
+_core/sums.pxd: _core/lanes.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
@@ -84,6 +91,8 @@ _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _core/best.pxd: _core/types.pxd
+_core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
+_core/runs.pxd: _core/float_state.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
@@ -352,6 +361,7 @@ def holding(pattern, suffixes=KINDS, root=SOURCE):
 def test_threads_start_in_the_core_alone():
     assert holding(r"\bin prange\(") == {
         "_core/average.pyx",
+        "_core/biases.pyx",
         "_core/engine.pyx",
         "_core/serve.pyx",
         "_core/plan.pyx",

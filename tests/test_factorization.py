@@ -47,6 +47,7 @@ def test_reconstruct_is_the_product_and_predict_its_cells_to_the_bit(k, dtype):
     rows, cols = np.indices(SHAPE)
     assert fit.predict(rows, cols).tobytes() == product.tobytes()
     exact = fit.offset + fit.row_factors.astype(float) @ fit.col_factors.astype(float).T
+    exact += np.add.outer(fit.row_bias.astype(float), fit.col_bias)
     assert np.allclose(product, exact, rtol=0, atol=1e3 * np.finfo(dtype).eps)
     assert np.ptp(product) > 1  # a constant would be no test
 
@@ -387,15 +388,17 @@ def test_the_attributes_agree():
 
 def test_repr_tells_shape_k_dtype_epochs_and_error():
     fit = fitted(k=5, n_epochs=4)
-    error = fit.history["train_rmse"][-1]
+    simple = {name: float(f"{error:.4g}") for name, error in fit.baseline_rmse.items()}
     assert repr(fit) == (
-        f"Factorization(shape=(67, 75), k=5, dtype=float32, epochs=4, train_rmse={error:.4g})"
+        "Factorization(shape=(67, 75), k=5, dtype=float32, epochs=4, "
+        f"noise={fit.noise:.4g}, baseline_rmse={simple})"
     )
 
 
 def test_repr_of_no_epoch():
     fit = fitted()
     fit.history = {name: [] for name in fit.history}
+    fit.noise, fit.baseline_rmse = None, {}
     assert repr(fit) == "Factorization(shape=(67, 75), k=3, dtype=float32, epochs=0)"
 
 

@@ -209,7 +209,7 @@ def test_a_row_of_the_training_comes_back():
     assert np.sqrt(np.mean((new.reconstruct() - 2 * table[:5]) ** 2)) < 0.1 * table.std()
     assert new.stopped_by == "fold-in"
     assert new.history == {name: [] for name in fit.history}
-    assert repr(new) == "Factorization(shape=(5, 50), k=4, dtype=float64, epochs=0)"
+    assert repr(new).startswith("Factorization(shape=(5, 50), k=4, dtype=float64, epochs=0, noise=")
     assert new.parameters == fit.parameters
 
 

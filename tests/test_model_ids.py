@@ -98,7 +98,10 @@ def test_new_ids_follow_those_that_are_known(text):
     assert fit.row_ids.tolist() == [*before.row_ids.tolist(), new]
     assert fit.col_ids.tolist() == [*before.col_ids.tolist(), -3]
     assert fit.predict(new, -3, ids=True) == fit.predict(40, 30)
-    by_position = made(before.row_factors, before.col_factors, offset=before.offset)
+    by_position = made(
+        before.row_factors, before.col_factors, before.offset,
+        row_bias=before.row_bias, col_bias=before.col_bias,
+    )  # fmt: skip
     by_position.parameters, by_position.noise = before.parameters, before.noise
     assert bits(by_position.partial_fit(([40, 5, 5], [2, 2, 30]), [1.0, 2.0, 3.0])) == bits(fit)
     again = funkc.factorize(None, more, 4, init=fit, n_epochs=1)  # known by now

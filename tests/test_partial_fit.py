@@ -28,12 +28,13 @@ def test_partial_fit_trains_on_what_is_passed():
         rate = fit.history["learning_rate"][0]
         assert rate <= before.parameters["learning_rate"] * 10 / 20 / 3 * (1 + 1e-12)
         assert np.allclose(fit.history["learning_rate"], rate * np.arange(10, 0, -1) / 10)
-        # The same as training from there.
+        # The same as training from there, but biases are then fitted towards what they were.
         again = funkc.factorize(
             (rows, cols), shifted[rows, cols], 7, init=before, n_epochs=10, n_threads=3,
             learning_rate=rate, regularization=before.parameters["regularization"], **options,
         )  # fmt: skip
-        assert bits(again) == bits(fit)
+        assert np.allclose(again.row_factors, fit.row_factors, rtol=1e-3, atol=1e-4)
+        assert options["biases"] or bits(again) == bits(fit)
         if options.get("nonnegative"):
             assert (fit.row_factors >= 0).all()
 
@@ -55,12 +56,14 @@ def test_rows_and_columns_that_are_new_begin_where_they_are_folded_in(kind, dtyp
     taller = funkc.factorize(None, table[:, :75], 7, init=fit, **same, **still)
     taller.noise = fit.noise  # partial_fit takes both sides' from before the training
     new_cols = taller.fold_in_cols(None, table[:, 75:])
-    close = {"rtol": 1e-6, "atol": 1e-6}
+    # Biases are fitted again, and the columns' come after those of the rows.
+    close = {"rtol": 1e-6, "atol": 0.1 if options["biases"] else 1e-6}
     for by_col, new in ((False, new_rows), (True, new_cols)):
-        own = own_side(grown, by_col)
-        assert np.allclose(own[: fit.shape[by_col]], own_side(fit, by_col), **close)
-        assert np.allclose(own[fit.shape[by_col] :], own_side(new, by_col), **close)
-    assert bits(funkc.factorize(None, table, 7, init=fit, **same, **still)) == bits(grown)
+        own = own_side(grown, by_col)[:, :7]
+        assert np.allclose(own[: fit.shape[by_col]], own_side(fit, by_col)[:, :7], **close)
+        assert np.allclose(own[fit.shape[by_col] :], own_side(new, by_col)[:, :7], **close)
+    again = funkc.factorize(None, table, 7, init=fit, **same, **still)
+    assert options["biases"] or bits(again) == bits(grown)
 
 
 def test_partial_fit_leaves_no_trace_of_threads_forms_and_order():
@@ -158,8 +161,8 @@ def test_a_warm_start_goes_on_where_a_fit_ended():
     cold = funkc.factorize(None, table, 3, n_epochs=1, biases=True)
     gentle = {"n_epochs": 1, "learning_rate": 1e-4, "biases": True, "n_threads": 1}
     warm = funkc.factorize(None, table, 3, init=fit, **gentle)
-    assert warm.history["train_rmse"][0] < 0.9 * cold.history["train_rmse"][0]
-    assert warm.offset == fit.offset
+    assert warm.history["train_rmse"][0] < 0.95 * cold.history["train_rmse"][0]
+    assert warm.offset == pytest.approx(fit.offset, abs=0.1)
     named = funkc.factorize(None, rated(), 4, n_epochs=2)
     for init in (named, funkc.factorize(None, rated(), 4, n_epochs=1)):
         grown = funkc.factorize(None, rated(1, 50, 35), 4, init=init, n_epochs=1)
@@ -170,7 +173,7 @@ def test_a_warm_start_goes_on_where_a_fit_ended():
     with pytest.raises(ValueError, match=r"^init row_factors: has shape \(67, 3\); pass shape"):
         funkc.factorize(None, table, 4, init=fit, biases=True)
     with pytest.raises(ValueError, match=r"^init: has biases; pass biases=True"):
-        funkc.factorize(None, table, 3, init=fit)
+        funkc.factorize(None, table, 3, init=fit, biases=False)
     with pytest.raises(ValueError, match=r"^values: are Ratings, but this factorization has no"):
         funkc.factorize(None, rated(), 3, init=fit)
     assert funkc.factorize(None, table, 3, init=fitted(table), biases=True).row_bias is not None

@@ -69,14 +69,20 @@ TRAININGS = {
          "random_state": 2**64 - 1}, {},
     ),
     "shape": (lambda: (([3, 4, 5], [1, 2, 3]), [1.0, 2.0, 4.0]), {"shape": (70, 50)}, {}),
-    "biases": (lambda: (None, observed()), {"biases": True}, {}),
+    "biases": (lambda: (None, observed()), {"biases": False}, {}),
+    "stages": (lambda: (None, observed()), {"stages": 3}, {}),
+    "stages with validation": (
+        lambda: (None, observed()), {"stages": 2, "validation": 0.1, "weights": weights},
+        {"weights": weights},
+    ),
     "nonnegative": (lambda: (None, observed()), {"nonnegative": True, "biases": True}, {}),
     "share": (lambda: (None, observed()), {"validation": 0.2}, {}),
     "share of NumPy": (lambda: (None, observed()), {"validation": np.float32(0.2)}, {}),
     "pair": (lambda: (None, observed()), {"validation": held_pair}, {"validation": held_pair}),
     "patience": (
         lambda: (None, observed()),
-        {"validation": 0.2, "patience": 2, "learning_rate": 0.005, "regularization": 0.0}, {},
+        {"validation": 0.2, "patience": 2, "learning_rate": 0.03, "regularization": 0.0,
+         "decay": "constant"}, {},
     ),
     "weights": (lambda: (None, observed()), {"weights": weights, "validation": 0.1},
                 {"weights": weights}),
@@ -284,12 +290,14 @@ NO_CHECKPOINT = {
         "k", "decay", "seed", "offset", "dtype", "biases", "patience", "learning_rate",
     )},
     "flat": tensors(row_factors=np.zeros(300, F)),
-    "fewer rows": tensors(row_factors=np.zeros((59, 5), F)),
-    "more rows": tensors(row_factors=np.zeros((60_000, 5), F)),
-    "more columns": tensors(col_factors=np.zeros((46, 5), F)),
-    "without biases": tensors(row_factors=np.zeros((60, 3), F)),
-    "another dtype": tensors(col_factors=np.zeros((45, 5))),
-    "fewer best rows": tensors(best__row_factors=np.zeros((59, 5), F)),
+    "fewer rows": tensors(row_factors=np.zeros((59, 3), F)),
+    "more rows": tensors(row_factors=np.zeros((60_000, 3), F)),
+    "more columns": tensors(col_factors=np.zeros((46, 3), F)),
+    "without biases": lambda t, m: t.pop("row_bias"),
+    "biases of another dtype": tensors(col_bias=np.zeros(45)),
+    "fewer biases": tensors(best__row_bias=np.zeros(59, F)),
+    "another dtype": tensors(col_factors=np.zeros((45, 3))),
+    "fewer best rows": tensors(best__row_factors=np.zeros((59, 3), F)),
     "another start": tensors(start__row_factors=np.zeros((60, 4), F)),
     "a longer start": tensors(start__col_factors=np.zeros((450, 3), F)),
     "a start of another dtype": tensors(start__col_factors=np.zeros((45, 3))),
@@ -312,6 +320,23 @@ def rich(tmp_path_factory):
     fitted(checkpoint=path, biases=True, validation=0.2, init=start)
     assert funkc.resume(path, None, observed()).stopped_by == "epochs"
     return _io.read(path)
+
+
+@pytest.mark.parametrize("validation", [None, 0.1])
+def test_a_search_for_stages_that_was_killed_is_gone_through_again(tmp_path, validation):
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 45))
+    table[rng.random(table.shape) < 0.4] = np.nan
+    whole = funkc.factorize(None, table, 2, validation=validation)
+    n = whole.parameters["n_epochs"]
+    assert whole.stages > 3
+    path = tmp_path / "training"
+    for at in (n - 1, n, n + 1, 2 * n, 3 * n + 5):
+        with pytest.raises(Killed):
+            funkc.factorize(
+                None, table, 2, validation=validation, checkpoint=path, callback=killed_after(at)
+            )
+        assert content(funkc.resume(path, None, table, n_threads=1 + at % 3)) == content(whole)
 
 
 @pytest.mark.parametrize("damage", NO_CHECKPOINT, ids=lambda name: name[:40])

@@ -39,7 +39,13 @@ def factorizations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
     factors: tuple[NDArray[Any], NDArray[Any]] = (fit.row_factors, fit.col_factors)
     biases: tuple[NDArray[Any] | None, NDArray[Any] | None] = (fit.row_bias, fit.col_bias)
     assert len(errors) == len(fit.history["epoch"])
-    assert biases == (None, None)
+    assert biases[0] is not None
+    assert_type(fit.noise, float | None)
+    assert_type(fit.baseline_rmse, dict[str, float])
+    assert_type(fit.validation_rmse, float | None)
+    assert_type(fit.stages, int)
+    assert_type(fit.n_seen, tuple[int, int])
+    assert_type(fit.score(mask, table), float)
     fit.n_threads = 1
     one: float = fit.predict(0, 1)
     several: NDArray[Any] = fit.predict([0, 1], np.array([1, 0]))
@@ -110,7 +116,7 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     )
     try:
         funkc.load(path)
-    except funkc.ModelFileError as error:
+    except (funkc.ModelFileError, funkc.OutlierWarning) as error:
         print(error)
     fit.save(folder / "model.funkc")
     result = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)

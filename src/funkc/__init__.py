@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from funkc import _capi as _capi  # PyCapsule_Import needs it imported
 from funkc._api import factorize, resume
 from funkc._core.machine import openmp_enabled
-from funkc._errors import DivergedError, ModelFileError
+from funkc._errors import DivergedError, ModelFileError, OutlierWarning
 from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings
@@ -21,6 +21,7 @@ __all__ = [
     "DivergedError",
     "Factorization",
     "ModelFileError",
+    "OutlierWarning",
     "Ratings",
     "cross_validate",
     "factorize",

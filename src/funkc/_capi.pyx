@@ -11,21 +11,25 @@ d. Nothing here raises, prints or takes the GIL once it is imported, and nothing
    calls but plans, which nobody changes.
 """
 from libc.float cimport DBL_MIN
-from libc.math cimport INFINITY, isfinite, isinf, sqrt
+from libc.math cimport INFINITY, isfinite, isinf, isnan
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._core.memory cimport give_back, obtain, obtain_zeros
+from funkc._core.memory cimport give_back, obtain_zeros
+from funkc._core.runs cimport (
+    Level, Prepared, Room, conclude, end_stage, fit_biases, free_room, hand_out, make_room,
+    may_diverge, may_search, outset_of, set_bases, shift_of, take_in, train, train_stages,
+)
 from funkc._core.stream cimport mixed
 from funkc._core.types cimport (
     BAD_OPTION, BAD_SHAPE, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DIVERGED,
     DUPLICATE_CELL, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, NULL_POINTER, OK, ROW_OUTSIDE,
-    VALUES_TOO_WIDE, EngineTable, Plan, ServeTable, PlanTable, PicturesTable, index_at, padded,
-    short_span, value_at,
+    VALUES_TOO_WIDE, BiasTable, EngineTable, PicturesTable, PlanTable, ServeTable, index_at, padded,
+    value_at,
 )
 from funkc.capi cimport (
     FUNKC_ABI_VERSION, funkc_api, funkc_cells, funkc_info, funkc_memory, funkc_model,
-    funkc_options, funkc_params, funkc_plan, funkc_progress,
+    funkc_options, funkc_params, funkc_plan, funkc_progress, funkc_result,
 )
 
 from funkc import _core
@@ -34,8 +38,9 @@ from funkc._core import plan as core_plan
 cdef enum:
     MOST_FACTORS = 65536
     MOST_THREADS = 256          # more find no work
+    MOST_HALVINGS = 10
+    MOST_ASKED = 1000           # stages
     MOST_BYTES = 4096           # of a struct
-    LINE = 64                   # of the cache
 
 cdef:
     int64_t MOST_ROWS = 0xffffffff
@@ -43,6 +48,8 @@ cdef:
     int64_t MOST_EPOCHS = <int64_t>1 << 40      # whose blocks are counted in 64 bits
     const PlanTable *plans = <const PlanTable *>PyCapsule_GetPointer(
         core_plan.plan_table, "funkc.plan_table")
+    const BiasTable *biases = <const BiasTable *>PyCapsule_GetPointer(
+        _core.biases.bias_table, "funkc.biases")
     const EngineTable *engine = <const EngineTable *>PyCapsule_GetPointer(
         _core.engine.engine_table, "funkc.engine")
     const ServeTable *serve = <const ServeTable *>PyCapsule_GetPointer(
@@ -50,20 +57,6 @@ cdef:
     const PicturesTable *pictures = <const PicturesTable *>PyCapsule_GetPointer(
         _core.pictures.pictures_table, "funkc.pictures")
     bytes isa = _core.name.encode()
-
-
-# What funkc_plan is: a plan, and what a run needs to know of the options.
-cdef struct Prepared:
-    Plan *plan
-    const funkc_memory *memory  # own_memory, or NULL
-    funkc_memory own_memory
-    uint64_t seed
-    int k
-    bint biases
-    bint nonnegative
-    int group_size
-    Py_ssize_t length           # of a row as the caller has it
-    Py_ssize_t width            # in training
 
 
 cdef const char *status_message(int status) noexcept nogil:
@@ -111,7 +104,8 @@ cdef extern from *:
     #define FUNKC_HAD_MEMORY FUNKC_HAD(funkc_memory, user)
     #define FUNKC_HAD_CELLS FUNKC_HAD(funkc_cells, value_bytes)
     #define FUNKC_HAD_OPTIONS FUNKC_HAD(funkc_options, cancel)
-    #define FUNKC_HAD_PARAMS FUNKC_HAD(funkc_params, reserved)
+    #define FUNKC_HAD_PARAMS FUNKC_HAD(funkc_params, stages)
+    #define FUNKC_HAD_RESULT FUNKC_HAD(funkc_result, n_stages)
     #define FUNKC_HAD_MODEL FUNKC_HAD(funkc_model, memory)
     #define FUNKC_HAD_INFO FUNKC_HAD(funkc_info, offset)
     """
@@ -120,6 +114,7 @@ cdef extern from *:
     const size_t FUNKC_HAD_OPTIONS
     const size_t FUNKC_HAD_PARAMS
     const size_t FUNKC_HAD_MODEL
+    const size_t FUNKC_HAD_RESULT
     const size_t FUNKC_HAD_INFO
 
 
@@ -266,7 +261,7 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
         return status
     if (not 1 <= options.k <= MOST_FACTORS or options.real_bytes not in (4, 8)
             or options.group_size not in (1, 8) or options.n_threads < 1
-            or isinf(options.offset)):
+            or options.biases not in (0, 1, 2) or isinf(options.offset)):
         return BAD_OPTION
     status = take_memory(&memory, &options.memory)
     if status != OK:
@@ -277,18 +272,27 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
     if options.memory != NULL:          # the caller's struct may be gone when the plan is not
         prepared.own_memory = memory
         prepared.memory = options.memory = &prepared.own_memory
+    prepared.plans = plans
+    prepared.engine = engine
+    prepared.biases_of = biases
     prepared.seed = options.seed
     prepared.k = options.k
+    if options.biases == 2:
+        options.biases = isnan(options.offset) and not options.nonnegative
     prepared.biases = options.biases
+    prepared.held = not isnan(options.offset)
     prepared.nonnegative = options.nonnegative
     prepared.group_size = options.group_size
     prepared.length = options.k + (2 if options.biases else 0)
-    prepared.width = padded(prepared.length)
+    prepared.width = padded(prepared.k)
     options.n_threads = min(options.n_threads, MOST_THREADS)
     status = plans.make(&cells, &options, prepared.width, &prepared.plan)
+    if status == OK and prepared.biases:
+        status = fit_biases(prepared, options.n_threads)
     if status != OK:
-        give_back(&memory if options.memory != NULL else NULL, prepared)
+        plan_destroy(<funkc_plan *>prepared)
         return status
+    prepared.outset = outset_of(prepared)
     made[0] = <funkc_plan *>prepared
     return OK
 
@@ -299,7 +303,10 @@ cdef void plan_destroy(funkc_plan *plan) noexcept nogil:
         funkc_memory memory
     if prepared != NULL:
         memory = prepared.own_memory        # which goes with the plan
-        plans.destroy(prepared.plan)
+        if prepared.plan != NULL:
+            plans.destroy(prepared.plan)
+        give_back(&memory if prepared.memory != NULL else NULL, prepared.rows)
+        give_back(&memory if prepared.memory != NULL else NULL, prepared.cols)
         give_back(&memory if prepared.memory != NULL else NULL, prepared)
 
 
@@ -316,7 +323,7 @@ cdef int plan_info(const funkc_plan *plan, funkc_info *given) noexcept nogil:
     info.length = prepared.length
     info.mean = prepared.plan.mean
     info.deviation = prepared.plan.deviation
-    info.offset = prepared.plan.offset
+    info.offset = prepared.plan.offset + shift_of(prepared)
     hand_back(&info, sizeof(funkc_info), given)
     return OK
 
@@ -332,7 +339,7 @@ cdef int take_params(const Prepared *prepared, funkc_params *params,
             or not 0 <= params.n_epochs <= MOST_EPOCHS
             or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
-    plans.settle(prepared.plan, params)
+    plans.settle(prepared.plan, &prepared.outset, params)
     return OK
 
 
@@ -347,43 +354,6 @@ cdef int plan_defaults(const funkc_plan *plan, funkc_params *given) noexcept nog
 
 # ---------------------------------------------------------------- training
 
-# What a run works in.
-cdef struct Room:
-    void *x                     # as they were taken, and from the next line of the cache on
-    void *y
-    void *x_line
-    void *y_line
-    double *sums
-    int64_t *scratch
-
-
-cdef inline void *next_line(void *p) noexcept nogil:
-    return <char *>p + (LINE - <size_t>p % LINE) % LINE
-
-
-cdef void free_room(const Prepared *prepared, Room *room) noexcept nogil:
-    give_back(prepared.memory, room.x)
-    give_back(prepared.memory, room.y)
-    give_back(prepared.memory, room.sums)
-    give_back(prepared.memory, room.scratch)
-
-
-cdef int make_room(const Prepared *prepared, int n_threads, Room *room) noexcept nogil:
-    cdef:
-        const Plan *plan = prepared.plan
-        size_t row = prepared.width * plan.real_size
-    room.x = obtain(prepared.memory, plan.n_rows + 1, row)
-    room.y = obtain(prepared.memory, plan.n_cols + 1, row)
-    room.sums = <double *>obtain(prepared.memory, plan.n_blocks, sizeof(double))
-    room.scratch = <int64_t *>obtain(prepared.memory, plan.n_bands + 8 * n_threads, sizeof(int64_t))
-    if room.x == NULL or room.y == NULL or room.sums == NULL or room.scratch == NULL:
-        free_room(prepared, room)
-        return NO_MEMORY
-    room.x_line = next_line(room.x)         # a row is at least as long as a line
-    room.y_line = next_line(room.y)
-    return OK
-
-
 cdef int start(const funkc_plan *plan, void *row_factors, void *col_factors) noexcept nogil:
     cdef:
         const Prepared *prepared = <const Prepared *>plan
@@ -395,46 +365,9 @@ cdef int start(const funkc_plan *plan, void *row_factors, void *col_factors) noe
     if status != OK:
         return status
     plans.start(prepared.plan, room.x_line, room.y_line, prepared.k, prepared.width,
-                prepared.seed, prepared.nonnegative, prepared.biases, 1)
-    plans.take_out(prepared.plan, False, room.x_line, prepared.width, row_factors,
-                   prepared.length)
-    plans.take_out(prepared.plan, True, room.y_line, prepared.width, col_factors,
-                   prepared.length)
+                &prepared.outset, prepared.seed, prepared.nonnegative, 1)
+    hand_out(prepared, &room, prepared.rows, prepared.cols, row_factors, col_factors)
     free_room(prepared, &room)
-    return OK
-
-
-cdef int train(const Prepared *prepared, const Room *room, const funkc_params *params,
-               int64_t n_epochs, int n_threads, const volatile int *cancel,
-               funkc_progress progress, void *user) noexcept nogil:
-    cdef:
-        const Plan *plan = prepared.plan
-        int never = 0
-        int64_t epoch, last
-        int64_t span = short_span(plan, prepared.width)
-        double squares = 0, limit = INFINITY
-        double above = plan.mean - plan.offset
-        double usual = plan.n_cells * (plan.deviation * plan.deviation + above * above)
-    if cancel == NULL:
-        cancel = &never
-    for epoch in range(params.first_epoch, params.first_epoch + n_epochs):
-        last = (epoch + 1) * plan.n_blocks
-        if engine.advance(
-            plan, room.x_line, room.y_line, prepared.width, last - plan.n_blocks, last, span,
-            params, prepared.group_size, prepared.k, prepared.nonnegative, prepared.biases,
-            n_threads, room.sums, &squares, room.scratch, INFINITY, cancel,
-        ) < last:
-            return CANCELLED
-        if not isfinite(squares) or squares > limit:
-            return DIVERGED
-        if epoch == params.first_epoch:     # which may begin with any factors
-            limit = 4 * max(squares, usual)
-        if progress != NULL and progress(
-            epoch + 1, sqrt(squares / <double>plan.n_cells),
-            engine.rate_of(epoch, params.learning_rate, params.n_epochs,
-                           not params.constant_rate), user,
-        ):
-            return CANCELLED
     return OK
 
 
@@ -459,16 +392,87 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
     status = make_room(prepared, n_threads, &room)
     if status != OK:
         return status
-    plans.put_in(prepared.plan, False, row_factors, prepared.length, room.x_line, prepared.width)
-    plans.put_in(prepared.plan, True, col_factors, prepared.length, room.y_line, prepared.width)
-    status = train(prepared, &room, &params, n_epochs, n_threads, cancel, progress, user)
-    finite = plans.take_out(prepared.plan, False, room.x_line, prepared.width, row_factors,
-                            prepared.length)
-    if not plans.take_out(prepared.plan, True, room.y_line, prepared.width, col_factors,
-                          prepared.length):
-        finite = False
+    take_in(prepared, &room, row_factors, col_factors)
+    if prepared.biases:
+        set_bases(prepared, &room, shift_of(prepared))
+    status = train(prepared, &room, &params, n_epochs, n_threads, INFINITY, cancel, progress, user)
+    finite = hand_out(prepared, &room, room.rows, room.cols, row_factors, col_factors)
     free_room(prepared, &room)
     return status if finite else DIVERGED
+
+
+# ---------------------------------------------------------------- the whole rule
+
+cdef int finish(const funkc_plan *given_plan, void *row_factors, void *col_factors,
+                funkc_result *given, int n_threads) noexcept nogil:
+    cdef:
+        const Prepared *prepared = <const Prepared *>given_plan
+        funkc_result result
+        Level level
+        Room room
+        int status = take_over(&result, sizeof(funkc_result), given, FUNKC_HAD_RESULT)
+    if prepared == NULL or row_factors == NULL or col_factors == NULL:
+        return NULL_POINTER
+    if status != OK or n_threads < 1:
+        return BAD_OPTION if status == OK else status
+    n_threads = min(n_threads, MOST_THREADS)
+    status = make_room(prepared, n_threads, &room)
+    if status != OK:
+        return status
+    take_in(prepared, &room, row_factors, col_factors)
+    level.fitted = prepared.fitted
+    if prepared.biases:
+        status = end_stage(prepared, &room, 0, n_threads, &level)
+    if status == OK:
+        status = conclude(prepared, &room, &level, 1, &result)
+    if status == OK:
+        hand_out(prepared, &room, room.rows, room.cols, row_factors, col_factors)
+        hand_back(&result, sizeof(funkc_result), given)
+    free_room(prepared, &room)
+    return status
+
+
+cdef int train_all(const funkc_plan *given_plan, void *row_factors, void *col_factors,
+                   const funkc_params *given, int n_threads, const volatile int *cancel,
+                   funkc_progress progress, void *user, funkc_result *given_result) noexcept nogil:
+    cdef:
+        const Prepared *prepared = <const Prepared *>given_plan
+        funkc_params params, asked
+        funkc_result result
+        Room room
+        int stages, halvings = 0
+        int status = take_over(&result, sizeof(funkc_result), given_result, FUNKC_HAD_RESULT)
+    if prepared == NULL or row_factors == NULL or col_factors == NULL:
+        return NULL_POINTER
+    if status == OK:
+        status = take_over(&asked, sizeof(funkc_params), given, FUNKC_HAD_PARAMS)
+    if status == OK:
+        status = take_params(prepared, &params, given)
+    if status != OK:
+        return status
+    if params.first_epoch != 0 or not 0 <= params.stages <= MOST_ASKED or n_threads < 1:
+        return BAD_OPTION
+    stages = params.stages
+    if stages == 0 and not may_search(prepared, &asked):
+        stages = 1
+    n_threads = min(n_threads, MOST_THREADS)
+    status = make_room(prepared, n_threads, &room)
+    if status != OK:
+        return status
+    while True:
+        status = train_stages(prepared, &room, &params, stages, may_diverge(&asked), n_threads,
+                              cancel, progress, user, &result)
+        if status != DIVERGED or halvings == MOST_HALVINGS:
+            break
+        halvings += 1
+        params.learning_rate *= 0.5
+    if status == OK or status == CANCELLED:
+        if not hand_out(prepared, &room, room.rows, room.cols, row_factors, col_factors):
+            status = DIVERGED
+    if status == OK or status == CANCELLED:
+        hand_back(&result, sizeof(funkc_result), given_result)
+    free_room(prepared, &room)
+    return status
 
 
 # ---------------------------------------------------------------- what is done with factors
@@ -634,6 +638,8 @@ api.predict = predict
 api.fold_in_rows = fold_in_rows
 api.top = top
 api.inpaint_f32 = inpaint_f32
+api.finish = finish
+api.train = train_all
 
 _API = PyCapsule_New(&api, "funkc._capi._API", NULL)
 
@@ -671,4 +677,6 @@ def addresses():
         "fold_in_rows": <size_t>api.fold_in_rows,
         "top": <size_t>api.top,
         "inpaint_f32": <size_t>api.inpaint_f32,
+        "finish": <size_t>api.finish,
+        "train": <size_t>api.train,
     }

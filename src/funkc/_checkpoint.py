@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from funkc import _io
 from funkc._errors import DivergedError, ModelFileError, reject
+from funkc._history import history_of, tensors_of
 from funkc._input import scalars
 from funkc._input.arrays import MOST_ROWS
 from funkc._input.ids import Ids
 from funkc._input.options import Options, Start, checked_options
-from funkc._train import MOST_HALVINGS, SIDES, history_of, tensors_of
+from funkc._train import BIASES, MOST_HALVINGS, SIDES
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 KIND = "checkpoint"
 IDS = ("row_ids", "col_ids")
-BIASES = ("row_bias", "col_bias")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Checkpoint:
 
         def write(training: Training) -> None:
             epochs = len(training.history["epoch"])
-            if epochs % self.every and epochs < training.settings.n_epochs:
+            more = epochs - training.stage_begun < training.settings.n_epochs
+            if epochs % self.every and more:
                 return
             try:
                 tensors, numbers = training.state()
@@ -106,7 +107,8 @@ class State:
         if given.keys() != {field.name for field in dataclasses.fields(Options)}:
             raise ValueError("the options are not those of a training")
         offset = math.nan if given["offset"] is None else given["offset"]
-        checked = {name: value for name, value in given.items() if name not in ("seed", "offset")}
+        told = ("seed", "offset", "dtype_is_default")
+        checked = {name: value for name, value in given.items() if name not in told}
         options = dataclasses.replace(
             checked_options(**checked, random_state=given["seed"], offset=0.0), offset=offset
         )
@@ -151,28 +153,38 @@ def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
     bytes.fromhex(known["cells"])
     scalars.integer("seed", known["options"]["seed"], 0, 2**64 - 1)
     scalars.integer("halvings", known["halvings"], 0, MOST_HALVINGS)
+    scalars.integer("stage", known["stage"], 0, 1000)
+    scalars.integer("stage_begun", known["stage_begun"], 0, n_epochs)
+    if known["stages"] is not None:
+        scalars.integer("stages", known["stages"], 1, 1000)
+    for name in ("level", "best_level"):
+        if name in known:
+            scalars.real(name, float.fromhex(known[name]), -math.inf)
     float.fromhex(known["limit"])
     if known["share"] is not None:
         scalars.real("share", known["share"], 0.0, above=True)
     if "best_rmse" in known:
         float.fromhex(known["best_rmse"])
         scalars.integer("best_epoch", known["best_epoch"], 1, n_epochs)
+        scalars.integer("best_stage", known["best_stage"], 0, known["stage"])
 
 
 def _require_factors(
     tensors: dict[str, NDArray[Any]], options: Options, shape: tuple[int, int], best: bool
 ) -> None:
     """Refuse factors that are missing, or of another shape or dtype."""
-    width = options.k + 2 * options.biases
     wanted: dict[str, tuple[int, ...]] = {}
     for name, bias, size in zip(SIDES, BIASES, shape, strict=True):
-        wanted[name] = (size, width)
-        if best:
-            wanted[f"best.{name}"] = (size, width)
+        for prefix in ("", "best.") if best else ("",):
+            wanted[f"{prefix}{name}"] = (size, options.k)
+            if options.biases:
+                wanted[f"{prefix}{bias}"] = (size,)
         if any(given.startswith("start.") for given in tensors):
             wanted[f"start.{name}"] = (size, options.k)
         if any(f"start.{given}" in tensors for given in BIASES):
             wanted[f"start.{bias}"] = (size,)
+    if ("row_bias" in tensors) != options.biases:
+        raise ValueError("its biases don't fit its options")
     for name, expected in wanted.items():
         if tensors[name].shape != expected or tensors[name].dtype != options.dtype:
             found = f"'{name}' has shape {tensors[name].shape} and dtype {tensors[name].dtype}"

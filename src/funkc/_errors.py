@@ -40,6 +40,24 @@ class DivergedError(ArithmeticError):
         )
 
 
+class OutlierWarning(UserWarning):
+    """A value lies so far from the others that squared errors let it ruin all predictions.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import funkc
+    >>> values = np.add.outer(np.arange(9.0), np.arange(7.0))
+    >>> values[2, 3] = 1e6  # a unit was mistaken
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     fit = funkc.factorize(None, values, 1)
+    >>> [warning.category.__name__ for warning in caught]
+    ['OutlierWarning']
+    """
+
+
 class ModelFileError(ValueError):
     """A model file can't be loaded: it is damaged, of a newer version, or of another program.
 

@@ -4,7 +4,8 @@ By default a new row comes from the distribution of the known ones, whose mean a
 estimated from them (empirical Bayes; Efron and Morris, "Data analysis using Stein's estimator and
 its generalizations", 1975): z = (factors, bias) ~ N(z̄, C), with entries of the variance noise²
 about their predictions.  The most probable z minimizes the squared errors + noise² (z - z̄)ᵀ C⁻¹
-(z - z̄).  C gets 1e-6 of its mean variance on the diagonal; below 2 k rows it is diagonal; and where
+(z - z̄).  C gets 1e-6 of the mean variance of the factors on their diagonal, and of that of the
+bias on its own; below 2 k rows it is diagonal; and where
 all rows are equal, a new one is too.
 """
 

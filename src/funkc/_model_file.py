@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from funkc import _io
 from funkc._errors import ModelFileError
+from funkc._history import history_of, tensors_of
 from funkc._input.ids import Ids
 from funkc._input.options import checked_options
 from funkc._input.scalars import integer, real
-from funkc._train import history_of, tensors_of
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +35,9 @@ def write(
     history: History,
     stopped_by: str,
     noise: float | None,
+    baseline_rmse: Mapping[str, float],
+    validation_rmse: float | None,
+    stages: int,
 ) -> None:
     """Write the file of a model, replacing an existing one."""
     tensors: dict[str, NDArray[Any]] = {}
@@ -52,6 +55,9 @@ def write(
         "stopped_by": stopped_by,
         "noise": json.dumps(None if noise is None else float(noise).hex()),
         "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
+        "baseline_rmse": json.dumps({name: rmse.hex() for name, rmse in baseline_rmse.items()}),
+        "validation_rmse": json.dumps(None if validation_rmse is None else validation_rmse.hex()),
+        "stages": str(stages),
     }
     _io.write(path, tensors, metadata)
 
@@ -94,10 +100,12 @@ def _of_tensors(
     parameters["regularization"] = tuple(parameters["regularization"])
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
+    baseline, validation, stages = {}, None, 1
     if "noise" in metadata:  # which files of version 0.1 lack
-        noise = json.loads(metadata["noise"])
-        if noise is not None:
-            noise = real("noise", float.fromhex(noise), 0.0)
+        noise = _rmse(json.loads(metadata["noise"]))
+        baseline = {n: _rmse(rmse) for n, rmse in json.loads(metadata["baseline_rmse"]).items()}
+        validation = _rmse(json.loads(metadata["validation_rmse"]))
+        stages = integer("stages", int(metadata["stages"]), 1, 1000)
         n_seen = [
             integer("n_seen", n, 0, len(side))
             for n, side in zip(json.loads(metadata["n_seen"]), (x, y), strict=True)
@@ -115,7 +123,14 @@ def _of_tensors(
         "col_ids": ids[1],
         "noise": noise,
         "n_seen": tuple(n_seen),
+        "baseline_rmse": baseline,
+        "validation_rmse": validation,
+        "stages": stages,
     }
+
+
+def _rmse(written: str | None) -> float | None:
+    return None if written is None else real("RMSE", float.fromhex(written), 0.0)
 
 
 def noise_of(history: History) -> float | None:

@@ -24,19 +24,6 @@ def padded(k: int) -> int:
     return -(-k // LANES) * LANES
 
 
-def row_width(options: Options) -> int:
-    """The length of a factor row in training, with two places for biases."""
-    return padded(options.k + 2 * options.biases)
-
-
-def with_bias(factors: NDArray[Any], bias: NDArray[Any] | None, *, one_last: bool) -> NDArray[Any]:
-    """Factors with two more columns, [bias, 1] or [1, bias], so that a product adds biases."""
-    out = np.ones((len(factors), factors.shape[1] + 2), factors.dtype)
-    out[:, :-2] = factors
-    out[:, -2 if one_last else -1] = 0 if bias is None else bias
-    return out
-
-
 @dataclass(frozen=True)
 class Schedule:
     """A plan of the core, and its numbers."""
@@ -50,6 +37,9 @@ class Schedule:
     offset: float
     n_rows: int
     n_cols: int
+    low: float
+    high: float
+    constant: bool  # but for rounding of the values
 
     @classmethod
     def of(cls, plan: Any) -> Schedule:
@@ -62,6 +52,12 @@ class Schedule:
     def zero_model_squares(self) -> float:
         """The sum of squared errors of predicting the offset everywhere."""
         return self.n_cells * (self.deviation**2 + (self.mean - self.offset) ** 2)
+
+    @property
+    def rounding(self) -> float:
+        """What single precision rounds predictions by, in standard deviations."""
+        size = max(abs(self.low), abs(self.high))
+        return 0.0 if self.constant else 2.0**-23 * size / self.deviation
 
     def cells(self) -> dict[str, NDArray[Any]]:
         """Every entry in training order, for checks and plots.
@@ -95,11 +91,12 @@ def cut(problem: Cells, options: Options) -> Schedule:
     """Cut the entries into waves of blocks."""
     status, begun = core_plan.begin(
         problem.source(),
-        row_width(options),
+        padded(options.k),
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,
         options.offset,
+        0.0 if options.biases else 2.0,
         problem.row_cuts,
         problem.col_cuts,
         options.n_threads,

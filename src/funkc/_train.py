@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._core import engine, serve
+from funkc import _biases
+from funkc._average import averaged
+from funkc._biases import Biases
+from funkc._core import biases as core_biases
+from funkc._core import engine
 from funkc._core import plan as core_plan
-from funkc._errors import CELLS_CHANGED, DivergedError, raise_for_status, reject
+from funkc._errors import DivergedError, raise_for_status, reject
 from funkc._input import scalars
-from funkc._schedule import cut, row_width, with_bias
+from funkc._schedule import Schedule, cut, padded
+from funkc._validation import Best, Validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +28,8 @@ if TYPE_CHECKING:
 
     from funkc._input.cells import Cells
     from funkc._input.options import History, Options, Start
-    from funkc._schedule import Schedule
+
+    Outset = tuple[float, float, int, int]
 
 # Design
 # a. The core works through spans of steps (a step is one block of one epoch) without the
@@ -35,6 +41,10 @@ if TYPE_CHECKING:
 #    little: divergence shows early, and the state just before it is bad already.
 # c. Learning rate and regularization act on the values as given; only their defaults depend on
 #    the standard deviation, so that they suit any shift and scale of the values.
+# d. Biases stay out of the SGD: trained there, as a factor whose partner is 1, they needed a
+#    separate rate and regularization, since their unit is another, and predicted no better.
+#    They are fitted before it and after every stage, so training is still a function of the
+#    entries, the options and the number of the epoch.
 
 log = logging.getLogger("funkc")
 
@@ -42,7 +52,17 @@ CALL_SECONDS = 0.05
 ROW_NUMBERS_AT_ONCE = 1 << 21
 EPOCHS_AT_ONCE = 1024
 MOST_HALVINGS = 10
+MOST_STAGES = 12
 SIDES = ("row_factors", "col_factors")
+BIASES = ("row_bias", "col_bias")
+# Where a stage leaves more than this of what the biases left, a further one is not worth a search:
+# every set of ratings left .68 or more and did not gain, every set that gained .67 or less.
+SIGNAL = 0.67
+SEARCH_SHARE = 0.1
+FEWEST_TO_JUDGE = 30
+# Rounding of predictions, in standard deviations, from which on double precision is chosen, and
+# from which on single precision is refused.
+COARSE, USELESS = 2.0**-8, 0.25
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
 
@@ -56,39 +76,13 @@ class Settings:
     n_epochs: int
 
 
-def settle(schedule: Schedule, options: Options) -> Settings:
+def settle(schedule: Schedule, options: Options, outset: Outset) -> Settings:
     """The defaults, chosen by the core, so that other callers get them too."""
     rows, cols = options.regularization or (-1.0, -1.0)
     rate, row_regularization, col_regularization, n_epochs = core_plan.settle(
-        schedule.plan, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
+        schedule.plan, outset, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
     )
     return Settings(rate, (row_regularization, col_regularization), n_epochs)
-
-
-def tensors_of(history: History) -> dict[str, NDArray[Any]]:
-    """The arrays that store a history in a file."""
-    return {f"history.{name}": np.array(column, np.float64) for name, column in history.items()}
-
-
-def history_of(tensors: dict[str, NDArray[Any]]) -> History:
-    """The history from the arrays of `tensors_of`; ValueError if they are invalid."""
-    columns = {
-        name.removeprefix("history."): column
-        for name, column in tensors.items()
-        if name.startswith("history.")
-    }
-    missing = {"epoch", "train_rmse", "learning_rate", "seconds"} - columns.keys()
-    if missing:
-        raise ValueError(f"the history lacks {', '.join(sorted(missing))}")
-    n_epochs = columns["epoch"].size
-    for name, column in columns.items():
-        if column.dtype != np.float64 or column.shape != (n_epochs,):
-            raise ValueError(f"'history.{name}' is not one number for each of {n_epochs} epochs")
-    if not np.array_equal(columns["epoch"], np.arange(1, n_epochs + 1)):
-        raise ValueError("'history.epoch' does not count from 1")
-    history: History = {name: column.tolist() for name, column in columns.items()}
-    history["epoch"] = [int(epoch) for epoch in history["epoch"]]
-    return history
 
 
 def is_true(answer: object) -> bool:
@@ -104,60 +98,6 @@ def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return raw[start : start + size].view(dtype).reshape(rows, width)
 
 
-class Validation:
-    """The RMSE on held-out entries, and the best factors so far."""
-
-    def __init__(self, schedule: Schedule, cells: Cells, n_threads: int) -> None:
-        n = cells.rows.size
-        self._rows, self._cols = np.empty(n, np.int64), np.empty(n, np.int64)
-        inside = core_plan.positions(schedule.plan, False, cells.rows, self._rows)
-        if not (core_plan.positions(schedule.plan, True, cells.cols, self._cols) and inside):
-            raise_for_status(CELLS_CHANGED)
-        # In the order of training, so that the order of listing leaves no trace.
-        order = np.lexsort((self._cols, self._rows))
-        self._rows, self._cols = self._rows[order], self._cols[order]
-        self._targets = cells.values[order].astype(np.float64) - schedule.offset
-        self._n_threads = n_threads
-        self.forget()
-
-    def contents(self) -> list[NDArray[Any]]:
-        """The held-out entries."""
-        return [self._rows, self._cols, self._targets]
-
-    def forget(self) -> None:
-        """Return to the state before the first epoch."""
-        self._best: tuple[float, int, NDArray[Any], NDArray[Any]] | None = None
-
-    def rmse(self, x: NDArray[Any], y: NDArray[Any]) -> float:
-        """The RMSE of the factors."""
-        status, squares = serve.squared_errors(
-            x, y, self._rows, self._cols, self._targets, self._n_threads
-        )
-        raise_for_status(status, purpose="to validate")
-        return math.sqrt(squares / self._targets.size)
-
-    def look(self, epoch: int, x: NDArray[Any], y: NDArray[Any]) -> float:
-        """The current RMSE; the factors are kept if it is the smallest."""
-        rmse = self.rmse(x, y)
-        if self._best is None or rmse < self._best[0]:
-            self._best = rmse, epoch, x.copy(), y.copy()
-        return rmse
-
-    @property
-    def best(self) -> tuple[float, int, NDArray[Any], NDArray[Any]] | None:
-        """The smallest RMSE, its epoch, and the factors."""
-        return self._best
-
-    @best.setter
-    def best(self, best: tuple[float, int, NDArray[Any], NDArray[Any]]) -> None:
-        self._best = best
-
-    def put_best_back(self, x: NDArray[Any], y: NDArray[Any]) -> None:
-        """Restore the factors of the epoch with the smallest RMSE."""
-        if self._best is not None:
-            x[:], y[:] = self._best[2:]
-
-
 class Training:
     """Factors while they are trained: initialized, trained span by span, and taken out."""
 
@@ -167,12 +107,14 @@ class Training:
         options: Options,
         start: Start | None = None,
         held_out: Cells | None = None,
+        *,
+        tiled: bool = False,
     ) -> None:
         self.schedule = schedule
         self.options = options
-        self.settings = settle(schedule, options)
         self.start = start
-        width = row_width(options)
+        self._tiled = tiled
+        width = padded(options.k)
         self.x = aligned(schedule.n_rows, width, options.dtype)
         self.y = aligned(schedule.n_cols, width, options.dtype)
         self.history: History = {
@@ -185,58 +127,142 @@ class Training:
         self._squares = np.zeros(EPOCHS_AT_ONCE)
         self._scratch = np.zeros(schedule.n_bands + 8 * options.n_threads, np.int64)
         self._halvings = 0
+        self._between_spans: Callable[[], object] | None = None
         self.keep: Callable[[Training], object] | None = None  # after every epoch
+        self.member = 0  # of those that are averaged
+        self.stage_begun = 0  # epochs of earlier stages
+        self.stage = 0  # of as many as there are to be, or None: to be found out
+        self.stages = options.stages
+        if self.stages is None and not self._may_search():
+            self.stages = 1
+        self.noise = math.nan  # root mean square of the errors of the result
+        self.seen = schedule.n_rows, schedule.n_cols
+        self.baseline_rmse = {"mean": schedule.deviation if not schedule.constant else 0.0}
+        self.validation_rmse: float | None = None
         self._validation = None
         if held_out is not None:
             self._validation = Validation(schedule, held_out, options.n_threads)
             self.history["validation_rmse"] = []
-        self._limit = DIVERGED_RATIO**2 * schedule.zero_model_squares
+            self.baseline_rmse["mean"] = self._validation.mean_rmse(schedule.mean - schedule.offset)
+        self._ended = False  # whether the stage's biases have been refitted
+        self._judged = np.empty(0)  # errors of held-out entries after the last stage
+        self.biases = Biases(schedule, options.dtype, options.n_threads) if options.biases else None
+        if start is not None:
+            self._put_in(start.row_factors, start.col_factors, self.x, self.y)
+        self.outset, squares = self._outset()
+        self.settings = settle(schedule, options, self.outset)
         self._begin()
         if start is not None:
-            self._limit = max(self._limit, DIVERGED_RATIO**2 * self._squares_now())
+            squares = max(squares, self._squares_now())
+        self._limit = DIVERGED_RATIO**2 * squares
+
+    def _may_search(self) -> bool:
+        """Whether further stages may be worth it; a caller's own settings are kept to."""
+        o = self.options
+        chosen = o.learning_rate, o.regularization, o.n_epochs
+        enough = self.schedule.n_cells * SEARCH_SHARE >= FEWEST_TO_JUDGE
+        return o.biases and self.start is None and enough and all(one is None for one in chosen)
+
+    @property
+    def _held(self) -> float:
+        """The level above the plan's offset, if it must not move."""
+        given = self.options.biases and not math.isnan(self.options.offset)
+        return 0.0 if given else math.nan
+
+    def _outset(self) -> tuple[Outset, float]:
+        """What training begins with, and its squared errors; biases are fitted, or taken over."""
+        cut, start = self.schedule, self.start
+        outset = core_plan.outset(cut.plan, None, False, self.options.k)
+        if self.biases is None:
+            return outset, cut.zero_model_squares
+        squares = cut.zero_model_squares
+        if start is None or start.ridges is None:
+            beside = None if start is None or start.row_bias is not None else (self.x, self.y)
+            self.biases.fit(self._held, beside, self._heed)
+            if beside is None:
+                self.baseline_rmse["biases"] = self._biases_rmse(self.biases)
+            fitted = self.biases.fitted
+            level_is_given = start is not None or not math.isnan(self._held)
+            outset = core_plan.outset(cut.plan, fitted, level_is_given, self.options.k)
+            if self.options.nonnegative:
+                outset = (abs(outset[0]), *outset[1:])
+            self.biases.level -= outset[0]
+            left = max(fitted.left, 2.0**-19 * fitted.deviation)  # which rounding may leave
+            squares = cut.n_cells * left**2
+            self._ridges = fitted.row_ridge, fitted.col_ridge
+        if start is not None and start.row_bias is not None and start.col_bias is not None:
+            self.biases.given(start.row_bias, start.col_bias)
+            moved = 0.0 if start.offset is None else start.offset - cut.offset
+            self.biases.level = moved if math.isnan(self._held) else 0.0
+        self._first_biases = self.biases.state()
+        return outset, squares
+
+    def _biases_rmse(self, biases: Biases) -> float:
+        """The RMSE of biases alone, of held-out entries if there are any."""
+        if self._validation is None:
+            return biases.fitted.left
+        return self._validation.rmse_of_bases(biases.bases())
+
+    def _heed(self) -> None:
+        if self._between_spans is not None:
+            self._between_spans()
 
     def limit_rate(self) -> None:
         """Lower the learning rate to what these values bear, as for the defaults of the core."""
         cut = self.schedule
-        level = max(2 * cut.deviation, abs(cut.mean - cut.offset))
-        rate = min(self.settings.learning_rate, 0.12 / level)
-        self.settings = replace(self.settings, learning_rate=rate)
+        if self.biases is None:
+            level = max(2 * cut.deviation, abs(cut.mean - cut.offset))
+        else:
+            level = 2 * math.sqrt(self._squares_now() / cut.n_cells)
+        if self.settings.learning_rate * level > 0.12:
+            self.settings = replace(self.settings, learning_rate=0.12 / level)
 
     def _begin(self) -> None:
         """Initialize the factors, and clear the history."""
         o = self.options
-        plan = self.schedule.plan
+        self.stage = self.stage_begun = 0
+        if self.biases is not None:
+            self.biases.put(self._first_biases)
         if self.start is None:
+            level, deviation, *_ = self.outset
+            seed = (o.seed + self.member) % 2**64
             for first, last in self._parts(max(self.schedule.n_rows, self.schedule.n_cols)):
                 core_plan.start(
-                    plan, self.x, self.y, o.k, o.seed, o.nonnegative, o.biases, first, last,
-                    o.n_threads,
+                    self.schedule.plan, self.x, self.y, o.k, level, deviation, seed,
+                    o.nonnegative, first, last, o.n_threads,
                 )  # fmt: skip
         else:
-            rows, cols = self.start.row_factors, self.start.col_factors
-            if o.biases:
-                rows = with_bias(rows, self.start.row_bias, one_last=True)
-                cols = with_bias(cols, self.start.col_bias, one_last=False)
-            self._put_in(rows, cols, self.x, self.y)
+            self._put_in(self.start.row_factors, self.start.col_factors, self.x, self.y)
         if self._validation is not None:
-            self._validation.forget()
+            self._validation.best = None
         for column in self.history.values():
             column.clear()
 
+    @property
+    def bases(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What is taken from the values apart from the products; empty: nothing."""
+        if self.biases is None:
+            return np.empty(0, self.options.dtype), np.empty(0, self.options.dtype)
+        return self.biases.bases()
+
+    @property
+    def offset(self) -> float:
+        """The offset of the current factors and biases."""
+        return self.schedule.offset + (0.0 if self.biases is None else self.biases.level)
+
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The current row and column factors in the caller's order; with biases, each with two
-        more columns.
-        """
-        length = self.options.k + 2 * self.options.biases
-        return self._taken_out(False, self.x, length), self._taken_out(True, self.y, length)
+        """The current row and column factors in the caller's order."""
+        k = self.options.k
+        return self._taken_out(False, self.x, k), self._taken_out(True, self.y, k)
 
     def ready(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The same as padded rows.  There is nothing left to train on with, and never was more
-        than one side held twice.
+        """The same as padded rows, with biases.  There is nothing left to train on with, and never
+        was more than one side held twice.
         """
-        rows = self._taken_out(False, self.x, self.x.shape[1])
+        width = padded(self.options.k + 2 * self.options.biases)
+        rows = self._taken_out(False, self.x, width)
         del self.x
-        cols = self._taken_out(True, self.y, self.y.shape[1])
+        cols = self._taken_out(True, self.y, width)
         del self.y
         return rows, cols
 
@@ -248,19 +274,40 @@ class Training:
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All that changes while training, and the initial factors if they were passed."""
         tensors: dict[str, NDArray[Any]] = dict(zip(SIDES, self.factors(), strict=True))
-        numbers: dict[str, Any] = {"halvings": self._halvings, "limit": self._limit.hex()}
-        if self._validation is not None and self._validation.best is not None:
-            rmse, epoch, x, y = self._validation.best
-            numbers |= {"best_rmse": rmse.hex(), "best_epoch": epoch}
-            length = self.options.k + 2 * self.options.biases
-            tensors["best.row_factors"] = self._taken_out(False, x, length)
-            tensors["best.col_factors"] = self._taken_out(True, y, length)
+        numbers: dict[str, Any] = {
+            "halvings": self._halvings,
+            "limit": self._limit.hex(),
+            "stage": self.stage,
+            "stage_begun": self.stage_begun,
+            "stages": self.stages,
+        }
+        if self.biases is not None:
+            numbers["level"] = self.biases.level.hex()
+            tensors |= self._stored(self.biases)
+        if self._judged.size:
+            tensors["judged"] = self._judged
+        best = None if self._validation is None else self._validation.best
+        if best is not None:
+            numbers |= {
+                "best_rmse": best.rmse.hex(), "best_epoch": best.epoch, "best_stage": best.stage
+            }  # fmt: skip
+            tensors["best.row_factors"] = self._taken_out(False, best.x, self.options.k)
+            tensors["best.col_factors"] = self._taken_out(True, best.y, self.options.k)
+            if self.biases is not None and best.biases is not None:
+                now = self.biases.state()
+                self.biases.put(best.biases)
+                numbers["best_level"] = self.biases.level.hex()
+                tensors |= {f"best.{name}": b for name, b in self._stored(self.biases).items()}
+                self.biases.put(now)
         if self.start is not None:
-            for name in (*SIDES, "row_bias", "col_bias"):
+            for name in (*SIDES, *BIASES):
                 part = getattr(self.start, name)
                 if part is not None:
                     tensors[f"start.{name}"] = part
         return tensors, numbers
+
+    def _stored(self, biases: Biases) -> dict[str, NDArray[Any]]:
+        return dict(zip(BIASES, (biases.taken(False), biases.taken(True)), strict=True))
 
     def go_on_from(
         self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], history: History
@@ -268,13 +315,30 @@ class Training:
         """Restore the state from `state`."""
         self._halvings = known["halvings"]
         self._limit = float.fromhex(known["limit"])
-        self._put_in(tensors["row_factors"], tensors["col_factors"], self.x, self.y)
+        self.stage, self.stages = known["stage"], known["stages"]
+        self.stage_begun = known["stage_begun"]
+        self._judged = tensors.get("judged", self._judged)
         if self._validation is not None and "best_rmse" in known:
             x, y = self.x.copy(), self.y.copy()
             self._put_in(tensors["best.row_factors"], tensors["best.col_factors"], x, y)
-            self._validation.best = float.fromhex(known["best_rmse"]), known["best_epoch"], x, y
+            biases = self._stored_biases(tensors, known, "best.", "best_level")
+            self._validation.best = Best(
+                float.fromhex(known["best_rmse"]), known["best_epoch"], x, y, known["best_stage"],
+                biases,
+            )  # fmt: skip
+        self._put_in(tensors["row_factors"], tensors["col_factors"], self.x, self.y)
+        self._stored_biases(tensors, known, "", "level")
         for name, column in history.items():
             self.history[name][:] = column
+
+    def _stored_biases(
+        self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], prefix: str, level: str
+    ) -> tuple[float, NDArray[Any], NDArray[Any]] | None:
+        if self.biases is None:
+            return None
+        self.biases.given(tensors[f"{prefix}row_bias"], tensors[f"{prefix}col_bias"])
+        self.biases.level = float.fromhex(known[level])
+        return self.biases.state()
 
     def _put_in(
         self, rows: NDArray[Any], cols: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
@@ -293,19 +357,25 @@ class Training:
             "decay": options.decay,
             "group_size": options.group_size,
             "nonnegative": options.nonnegative,
+            "members": options.members,
             "seed": options.seed,
         }
 
     def _taken_out(self, columns: bool, x: NDArray[Any], length: int) -> NDArray[Any]:
-        out = np.empty((len(x), length), self.options.dtype)
+        """In the caller's order; what is longer than k is padded, with biases if there are any."""
+        out = np.zeros((len(x), length), self.options.dtype)
+        k = self.options.k
         for first, last in self._parts(len(out)):
-            if not core_plan.take_out(self.schedule.plan, columns, x, out, first, last):
+            if not core_plan.take_out(self.schedule.plan, columns, x, k, out, first, last):
                 raise DivergedError(len(self.history["epoch"]), self._rates()[0])
+        if length > k and self.biases is not None:
+            out[:, k : k + 2] = 1
+            out[:, k + columns] = self.biases.taken(columns)
         return out
 
     def _parts(self, n: int) -> Iterator[tuple[int, int]]:
         """Rows 0 ... n - 1 in parts that take well under CALL_SECONDS."""
-        size = max(1, ROW_NUMBERS_AT_ONCE // row_width(self.options))
+        size = max(1, ROW_NUMBERS_AT_ONCE // padded(self.options.k))
         return ((first, min(n, first + size)) for first in range(0, n, size))
 
     def run(
@@ -317,18 +387,55 @@ class Training:
         `between_spans` may raise, for threads that no signal reaches.
         """
         self._between_spans = between_spans
-        if self._out_of_patience():
-            self._put_best_back()
-            return "patience"
+        if self.options.members == 1:
+            return self._run_member(after_epoch)
+        return self._run_members(after_epoch)
+
+    def _run_members(self, after_epoch: Callable[[Training], object] | None) -> str:
+        """Train from several starts, and average the results."""
+        n = self.options.members
+        x, y = (np.zeros((n, *side.shape), side.dtype) for side in (self.x, self.y))
+        biases: list[tuple[float, NDArray[Any], NDArray[Any]]] = []
+        history: History = {}
+        stopped_by, done = "epochs", 0
+        while done < n and stopped_by in ("epochs", "patience"):
+            self.member = done
+            if done:
+                self._begin()
+            stopped_by = self._run_member(after_epoch)
+            if stopped_by == "interrupt" and done:
+                break  # without what has hardly begun
+            x[done], y[done] = self.x, self.y
+            biases += [] if self.biases is None else [self.biases.state()]
+            history = history or {name: list(column) for name, column in self.history.items()}
+            self.stages = self.stage + 1  # which the first has found out
+            done += 1
+        self.history = history
+        counted = self.biases
+        if counted is None:
+            counted = Biases(self.schedule, self.options.dtype, self.options.n_threads)
+            counted.fit(math.nan, None, self._heed)
+        counts = counted.counts
+        self.x, self.y = averaged(
+            x[:done], y[:done], self.options.k, *counts, self.options.n_threads
+        )
+        if self.biases is not None:
+            levels, rows, cols = zip(*biases, strict=True)
+            self.biases.put(
+                (math.fsum(levels) / done, np.sum(rows, 0) / done, np.sum(cols, 0) / done)
+            )
+        self._fill()
+        self.noise = math.sqrt(self._squares_now() / self.schedule.n_cells)
+        return stopped_by
+
+    def _run_member(self, after_epoch: Callable[[Training], object] | None) -> str:
         try:
-            stopped_by = self._run(after_epoch)
-            self._put_best_back()
+            stopped_by = self._run_stages(after_epoch)
             while not self._sound():
                 if stopped_by != "epochs":
                     raise DivergedError(len(self.history["epoch"]), self._rates()[0])
                 self._back_off(self.settings.n_epochs)
-                stopped_by = self._run(after_epoch)
-                self._put_best_back()
+                stopped_by = self._run_stages(after_epoch)
         except KeyboardInterrupt:
             if self.options.on_interrupt == "raise":
                 raise
@@ -336,12 +443,120 @@ class Training:
             whole = min(len(column) for column in self.history.values())
             for column in self.history.values():
                 del column[whole:]
-            self._put_best_back()
+            self._end()
         return stopped_by
 
-    def _put_best_back(self) -> None:
+    def _run_stages(self, after_epoch: Callable[[Training], object] | None) -> str:
+        while True:
+            stopped_by = "patience" if self._out_of_patience() else self._run(after_epoch)
+            if stopped_by not in ("epochs", "patience") or not self._goes_on():
+                break
+            self._next_stage()
+        self._end()
+        return stopped_by
+
+    def _next_stage(self) -> None:
+        self.stage += 1
+        self.stage_begun = len(self.history["epoch"])
+
+    def _goes_on(self) -> bool:
+        """Whether another stage is to follow; biases are refitted then, and
+        regularization falls by half.
+
+        Where the factors explain most of what biases leave, regularization that suits noise holds
+        them back, and as long as held-out entries gain, it may fall.
+        """
+        if self.stages is not None and self.stage + 1 >= self.stages:
+            return False
+        self._end_stage()
+        if self.stages is None and self.stage == 0 and not self.noise < SIGNAL * self.outset[1]:
+            self.stages = 1
+        if self.stages is None and self._validation is None:
+            self.stages = self._search()
+        if self.stages is None and self._validation is not None:
+            judged = self._validation.errors(self.x, self.y, self.bases)
+            if self.stage and not core_biases.gains(self._judged, judged):
+                self.stages = self.stage + 1
+            self._judged = judged
+        return self.stage + 1 < (MOST_STAGES if self.stages is None else self.stages)
+
+    def _search(self) -> int:
+        """How many stages serve held-out entries best, in a training on the others."""
+        begun = time.perf_counter()
+        parts = [
+            core_plan.thinned(self.schedule.plan, held, self.options.seed, SEARCH_SHARE)
+            for held in (True, False)
+        ]
+        if None in parts:
+            raise MemoryError("there is no memory for the search for the number of stages")
+        held, others = (Schedule.of(part) for part in parts)
+        options = replace(self.options, stages=MOST_STAGES)
+        training = Training(others, options)
+        training._between_spans = self._between_spans
+        judged: NDArray[np.float64] | None = None
+        while training.stage < MOST_STAGES:
+            training._run(None)
+            training._end_stage()
+            assert training.biases is not None
+            before, judged = (
+                judged,
+                _biases.errors(held.plan, held.n_cells, (training.x, training.y), training.biases),
+            )
+            if before is not None and not core_biases.gains(before, judged):
+                break
+            training._next_stage()
+        log.debug("%d stages, found in %.3g s", training.stage, time.perf_counter() - begun)
+        return training.stage
+
+    def _end_stage(self) -> None:
+        """Fit the biases to what the products leave; the first time by the first ridges."""
+        if self._ended:
+            return
+        self._ended = True
+        if self.biases is None:
+            self.noise = math.sqrt(self._squares_now() / self.schedule.n_cells)
+            return
+        factors = self.x, self.y
+        if self.stage:
+            self.biases.fit(self._held, factors, self._heed)
+        elif self.start is not None and self.start.ridges is not None:
+            self.biases.refit(
+                self.biases.level, factors, self.start.ridges, self._heed, from_there=True
+            )
+        else:
+            self.biases.refit(self._held, factors, self._ridges, self._heed)
+        self.noise = self.biases.fitted.left
+
+    def _end(self) -> None:
+        """From the best factors so far to the result."""
+        best = None if self._validation is None else self._validation.best
+        if best is not None:
+            self.x[:], self.y[:] = best.x, best.y
+            self.stage = best.stage
+            self._ended = False
+            if self.biases is not None and best.biases is not None:
+                self.biases.put(best.biases)
+        if self._tiled:
+            return
+        self._end_stage()
+        self._fill()
+
+    def _fill(self) -> None:
+        """Rows and columns without entries become the mean of the others; then judge the result."""
+        if self.start is None:
+            nothing = np.empty(0)
+            rows, cols = (
+                (nothing, nothing) if self.biases is None else (self.biases.rows, self.biases.cols)
+            )
+            status, *seen = core_biases.fill(self.schedule.plan, self.x, self.y, rows, cols)
+            raise_for_status(status, purpose="to finish")
+            self.seen = seen[0], seen[1]
         if self._validation is not None:
-            self._validation.put_best_back(self.x, self.y)
+            self.validation_rmse = self._validation.rmse(self.x, self.y, self.bases)
+
+    def error(self, test: Validation) -> float:
+        """The RMSE of the result on other entries."""
+        return test.rmse(self.x, self.y, self.bases)
 
     def _sound(self) -> bool:
         """Whether the last steps did not diverge, whose errors no epoch has seen.
@@ -358,9 +573,11 @@ class Training:
         limit = self._limit
         watched = any(x is not None for x in (after_epoch, self._validation, self.keep))
         at_once = 1 if watched else EPOCHS_AT_ONCE
-        step = len(self.history["epoch"]) * blocks
-        span = engine.first_span(self.schedule.plan, row_width(self.options))
-        before = self.history["seconds"][-1] if step else 0.0
+        earlier = self.stage_begun
+        step = (len(self.history["epoch"]) - earlier) * blocks
+        span = engine.first_span(self.schedule.plan, padded(self.options.k))
+        before = self.history["seconds"][-1] if self.history["seconds"] else 0.0
+        self._bases, self._ended = self.bases, False
         started = time.perf_counter() - before
         while step < last:
             epoch = step // blocks
@@ -377,10 +594,11 @@ class Training:
             self._record(epoch, done, before, now)
             before, step = now, reached
             if bad:
-                self._back_off(epoch + done)
-                step = 0
+                self._back_off(earlier + epoch + done)
+                self._bases = self.bases
+                earlier = step = 0
             elif done and watched:
-                self._validate(epoch + 1)
+                self._validate(earlier + epoch + 1)
                 if self.keep is not None:
                     self.keep(self)
                 if after_epoch is not None and is_true(after_epoch(self)):
@@ -391,20 +609,30 @@ class Training:
 
     def _validate(self, epoch: int) -> None:
         """Record the validation RMSE of an epoch."""
-        if self._validation is not None:
-            rmse = self._validation.look(epoch, self.x, self.y)
-            self.history["validation_rmse"].append(rmse)
+        if self._validation is None:
+            return
+        rmse = self._validation.rmse(self.x, self.y, self._bases)
+        self.history["validation_rmse"].append(rmse)
+        best = self._validation.best
+        if best is None or rmse < best.rmse:
+            biases = None if self.biases is None else self.biases.state()
+            self._validation.best = Best(
+                rmse, epoch, self.x.copy(), self.y.copy(), self.stage, biases
+            )
 
     def _out_of_patience(self) -> bool:
         """Whether `patience` epochs have passed since the best one."""
         if self._validation is None or self._validation.best is None:
             return False
-        since = len(self.history["epoch"]) - self._validation.best[1]
-        return since >= self.options.patience
+        if self.stage:  # which begins at the full rate, and so gains at its end only
+            return False
+        patience = self.options.patience or max(5, self.settings.n_epochs // 2)
+        return len(self.history["epoch"]) - self._validation.best.epoch >= patience
 
     def _squares_now(self) -> float:
         """The squared errors of the current factors: an epoch with learning rate 0."""
         n = self.schedule.n_blocks
+        self._bases = self.bases
         self._advance(0, n, n, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
         return float(self._squares[0])
 
@@ -421,15 +649,15 @@ class Training:
             self.schedule.plan,
             self.x,
             self.y,
+            *self._bases,
             first,
             last,
             span,
             *(rates or self._rates()),
-            *(keep or self.settings.regularization),
+            *(keep or (one * 0.5**self.stage for one in self.settings.regularization)),
             self.options.group_size,
             self.options.k,
             self.options.nonnegative,
-            self.options.biases,
             self.options.n_threads,
             self._sums,
             self._squares,
@@ -456,7 +684,7 @@ class Training:
         """History of the epochs that ended in a call; they share its time equally."""
         for nth in range(done):
             squares = float(self._squares[nth])
-            self.history["epoch"].append(first + nth + 1)
+            self.history["epoch"].append(self.stage_begun + first + nth + 1)
             self.history["train_rmse"].append(math.sqrt(squares / self.schedule.n_cells))
             self.history["learning_rate"].append(engine.learning_rate(first + nth, *self._rates()))
             self.history["seconds"].append(before + (nth + 1) / done * (now - before))
@@ -478,18 +706,31 @@ def begin(
     problem: Cells, options: Options, start: Start | None, held_out: Cells | None
 ) -> Training:
     """Cut the entries, and initialize the factors."""
-    row = options.dtype.itemsize * (row_width(options) + options.k) + 24
+    row = options.dtype.itemsize * (padded(options.k) + options.k) + 24
     scalars.require_memory(
         sum(problem.shape) * row,
         f"factors of k = {options.k} for shape {problem.shape}",
         "lower k, or number only the rows and columns that occur",
     )
+    tiled = problem.row_cuts.size > 0
     schedule = cut(problem, options)
-    if options.nonnegative and not schedule.mean > schedule.offset:
+    if options.dtype == np.float32 and start is None and not tiled:
+        if not options.dtype_is_default and schedule.rounding > USELESS:
+            size = max(abs(schedule.low), abs(schedule.high))
+            reject(
+                "dtype",
+                f"got float32, which can't tell predictions apart: values of up to {size:.6g} "
+                f"have a standard deviation of {schedule.deviation:.3g}",
+                "pass dtype=numpy.float64, or subtract a constant from the values",
+            )
+        if options.dtype_is_default and schedule.rounding > COARSE:
+            options = replace(options, dtype=np.dtype(np.float64))
+            schedule = cut(problem, options)
+    if options.nonnegative and not options.biases and not schedule.mean > schedule.offset:
         reject(
             "nonnegative",
             f"the values have a mean of {schedule.mean:.4g}, which is not above the offset of "
             f"{schedule.offset:.4g}, so products of nonnegative factors can't fit them",
             "pass a lower offset",
         )
-    return Training(schedule, options, start, held_out)
+    return Training(schedule, options, start, held_out, tiled=tiled)

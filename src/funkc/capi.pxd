@@ -69,7 +69,7 @@ cdef extern from "funkc.h" nogil:
         int64_t n_epochs
         int64_t first_epoch
         int32_t constant_rate
-        int32_t reserved
+        int32_t stages
 
     ctypedef struct funkc_model:
         size_t size
@@ -97,6 +97,14 @@ cdef extern from "funkc.h" nogil:
         double mean
         double deviation
         double offset
+
+    ctypedef struct funkc_result:
+        size_t size
+        double offset
+        double noise
+        double mean_rmse
+        double biases_rmse
+        int64_t n_stages
 
     ctypedef int (*funkc_progress)(int64_t epoch, double train_rmse, double learning_rate,
                                    void *user) noexcept nogil
@@ -131,6 +139,12 @@ cdef extern from "funkc.h" nogil:
                            int64_t channels, int64_t height, int64_t width, int method, int k,
                            uint64_t seed, int n_threads, const volatile int *cancel,
                            const funkc_memory *memory) noexcept nogil
+        int (*finish)(const funkc_plan *plan, void *row_factors, void *col_factors,
+                      funkc_result *result, int n_threads) noexcept nogil
+        int (*train)(const funkc_plan *plan, void *row_factors, void *col_factors,
+                     const funkc_params *params, int n_threads, const volatile int *cancel,
+                     funkc_progress progress, void *user,
+                     funkc_result *result) noexcept nogil
 
     # Whether this header can use a table.
     bint funkc_api_fits(const funkc_api *api)
@@ -140,6 +154,7 @@ cdef extern from "funkc.h" nogil:
     void funkc_params_init(funkc_params *params)
     void funkc_model_init(funkc_model *model, int k)
     void funkc_info_init(funkc_info *info)
+    void funkc_result_init(funkc_result *result)
     # A description of a status.  Every function below that returns an int returns a status:
     # FUNKC_OK, or an error.
     const char *funkc_status_message(const funkc_api *api, int status)
@@ -167,6 +182,16 @@ cdef extern from "funkc.h" nogil:
                   void *col_factors, const funkc_params *params, int64_t n_epochs,
                   int n_threads, const volatile int *cancel, funkc_progress progress,
                   void *user)
+    # Parameters: factors of funkc_run, changed in place; `result`, output.
+    int funkc_finish(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                     void *col_factors, funkc_result *result, int n_threads)
+    # Parameters: `row_factors` (n_rows, length), `col_factors` (n_cols, length) and `result`,
+    # outputs; `params`; `cancel`, `progress` and `user` may be NULL.
+    # Returns: FUNKC_OK; CANCELLED (factors reached so far); DIVERGED; NO_MEMORY, ...
+    int funkc_train(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                    void *col_factors, const funkc_params *params, int n_threads,
+                    const volatile int *cancel, funkc_progress progress, void *user,
+                    funkc_result *result)
     # Parameters: `model`; `cells`, whose weights are ignored; `rmse`, output.
     int funkc_rmse(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
                    int n_threads, double *rmse)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import functools
+import itertools
 import math
 import numbers
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
 from funkc._input import scalars
 from funkc._input.options import MOST_FACTORS
+from funkc._judge import without_outliers
 from funkc._sides import Side
 
 try:
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
 
     from funkc.factorization import Factorization
 
-# Good on small tables of many kinds with 10 to 80 % missing (benchmarks/imputers.py).
-REGULARIZATION = 0.15
 ENTRIES_AT_ONCE = 1 << 19
 BATCH_EPOCHS = 20
+# The noise of columns is estimated in so many turns, from about so many entries at most; and as if
+# each column had so many more, with the mean noise of all.
+NOISE_TURNS = 2
+NOISE_ENTRIES = 1 << 23
+NOISE_SHRINKAGE = 4
 # A standard deviation below this fraction of the mean is rounding error.
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
@@ -44,7 +48,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     """Impute the missing values of a table by Funk matrix factorization.
 
     `fit` learns column factors from the observed entries. `transform` computes the factors of
-    each given row from its observed entries, and fills the missing ones with products.
+    each given row from its observed entries, and fills the missing ones with predictions.
     Requires scikit-learn (``pip install "funkc[sklearn]"``).
 
     Parameters
@@ -64,13 +68,18 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     learning_rate : float, optional
         The initial learning rate. By default chosen from the data, as in `funkc.factorize`.
     regularization : float or pair of float, optional
-        λ, for rows and columns or as a pair (rows, columns); applied at every entry. By
-        default 0.15 (1/√r + 1/√c) standard deviations of the values, where rows have r
-        observed entries on average, and columns c. It is that of training; `transform` uses
-        the distribution of the trained rows instead, as `Factorization.fold_in_rows` does.
+        λ of the training, for rows and columns or as a pair (rows, columns); applied at every
+        entry. By default chosen from the data, as in `funkc.factorize`. `transform` uses the
+        distribution of the trained rows instead, see Notes.
     n_epochs : int, optional
         Passes over the entries. By default chosen from their number, as in `funkc.factorize`;
         in `partial_fit`, 20 passes over the batch.
+    biases : bool or "auto", default "auto"
+        Whether rows and columns have biases, as in `funkc.factorize`: "auto" means True,
+        except with `nonnegative`. Without them and with `scale`, the offset is 0.
+    members : int, default 1
+        The number of fits whose average is used, as in `funkc.factorize`; `partial_fit`
+        updates the average.
     nonnegative : bool, default False
         Whether the factors, and therefore the imputed values, are constrained to be at least
         0. Then `scale` divides each column by its root mean square and subtracts nothing.
@@ -90,11 +99,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     Attributes
     ----------
     factorization_ : Factorization
-        The column factors, and the factors of the average row only, with the covariance of the
-        rows; for the scaled columns.
+        Factors and biases of the columns, and of the average row only, with the covariance of
+        the rows; for the scaled columns.
     mean_, scale_ : (n_features,) array
         The columns are shifted by the mean and then divided by the scale (0: a constant
         column, from which nothing is learned). Without `scale`, 0 and 1.
+    noise_ : (n_features,) array
+        The standard deviation of the noise of every column, after scaling.
     n_observed_ : (n_features,) array of int
         The number of observed entries of every column.
     n_samples_seen_ : int
@@ -122,11 +133,23 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     also the precision of the computation). Observed entries are kept exactly; a row without
     any is filled with typical values.
 
+    **Rows**: with x̄ and C the mean and the covariance of the trained rows (factors and bias), the
+    factors x of a row minimize Σ_j (r_j - x · y_j)² / noise_j² + (x - x̄)ᵀ C⁻¹ (x - x̄) over its
+    observed entries, as in `Factorization.fold_in_rows`, but with the noise of every column. The
+    noise is estimated by two turns of expectation maximization [1]_, where random signs replace
+    the traces [2]_; with `nonnegative` it is the training RMSE in all columns.
+
     **Reproducible**: the same data and parameters give the same bits, dense or sparse, with any
     number of threads. The result for a row does not depend on the other rows in `transform`,
     so ``fit_transform(X)`` equals ``fit(X).transform(X)``.
 
     **Threads**: several threads may call `transform` at once.
+
+    References
+    ----------
+    .. [1] D. B. Rubin, D. T. Thayer, "EM algorithms for ML factor analysis", 1982.
+    .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence matrix for
+       Laplacian smoothing splines", 1989.
 
     Examples
     --------
@@ -141,6 +164,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     factorization_: Factorization
     mean_: NDArray[Any]
     scale_: NDArray[Any]
+    noise_: NDArray[Any]
     n_observed_: NDArray[Any]
     n_samples_seen_: int
     _rate: float  # initial learning rate
@@ -155,6 +179,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         learning_rate: float | None = None,
         regularization: float | tuple[float, float] | None = None,
         n_epochs: int | None = None,
+        biases: bool | Literal["auto"] = "auto",
+        members: int = 1,
         nonnegative: bool = False,
         random_state: Any = 0,
         n_jobs: int | None = None,
@@ -167,6 +193,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.learning_rate = learning_rate
         self.regularization = regularization
         self.n_epochs = n_epochs
+        self.biases = biases
+        self.members = members
         self.nonnegative = nonnegative
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -352,53 +380,125 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             _Moments.joined, (_Moments.of(cells) for _, cells in table.blocks())
         )
         n_observed, n_rows = int(moments.count.sum()), table.X.shape[0]
-        dtype, init = table.X.dtype, None
-        learning_rate, n_epochs = self.learning_rate, self.n_epochs
+        dtype = table.X.dtype
         if before is not None:
             moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
             dtype = before.dtype
-        mean, scale, deviation = moments.units(self.scale, self.nonnegative)
+        mean, scale = moments.units(self.scale, self.nonnegative)
         mask, values = table.scaled(mean, scale, dtype)
         shape = None if mask is None else table.X.shape
+        if before is None:
+            with without_outliers():  # which a column of another unit may look like
+                fit = self._trained(mask, values, shape, dtype)
+            self._rate = fit.history["learning_rate"][0]
+            average = _average(fit._rows, fit.n_threads)
+        else:
+            before = self._rescaled(before, mean, scale)
+            share = n_observed / int(moments.count.sum())
+            with without_outliers():
+                fit = self._updated(before, mask, values, shape, share)
+            average = _average(fit._rows, fit.n_threads)
+            average = _mixed(before._rows, average, 1 - table.X.shape[0] / n_rows)
+        fit = fit._changed(_rows=average)
+        noise = self._noise(table, fit, mean, scale)
         if before is not None:
-            stretch = _ratio(self.scale_, scale)[:, None]
-            before = _model(before, before._rows, before.col_factors * stretch)
-            squares = np.average(stretch[:, 0] ** 2, weights=self.n_observed_)
-            before.noise = math.sqrt(squares) * float(before.noise or 0)
-            init = before.fold_in_rows(mask, values, shape=shape)
-            learning_rate = self._rate * n_observed / int(moments.count.sum())
-            n_epochs = BATCH_EPOCHS if n_epochs is None else n_epochs
-        regularization = self.regularization
-        if regularization is None and deviation > 0:  # otherwise the default of factorize
-            regularization = REGULARIZATION * deviation * _noise(table, n_observed, moments)
-        fit = factorize(
+            squares = (_ratio(self.scale_, scale) * self.noise_) ** 2
+            old = _ratio(self.n_observed_, moments.count)
+            noise = np.sqrt(noise**2 + old * (squares - noise**2))
+        self.factorization_, self.noise_ = fit, noise
+        self._moments, self.mean_, self.scale_ = moments, mean, scale
+        self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
+        return self
+
+    def _rescaled(
+        self, before: Factorization, mean: NDArray[Any], scale: NDArray[Any]
+    ) -> Factorization:
+        """The model of the columns in other units."""
+        stretch, cols = _ratio(self.scale_, scale), before._cols
+        bias = cols.bias
+        if bias is not None:
+            level: NDArray[Any] = bias.astype(np.float64) + before.offset
+            level = _ratio(level * self.scale_ + self.mean_ - mean, scale)
+            bias = (level - before.offset).astype(before.dtype)
+        factors = (cols.factors * stretch[:, None]).astype(before.dtype)
+        changed = before._changed(_cols=Side(factors, bias, first=False))
+        if bias is not None:
+            changed._rows = _stretched(changed, stretch)
+        squares = np.average(stretch**2, weights=self.n_observed_)
+        changed.noise = math.sqrt(squares) * float(before.noise or 0)
+        return changed
+
+    def _trained(self, mask: Any, values: Any, shape: Any, dtype: Any) -> Factorization:
+        return factorize(
             mask,
             values,
             scalars.integer("n_components", self.n_components, 1, MOST_FACTORS),
             shape=shape,
-            learning_rate=learning_rate,
-            regularization=regularization,
-            n_epochs=n_epochs,
+            learning_rate=self.learning_rate,
+            regularization=self.regularization,
+            n_epochs=self.n_epochs,
+            biases=self.biases,
             nonnegative=self.nonnegative,
-            offset=0.0 if self.scale else "auto",
-            init=init,
+            offset=0.0 if self.scale and self.biases is False else "auto",
             random_state=self.random_state,
             n_threads=scalars.jobs(self.n_jobs),
+            members=self.members,
             dtype=dtype,
         )
-        if before is None:
-            self._rate = fit.history["learning_rate"][0]
-        average = _average(fit._rows, fit.n_threads)
-        if before is not None:
-            average = _mixed(before._rows, average, 1 - table.X.shape[0] / n_rows)
-            share = 1 - n_observed / int(moments.count.sum())
-            old, new = (float(part.noise or 0) for part in (before, fit))
-            squares = share * old * old + (1 - share) * new * new
-            fit.noise = math.sqrt(squares)
-        self.factorization_ = _model(fit, average, fit.col_factors)
-        self._moments, self.mean_, self.scale_ = moments, mean, scale
-        self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
-        return self
+
+    def _updated(
+        self, before: Factorization, mask: Any, values: Any, shape: Any, share: float
+    ) -> Factorization:
+        """The model with the rows of a batch, which has the share of all entries."""
+        before.n_threads = scalars.jobs(self.n_jobs)
+        fit = before.fold_in_rows(mask, values, shape=shape)
+        fit.partial_fit(
+            mask,
+            values,
+            n_epochs=BATCH_EPOCHS if self.n_epochs is None else self.n_epochs,
+            learning_rate=self._rate * share,
+            regularization=self.regularization,
+            shape=shape,
+        )
+        old, new = float(before.noise or 0), fit.history["train_rmse"][-1]
+        fit.noise = math.sqrt(old * old + share * (new * new - old * old))
+        return fit
+
+    def _noise(
+        self, table: _Table, fit: Factorization, mean: NDArray[Any], scale: NDArray[Any]
+    ) -> NDArray[Any]:
+        """The noise of every column.
+
+        The training RMSE understates it, because rows follow their entries. The variance of a
+        prediction is the share of an entry in its own prediction, times the noise; and the trace
+        of these shares is that of predictions of random signs.
+        """
+        usual = fit.noise or 1.0  # which does not matter where no entry has an error
+        noise = np.full(mean.size, usual)
+        if fit.parameters["nonnegative"]:  # whose predictions are not linear in the entries
+            return noise
+        step = 1 + math.prod(table.X.shape) // NOISE_ENTRIES
+        for _ in range(NOISE_TURNS):
+            squares, count = np.zeros(mean.size), np.zeros(mean.size)
+            weighed, level, unit = _weighed(fit, mean, scale, noise)
+            centered = weighed._changed(
+                _rows=_usual(weighed._rows, 0 * weighed._rows.mean, fit._rows.covariance(1))
+            )
+            for first, cells in itertools.islice(table.blocks(), 0, None, step):
+                at = cells.rows, cells.cols
+                values = cells.scaled(level, unit, fit.dtype)
+                left = values - weighed.fold_in_rows(at, values, shape=cells.shape).predict(*at)
+                signs = np.random.PCG64(first).random_raw(values.size) % 2 * 2.0 - 1
+                followed = centered.fold_in_rows(at, signs, shape=cells.shape).predict(*at)
+                squares += np.bincount(
+                    cells.cols, left.astype(float) ** 2 + signs * followed, count.size
+                )
+                count += np.bincount(cells.cols, minlength=count.size)
+            squares = np.maximum(squares, 0) * noise**2
+            both = squares + NOISE_SHRINKAGE * squares.sum() / count.sum()
+            noise = np.sqrt(both / (count + NOISE_SHRINKAGE))
+            noise = np.maximum(noise, 2.0**-10 * usual)
+        return noise
 
     def _products(self, cells: _Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
         """The predictions of the chosen rows for all columns, in the units of the columns."""
@@ -409,13 +509,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             cells.values[used],
             (int(np.count_nonzero(chosen)), cells.shape[1]),
         )
-        fit = copy.copy(self.factorization_)  # it may be in use with other n_threads
-        fit.n_threads = scalars.jobs(self.n_jobs)
-        values = cells.scaled(self.mean_, self.scale_, fit.dtype)
+        fit, mean, scale = _weighed(self.factorization_, self.mean_, self.scale_, self.noise_)
+        fit.n_threads = scalars.jobs(self.n_jobs)  # others may use the fit of the estimator
+        values = cells.scaled(mean, scale, fit.dtype)
         new = fit.fold_in_rows((cells.rows, cells.cols), values, shape=cells.shape)
         products: NDArray[Any] = new.reconstruct().astype(np.float64)
-        products *= self.scale_
-        products += self.mean_
+        products *= scale
+        products += mean
         largest = float(np.finfo(cells.values.dtype).max)
         return np.clip(products, -largest, largest, out=products)
 
@@ -505,8 +605,8 @@ class _Moments:
             squares = self.squares + more.squares + away**2 * self.count * share
             return _Moments(count, self.mean + away * share, squares)
 
-    def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any], float]:
-        """Mean and scale of the columns, and the standard deviation of the scaled values."""
+    def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Mean and scale of the columns."""
         count = np.maximum(self.count, 1)
         with np.errstate(over="ignore", invalid="ignore"):
             variances = self.squares / count
@@ -515,19 +615,12 @@ class _Moments:
             at = int(np.argmin(finite))
             reject("X", f"the squares of column {at} exceed float64", "divide it by a constant")
         if not scale:
-            total = int(self.count.sum())
-            away = self.mean - float(self.count @ self.mean) / total
-            variance = float(self.squares.sum() + self.count @ away**2) / total
-            return (
-                np.zeros_like(count, float),
-                np.ones_like(count, float),
-                math.sqrt(variance),
-            )
+            return np.zeros_like(self.mean), np.ones_like(self.mean)
         if nonnegative:
-            return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2), 1.0
+            return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2)
         deviations = np.sqrt(variances)
         deviations[deviations <= ROUNDING * np.abs(self.mean)] = 0
-        return self.mean, deviations, 1.0
+        return self.mean, deviations
 
 
 def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
@@ -537,20 +630,63 @@ def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def _model(fit: Factorization, rows: Side, col_factors: NDArray[Any]) -> Factorization:
-    """A copy of the factorization with other factors."""
-    return fit._changed(_rows=rows, _cols=Side(col_factors.astype(fit.dtype), None, first=False))
+def _weighed(
+    fit: Factorization, mean: NDArray[Any], scale: NDArray[Any], noise: NDArray[Any]
+) -> tuple[Factorization, NDArray[Any], NDArray[Any]]:
+    """The model of columns in units of their noise, with the bias of rows as one more factor; and
+    mean and scale for these units.
+    """
+    if fit.parameters["nonnegative"]:
+        return fit._changed(), mean, scale
+    factors, level = fit.col_factors, np.full(len(noise), float(fit.offset))
+    if fit.col_bias is not None:
+        factors = np.hstack([factors, np.ones((len(factors), 1), fit.dtype)])
+        level += fit.col_bias
+    cols = Side((factors / noise[:, None]).astype(fit.dtype), None, first=False)
+    rows = Side(
+        fit._rows.mean[None].astype(fit.dtype),
+        None,
+        first=True,
+        n_seen=fit._rows.n_seen,
+        covariance=fit._rows.covariance(1),
+    )
+    weighed = fit._changed(_rows=rows, _cols=cols, offset=0.0)
+    weighed.noise = 1.0
+    return weighed, mean + scale * level, scale * noise
+
+
+def _stretched(fit: Factorization, stretch: NDArray[Any]) -> Side:
+    """The rows, after the units of columns changed and not only those of their factors: what was
+    the bias becomes a multiple of it in every factor and in the bias, as far as these can tell.
+    """
+    weights = _ratio(np.ones(stretch.size), stretch**2)  # errors count in the old units
+    common = float(np.average(stretch, weights=weights))
+    rows, cols = fit._rows, fit._cols
+    nothing = np.zeros(len(stretch), fit.dtype)
+    model = fit._changed(
+        _rows=Side(0 * rows.factors, nothing[:1], first=True),
+        _cols=Side(cols.factors, nothing, first=False),
+        offset=0.0,
+    )
+    away = model.fold_in_rows(
+        None, (stretch - common)[None], weights=weights[None], regularization=1e-6
+    )
+    of_x = away.row_factors[0].astype(np.float64)
+    of_b, k = common + float(away._rows.mean[-1]), of_x.size
+    covariance, mean = rows.covariance(1).copy(), rows.mean.copy()
+    with_x, of_bias = covariance[k, :k].copy(), covariance[k, k]
+    covariance[:k, :k] += np.outer(of_x, with_x) + np.outer(with_x, of_x)
+    covariance[:k, :k] += of_bias * np.outer(of_x, of_x)
+    covariance[k, :k] = of_b * (with_x + of_bias * of_x)
+    covariance[k, k] *= of_b * of_b
+    mean[:k] += of_x * mean[k]
+    mean[k] *= of_b
+    return _usual(rows, mean, covariance)
 
 
 def _average(rows: Side, n_threads: int) -> Side:
     """The mean row, with the covariance of all."""
-    return Side(
-        rows.mean[None].astype(rows.factors.dtype),
-        None,
-        first=True,
-        n_seen=rows.n_seen,
-        covariance=rows.covariance(n_threads),
-    )
+    return _usual(rows, rows.mean, rows.covariance(n_threads))
 
 
 def _mixed(before: Side, batch: Side, share: float) -> Side:
@@ -559,24 +695,16 @@ def _mixed(before: Side, batch: Side, share: float) -> Side:
     shift = np.zeros(len(a))
     shift[: before.mean.size] = before.mean - batch.mean
     mean = batch.mean + share * shift[: before.mean.size]
-    return Side(
-        mean[None].astype(batch.factors.dtype),
-        None,
-        first=True,
-        n_seen=before.n_seen + batch.n_seen,
-        covariance=b + share * (a - b) + share * (1 - share) * np.outer(shift, shift),
-    )
+    covariance = b + share * (a - b) + share * (1 - share) * np.outer(shift, shift)
+    return _usual(batch, mean, covariance, before.n_seen)
 
 
-def _noise(table: _Table, n_observed: int, moments: _Moments) -> float:
-    """The noise of the factors by the number of entries: 1/√r + 1/√c.
-
-    Rows have r observed entries on average, in the batch; columns c, in all batches.
-    """
-    seen = sum(np.count_nonzero(np.bincount(cells.rows)) for _, cells in table.blocks())
-    rows = seen / n_observed
-    cols = np.count_nonzero(moments.count) / int(moments.count.sum())
-    return math.sqrt(rows) + math.sqrt(cols)
+def _usual(rows: Side, mean: NDArray[Any], covariance: NDArray[Any], n_more: int = 0) -> Side:
+    """A mean row alone, in the form of these rows."""
+    k, mean = rows.factors.shape[1], mean.astype(rows.factors.dtype)
+    bias = None if rows.bias is None else mean[k:]
+    n_seen = rows.n_seen + n_more
+    return Side(mean[None, :k], bias, first=True, n_seen=n_seen, covariance=covariance)
 
 
 def _means_nan(missing_values: object) -> bool:

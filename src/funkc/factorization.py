@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +20,7 @@ from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.options import checked_options, checked_start
-from funkc._model_file import noise_of
+from funkc._judge import warn_of_outliers
 from funkc._schedule import padded
 from funkc._sides import Side
 
@@ -64,8 +66,17 @@ class Factorization:
         "epochs", "patience", "callback" or "interrupt"; "fold-in" for the result of
         `fold_in_rows` or `fold_in_cols`.
     noise : float or None
-        The root mean squared error of training of these factors, for `fold_in_rows` and
-        `fold_in_cols`. None: unknown, for factors from elsewhere; may be set.
+        The RMSE of these factors on the entries that trained them, by weight, which
+        `fold_in_rows` and `fold_in_cols` use. None: unknown, for factors from elsewhere; may be
+        set.
+    baseline_rmse : dict of float
+        What simpler models reach: the RMSE of the mean of all values, "mean", and, if biases
+        were fitted, of biases without factors, "biases"; of the entries of `validation` if there
+        are any, otherwise of those that trained.
+    validation_rmse : float or None
+        With validation: the RMSE of these factors on its entries.
+    stages : int
+        How many times the training went through its epochs; see `funkc.factorize`.
     n_seen : pair of int
         The numbers of rows and of columns that had entries in training. The factors (and biases)
         of the others are the mean.
@@ -106,6 +117,9 @@ class Factorization:
         col_ids: Ids | None = None,
         noise: float | None = None,
         n_seen: tuple[int | None, int | None] = (None, None),
+        baseline_rmse: Mapping[str, float] | None = None,
+        validation_rmse: float | None = None,
+        stages: int = 1,
     ) -> None:
         self._rows = Side(row_factors, row_bias, row_ids, first=True, n_seen=n_seen[0])
         self._cols = Side(col_factors, col_bias, col_ids, first=False, n_seen=n_seen[1])
@@ -115,6 +129,9 @@ class Factorization:
         self.history = history
         self.stopped_by = stopped_by
         self.n_threads = n_threads
+        self.baseline_rmse = dict(baseline_rmse or {})
+        self.validation_rmse = validation_rmse
+        self.stages = stages
 
     @property
     def n_threads(self) -> int:
@@ -186,11 +203,18 @@ class Factorization:
 
     def __repr__(self) -> str:
         epochs = len(self.history["epoch"])
-        error = f", train_rmse={self.history['train_rmse'][-1]:.4g}" if epochs else ""
-        return (
-            f"Factorization(shape={self.shape}, k={self.k}, dtype={self.dtype}, "
-            f"epochs={epochs}{error})"
-        )
+        told = f"shape={self.shape}, k={self.k}, dtype={self.dtype}, epochs={epochs}"
+        if self.stages > 1:
+            told += f", stages={self.stages}"
+        if self.noise is not None:
+            told += f", noise={self.noise:.4g}"
+        if self.validation_rmse is not None:
+            told += f", validation_rmse={self.validation_rmse:.4g}"
+        if self.baseline_rmse:
+            told += (
+                f", baseline_rmse={ {n: float(f'{v:.4g}') for n, v in self.baseline_rmse.items()} }"
+            )
+        return f"Factorization({told})"
 
     # ------------------------------------------------------------ entries
 
@@ -257,6 +281,43 @@ class Factorization:
                 purpose="to predict",
             )
         return out[()]
+
+    def score(
+        self,
+        mask: Any,
+        values: Any,
+        weights: ArrayLike | None = None,
+        *,
+        duplicates: Duplicates = "error",
+    ) -> float:
+        """The RMSE on some entries: below `baseline_rmse`, the factors are worth something.
+
+        Parameters
+        ----------
+        mask, values, weights, duplicates
+            As for `funkc.factorize`; of the shape and ids of this factorization.
+
+        Returns
+        -------
+        float
+            The root of the weighted mean of squared errors. The bits don't depend on the order
+            of the entries.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.add.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=1)
+        >>> round(fit.score(([0, 1], [1, 1]), np.array([3.0, 5.0])), 3)
+        0.727
+        """
+        cells = observed_cells(
+            mask, values, weights=weights, duplicates=duplicates, matrix=self._matrix()
+        ).listed()
+        errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
+        if not cells.weights.size:
+            return math.sqrt(math.fsum(errors * errors) / errors.size)
+        return math.sqrt(math.fsum(cells.weights * errors * errors) / math.fsum(cells.weights))
 
     def _product(
         self, rows: NDArray[Any], cols: NDArray[Any], out: NDArray[Any] | None = None
@@ -332,7 +393,7 @@ class Factorization:
         >>> import funkc
         >>> table = np.array([[5, 4, np.nan], [4, np.nan, 2], [np.nan, 2, 1], [1, 1, 0.5]])
         >>> funkc.factorize(None, table, k=1).impute(None, table).round(1)[0]
-        array([5. , 4. , 2.5])
+        array([5. , 4. , 3.5])
         """
         dtype, blocks = observed_by_blocks(
             mask, values, matrix=self._matrix(), duplicates=duplicates
@@ -420,7 +481,8 @@ class Factorization:
         -----
         Rows are solved in parallel, in double precision and in a fixed order: the same bits
         with any number of threads. The GIL is released. C is computed by the first call and
-        kept. 1e-6 of its mean variance is added to its diagonal; if fewer than 2 k rows had
+        kept. 1e-6 of the mean variance of factors is added to their diagonal, and 1e-6 of
+        that of biases to their variance; if fewer than 2 k rows had
         entries in training, only its diagonal is used; and if all rows are equal, new ones are
         too.
 
@@ -584,6 +646,7 @@ class Factorization:
             rows = self._rows.positions("rows", rows, False)
         i = positions_of("rows", rows, self.shape[0], False, 1)
         if are_ratings(exclude):
+            observed_cells(None, exclude, duplicates="last")  # which refuses bad indices
             known = placed(exclude, *self._require_ids(), unknown=-1)
             both = (known[0] >= 0) & (known[1] >= 0)
             exclude = known[0][both], known[1][both]
@@ -729,7 +792,7 @@ class Factorization:
             The initial learning rate, which decays to 0. By default a third of the rate at the
             beginning of the last `n_epochs` epochs of the original training, to forget less.
         regularization : float or pair of float, optional
-            By default that of the original training.
+            By default that of the last stage of the original training.
         callback, verbose
             As for `funkc.factorize`.
 
@@ -758,8 +821,9 @@ class Factorization:
         if learning_rate is None:
             share = min(1.0, epochs / self.parameters["n_epochs"])
             learning_rate = self.parameters["learning_rate"] * share / 3
-        if regularization is None:
-            regularization = self.parameters["regularization"]
+        if regularization is None:  # that of the last stage
+            last = 0.5 ** (self.stages - 1)
+            regularization = tuple(last * one for one in self.parameters["regularization"])
         options = checked_options(
             self.k,
             learning_rate=learning_rate,
@@ -777,13 +841,18 @@ class Factorization:
         cells = self._cells_to_learn(mask, values, shape, weights, duplicates)
         grown = self._grown(cells)
         start = checked_start(grown, cells.shape, options)
+        assert start is not None
+        start = dataclasses.replace(start, ridges=self._bias_ridges())
         training = _train.begin(cells, options, start, None)
+        warn_of_outliers(training.schedule, cells.ids, stacklevel=2)
         if inherited:
             training.limit_rate()
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
-        trained.parameters = self.parameters
+        trained._rows.n_seen, trained._cols.n_seen = grown.n_seen
+        for name in ("parameters", "baseline_rmse", "stages", "noise"):  # of all that was learned
+            setattr(trained, name, getattr(self, name))
         self.__dict__.update(trained.__dict__)
         return self
 
@@ -799,6 +868,15 @@ class Factorization:
             duplicates=duplicates,
             matrix=self._matrix(grows=True),
         )
+
+    def _bias_ridges(self) -> tuple[float, float]:
+        """How many entries the biases of rows and of columns stand for."""
+        both = []
+        for side in (self._rows, self._cols):
+            away = np.zeros(1) if side.bias is None else side.bias - side.mean[-1]
+            variance = math.fsum(away * away) / max(1, side.n_seen)
+            both.append(self.noise**2 / variance if variance > 0 and self.noise else 1.0)
+        return both[0], both[1]
 
     def _grown(self, cells: Cells) -> Factorization:
         """With the rows, and then the columns, that are new in the entries."""
@@ -816,17 +894,21 @@ class Factorization:
         """The result of a training, which can't continue afterwards."""
         k, biased = training.options.k, training.options.biases
         x, y = training.ready()
-        rows = Side.of_ready(x, k, row_ids, biased=biased, first=True)
-        cols = Side.of_ready(y, k, col_ids, biased=biased, first=False)
+        m, n = training.seen
+        rows = Side.of_ready(x, k, row_ids, biased=biased, first=True, n_seen=m)
+        cols = Side.of_ready(y, k, col_ids, biased=biased, first=False, n_seen=n)
         fit = cls(
             rows.factors,
             cols.factors,
-            offset=training.schedule.offset,
+            offset=training.offset,
             parameters=training.parameters(),
             history=training.history,
             stopped_by=stopped_by,
             n_threads=training.options.n_threads,
-            noise=noise_of(training.history),
+            noise=training.noise,
+            baseline_rmse=training.baseline_rmse,
+            validation_rmse=training.validation_rmse,
+            stages=training.stage + 1,
         )
         return fit._changed(_rows=rows, _cols=cols)
 
@@ -884,6 +966,9 @@ class Factorization:
             history=self.history,
             stopped_by=self.stopped_by,
             noise=self.noise,
+            baseline_rmse=self.baseline_rmse,
+            validation_rmse=self.validation_rmse,
+            stages=self.stages,
         )
 
     # ------------------------------------------------------------ plots

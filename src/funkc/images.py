@@ -275,6 +275,7 @@ def inpaint(
         group_size=group_size,
         random_state=random_state,
         n_threads=n_threads,
+        biases=False,
     )
     share = float(holes.mean())
     if share > NEARLY_ALL:

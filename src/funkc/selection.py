@@ -15,6 +15,8 @@ from funkc._input import scalars
 from funkc._input.cells import Draw, observed_cells
 from funkc._input.options import checked_grid, is_axis
 from funkc._input.split import checked_folds
+from funkc._judge import warn_of_outliers
+from funkc._validation import Validation
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -188,11 +190,13 @@ def cross_validate(
     *,
     learning_rate: float | Sequence[float | None] | NDArray[Any] | None = None,
     n_epochs: int | Sequence[int | None] | NDArray[Any] | None = None,
-    biases: bool | Sequence[bool] = False,
+    biases: bool | Literal["auto"] | Sequence[bool | Literal["auto"]] = "auto",
     nonnegative: bool | Sequence[bool] = False,
     offset: float | Literal["auto"] | Sequence[float | Literal["auto"]] | NDArray[Any] = "auto",
     decay: Literal["linear", "constant"] | Sequence[Literal["linear", "constant"]] = "linear",
     group_size: Literal[1, 8] | Sequence[Literal[1, 8]] = 8,
+    stages: int | Sequence[int | None] | NDArray[Any] | None = None,
+    members: int | Sequence[int] | NDArray[Any] = 1,
     folds: int = 5,
     refit: bool = True,
     shape: tuple[int, int] | None = None,
@@ -213,11 +217,13 @@ def cross_validate(
     ----------
     mask, values, shape, weights, dtype, duplicates
         As for `funkc.factorize`. The weights of held-out entries are ignored.
-    k, regularization, learning_rate, n_epochs, biases, nonnegative, offset, decay, group_size
+    k, regularization, learning_rate, n_epochs, biases, nonnegative, offset, decay
         As for `funkc.factorize`, or several values to try: a **list, a range or an array is
         an axis of the grid**; anything else is a single value, so a tuple is a pair of
         regularizations (of rows, of columns), but a list of two numbers is not. None in a list
         means the default chosen from the data. All combinations are tried.
+    group_size, stages, members
+        Likewise.
     folds : int, default 5
         The number of folds, from 2 to 1,000. Each has about the same number of entries.
     refit : bool, default True
@@ -247,11 +253,12 @@ def cross_validate(
 
     Notes
     -----
-    **The last epoch counts.** The RMSE of a fold is that of the factors after the last epoch,
-    equal to the last ``validation_rmse`` of `funkc.factorize` with the fold as its
-    `validation`. Stopping at the best epoch would let the held-out entries choose it, and their
-    RMSE would be too low; nor would there be held-out entries for the fit to all entries.
-    To find how long to train, pass a list of `n_epochs`.
+    **The end of training counts.** The RMSE of a fold is that of the factors (and biases) that
+    `funkc.factorize` returns for the other folds. Stopping at the best epoch would let the
+    held-out entries choose it, and their RMSE would be too low; nor would there be held-out
+    entries for the fit to all entries. A list of `n_epochs` tells little, because the default
+    learning rate falls as their number grows; to find how long to train, pass a list of
+    `learning_rate` or of `stages`.
 
     **One standard error.** Combinations whose mean is less than one standard error above the
     lowest can hardly be distinguished from the best; the printed table marks them. A common
@@ -292,6 +299,8 @@ def cross_validate(
         "offset": offset,
         "decay": decay,
         "group_size": group_size,
+        "stages": stages,
+        "members": members,
     }
     grid = checked_grid(parameters, seed, n_threads, dtype)
     number = checked_folds(folds, cells, seed)
@@ -312,7 +321,9 @@ def cross_validate(
         raise next(score.diverged for score in scores if score.diverged is not None)
     fit = None
     if wanted:
-        fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
+        training, stopped_by = _train.train(cells, grid[best][1])
+        warn_of_outliers(training.schedule, cells.ids, stacklevel=2)
+        fit = Factorization._of(training, stopped_by, *cells.ids)
     return CrossValidation(
         table, {name: table[best][name] for name in named}, table[best]["rmse"], fit
     )
@@ -350,8 +361,8 @@ def _scores(
         try:
             training, _ = _train.train(replace(cells, draw=draw), options, between_spans=heed)
             held = replace(cells, draw=replace(draw, drawn=True)).listed()
-            test = _train.Validation(training.schedule, held, options.n_threads)
-            rmse = test.rmse(training.x, training.y)
+            test = Validation(training.schedule, held, options.n_threads)
+            rmse = training.error(test)
             if not math.isfinite(rmse):
                 epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))
                 raise DivergedError(int(epoch), rate)

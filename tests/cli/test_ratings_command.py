@@ -95,7 +95,10 @@ def test_predictions_follow_from_the_factors(tmp_path):
     assert head == ["user", "item", "prediction"]
     assert [(row, int(col)) for row, col, _ in lines] == pairs
     with np.load(tmp_path / "f.npz") as made:
-        assert set(made) == {"row_ids", "col_ids", "row_factors", "col_factors", "offset"}
+        assert set(made) == {
+            *("row_ids", "col_ids", "row_factors", "col_factors"),
+            *("row_bias", "col_bias", "offset"),
+        }
         row_at = [made["row_ids"].tolist().index(row) for row, _ in pairs]
         col_at = [made["col_ids"].tolist().index(col) for _, col in pairs]
         products = (made["row_factors"][row_at] * made["col_factors"][col_at]).sum(axis=1)

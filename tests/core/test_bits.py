@@ -27,7 +27,9 @@ def ratings(n=20_000, shape=(500, 300), seed=0, coded=True):
 
 
 def digest(fit):
-    parts = [fit.row_factors, fit.col_factors, np.array(fit.history["train_rmse"])]
+    parts = [fit.row_factors, fit.col_factors, np.array([*fit.history["train_rmse"], fit.offset])]
+    if fit.row_bias is not None:
+        parts += [fit.row_bias, fit.col_bias]
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
@@ -113,6 +115,10 @@ for dtype in (np.float32, np.float64):
                 group_size=group, n_epochs=3,
             )
             parts += [fit.row_factors, fit.col_factors, fit.reconstruct()]
+    values = (chosen // 50 * 7 + chosen % 50 * 11) % 13 / 4 + chosen // 50 % 5 * (chosen % 7) / 8
+    for options in ({}, {"weights": rng.random(1500) + 0.1}, {"biases": False}):
+        fit = funkc.factorize((chosen // 50, chosen % 50), values, 5, dtype=dtype, **options)
+        parts += [fit.row_factors, fit.col_factors, fit.reconstruct(), np.array([fit.noise])]
 i, j = np.indices((61, 83))
 image = (i * i * 7 + i * j * 11 + j * j * 5) // 64 % 251
 missing = (i * 37 + j * 101) % 97 < 55
@@ -152,24 +158,28 @@ def test_an_instruction_set_that_is_not_there_is_refused(level):
 
 # One digest for every machine: it changes only with the arithmetic, and then on purpose.
 GOLDEN = {
-    "float32": "7fda6acca1f8480d",
-    "float64": "40b367713e2c00e7",
+    "float32": "100d5230e16bc795",
+    "float64": "c9002ee81fe13502",
+    "products float32": "bf926824f594239c",
+    "products float64": "200ef654dd1734f3",
     "pixels": "d4afde4d928a0746",
 }
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_bits_are_those_of_every_other_machine(dtype):
-    i, j = np.divmod(np.arange(0, 40 * 30, 3), 30)
-    values = (i * 7 + j * 11) % 13 / 4
-    fit = funkc.factorize((i, j), values, 5, dtype=dtype, n_epochs=5)
-    assert (
-        hashlib.sha256(
-            fit.row_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
-            + fit.col_factors.astype(f"<f{fit.dtype.itemsize}").tobytes()
-        ).hexdigest()[:16]
-        == GOLDEN[dtype]
-    )
+@pytest.mark.parametrize("biases", ["auto", False])
+def test_the_bits_are_those_of_every_other_machine(dtype, biases):
+    """With biases, also those of the search for the number of stages."""
+    i, j = np.divmod(np.arange(0, 40 * 30, 2), 30)
+    values = (i * 7 + j * 11) % 13 / 4 + (i % 5) * (j % 7) / 8
+    fit = funkc.factorize((i, j), values, 5, dtype=dtype, biases=biases)
+    assert fit.stages == (2 if biases else 1)
+    parts = [fit.row_factors, fit.col_factors]
+    if biases:
+        parts += [fit.row_bias, fit.col_bias, np.array([fit.offset, fit.noise])]
+    little = b"".join(part.astype(part.dtype.newbyteorder("<")).tobytes() for part in parts)
+    name = dtype if biases else f"products {dtype}"
+    assert hashlib.sha256(little).hexdigest()[:16] == GOLDEN[name]
 
 
 def test_the_pixels_are_those_of_every_other_machine():

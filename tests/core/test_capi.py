@@ -25,6 +25,7 @@ from capi_table import (
     Options,
     P,
     Params,
+    Result,
     ask,
     assert_same,
     call,
@@ -39,6 +40,7 @@ from capi_table import (
     problem,
     room,
     train,
+    with_failures,
 )
 from fits import made
 from hypothesis import given, settings
@@ -67,9 +69,9 @@ def test_a_run_gives_the_factors_of_factorize(dtype, biases, nonnegative, weight
     for n_threads in (1, 2, 3, 8):
         options.n_threads = n_threads
         cells = cells_of(rows, cols, values, shape, weights)
-        x, y, params, info = train(cells, options, n_threads=n_threads)
-        assert_same(fit, x, y, biases)
-        assert info.offset == fit.offset
+        x, y, params, info, result = train(cells, options, n_threads=n_threads)
+        assert_same(fit, x, y)
+        assert (result.offset, result.noise) == (fit.offset, fit.noise)
     assert params.learning_rate == fit.parameters["learning_rate"]
     assert params.n_epochs == fit.parameters["n_epochs"]
     assert (params.row_regularization, params.col_regularization) == tuple(
@@ -77,8 +79,9 @@ def test_a_run_gives_the_factors_of_factorize(dtype, biases, nonnegative, weight
     )
     assert (info.n_rows, info.n_cols, info.n_cells) == (*shape, values.size)
     assert info.length == 7 + 2 * biases
-    assert info.mean == pytest.approx(values.mean())
-    assert info.deviation == pytest.approx(values.std())
+    mean = np.average(values, weights=weights)
+    assert info.mean == pytest.approx(mean)
+    assert info.deviation == pytest.approx(np.average((values - mean) ** 2, weights=weights) ** 0.5)
 
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
@@ -234,11 +237,12 @@ def test_plans_and_a_plan_are_used_by_several_threads_at_once():
         with plan_of(cells, options_of(8, seed=1)) as plan:
 
             def another(n_threads):
-                x, y = room(cells, 8, np.float32)
+                x, y = room(cells, 8, np.float32, biases=True)
                 params = params_of()
                 ask("plan_defaults", plan, params)
                 ask("start", plan, x, y)
                 ask("run", plan, x, y, params, params.n_epochs, n_threads, None, None, None)
+                ask("finish", plan, x, y, Result(c.sizeof(Result)), n_threads)
                 return x, y
 
             for made in pool.map(another, [1, 2, 3, 1, 2, 3]):
@@ -268,8 +272,15 @@ def test_how_the_calling_thread_rounds_leaves_no_trace(fitted):
     upward("plan_defaults", plan, params)
     upward("start", plan, x, y)
     upward("run", plan, x, y, params, params.n_epochs, 2, None, None, None)
+    info, results = Info(c.sizeof(Info)), [Result(c.sizeof(Result)) for _ in range(2)]
+    upward("plan_info", plan, info)
+    upward("finish", plan, x, y, results[0], 2)
+    assert_same(fit, x, y)
+    upward("train", plan, x, y, params_of(), 2, None, None, None, results[1])
     destroy(plan)
-    assert_same(fit, x, y, model.biases)
+    assert_same(fit, x, y)
+    assert {(r.offset, r.noise) for r in results} == {(fit.offset, fit.noise)}
+    assert info.offset == train(cells, options_of(6, dtype, biases=model.biases))[3].offset
 
     errors = c.c_double(), c.c_double()
     ask("rmse", model, cells, 1, errors[0])
@@ -290,27 +301,13 @@ def test_how_the_calling_thread_rounds_leaves_no_trace(fitted):
 # ---------------------------------------------------------------- memory, and the end of a run
 
 
-def with_failures(work):
-    """Do the work with the first allocation failing, the second, ...; then with all there."""
-    counting = Counting()
-    assert work(counting.memory) == 0
-    assert not counting.blocks
-    assert counting.calls
-    for i in range(1, counting.calls + 1):
-        failing = Counting(i)
-        assert work(failing.memory) == STATUS["NO_MEMORY"]
-        assert failing.calls >= i
-        assert not failing.blocks, f"allocation {i}"
-    return counting.calls
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("levels", [None, 5])
 def test_memory_of_plans_and_runs_comes_back(weighted, levels):
     rows, cols, values, shape = problem(levels=levels)
     weights = np.ones(values.size) if weighted else None
     cells = cells_of(rows, cols, values, shape, weights)
-    x, y = room(cells, 5, np.float32)
+    x, y = room(cells, 5, np.float32, biases=True)
 
     def work(memory):
         plan = P()
@@ -321,21 +318,28 @@ def test_memory_of_plans_and_runs_comes_back(weighted, levels):
         if status:
             return status
         x.fill(7)
-        status = call("start", plan, x, y)
-        assert np.all(x == 7) == (status != 0)
-        if status == 0:
+        result = Result(c.sizeof(Result))
+        for name, *arguments in (
+            ("start",),
+            ("run", params_of(), 2, 3, None, None, None),
+            ("finish", result, 3),
+        ):
             before = x.copy()
-            status = call("run", plan, x, y, params_of(), 2, 3, None, None, None)
-            assert np.array_equal(x, before) == (status != 0)
+            status = call(name, plan, x, y, *arguments)
+            assert np.array_equal(x, before) == (status != 0), name
+            if status:
+                break
+        assert (result.noise == 0) == (status != 0)
         destroy(plan)
         return status
 
-    assert with_failures(work) > 20
+    assert with_failures(work) > 30
     assert work(None) == 0
     with plan_of(cells, options_of(5)) as plan:
-        a, b = room(cells, 5, np.float32)
+        a, b = room(cells, 5, np.float32, biases=True)
         ask("start", plan, a, b)
         ask("run", plan, a, b, params_of(), 2, 3, None, None, None)
+        ask("finish", plan, a, b, Result(c.sizeof(Result)), 1)
     assert np.array_equal(a, x)
     assert np.array_equal(b, y)
 
@@ -388,7 +392,7 @@ def test_a_flag_and_a_progress_function_end_a_run():
         return epoch == stop
 
     x, y = room(cells, 5, np.float32)
-    with plan_of(cells, options_of(5)) as plan:
+    with plan_of(cells, options_of(5, biases=0)) as plan:
         params = params_of()
         ask("plan_defaults", plan, params)
         stop = 3
@@ -398,6 +402,7 @@ def test_a_flag_and_a_progress_function_end_a_run():
         assert call("run", *arguments) == STATUS["CANCELLED"]
         fit = funkc.factorize(
             (rows, cols), values, 5, shape=shape, n_epochs=params.n_epochs,
+            biases=False,
             callback=lambda epoch, _: epoch == 3,
         )  # fmt: skip
         assert [e for e, *_ in seen] == [1, 2, 3]
@@ -421,7 +426,7 @@ def test_a_run_that_diverges_says_so():
     rows, cols, values, shape = problem()
     cells = cells_of(rows, cols, values, shape)
     x, y = room(cells, 5, np.float32)
-    with plan_of(cells, options_of(5)) as plan:
+    with plan_of(cells, options_of(5, biases=0)) as plan:
         for rate in (1e3, 1e300):
             ask("start", plan, x, y)
             params = params_of(learning_rate=rate, n_epochs=20)
@@ -484,7 +489,7 @@ def test_a_newer_caller_is_understood_unless_it_asks_for_what_is_not_there(more,
 
 
 def test_structs_have_no_padding_that_could_become_a_member():
-    for struct in (Cells, Options, Params, Model, Info, Memory):
+    for struct in (Cells, Options, Params, Model, Info, Memory, Result):
         name, kind = struct._fields_[-1]
         assert getattr(struct, name).offset + c.sizeof(kind) == c.sizeof(struct)
 

@@ -188,7 +188,7 @@ def test_cells_that_a_plan_refuses():
 )
 def test_bad_parameters(fields):
     cells = cells_of(*problem())
-    x, y = room(cells, 5, np.float32)
+    x, y = room(cells, 5, np.float32, biases=True)
     with plan_of(cells, options_of(5)) as plan:
         ask("start", plan, x, y)
         begun = x.copy()
@@ -200,7 +200,7 @@ def test_bad_parameters(fields):
 
 def test_bad_runs():
     cells = cells_of(*problem())
-    x, y = room(cells, 5, np.float32)
+    x, y = room(cells, 5, np.float32, biases=True)
     with plan_of(cells, options_of(5)) as plan:
         ask("start", plan, x, y)
         begun = x.copy()

@@ -46,18 +46,21 @@ def problems(draw):
 
 
 def compare(cells, values, shape, k, dtype, seed=0, group=8, n_epochs=3, **options):
+    """Without biases; for those see test_rule.py."""
     fit = funkc.factorize(
         cells, values, k, shape=shape, dtype=dtype, random_state=seed, group_size=group,
-        n_epochs=n_epochs, **options,
+        n_epochs=n_epochs, biases=False, **options,
     )  # fmt: skip
     oracle = reference.Reference(
-        *cells, values, shape, k, dtype=dtype, seed=seed, offset=options.get("offset")
-    )
+        *cells, values, shape, k, dtype=dtype, seed=seed, offset=options.get("offset"),
+        weights=options.get("weights"),
+    )  # fmt: skip
     rates, regularization = reference.default_settings(oracle, n_epochs)
     if "learning_rate" in options:
         rates = [options["learning_rate"]] * n_epochs
         regularization = options["regularization"]
     errors = oracle.train(rates, regularization, group)
+    oracle.fill()
     rows, cols = oracle.factors()
     assert fit.offset == oracle.offset
     np.testing.assert_array_equal(fit.row_factors, rows)
@@ -72,10 +75,15 @@ def compare(cells, values, shape, k, dtype, seed=0, group=8, n_epochs=3, **optio
     k=st.sampled_from([1, 3, 16, 17, 33]),
     seed=st.integers(0, 2**64 - 1),
     group=st.sampled_from([1, 8]),
+    spread=st.sampled_from([None, 0.3, 3]),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_problem_gives_the_oracles_bits(dtype, problem, k, seed, group):
-    compare(*problem, k, dtype, seed, group)
+def test_any_problem_gives_the_oracles_bits(dtype, problem, k, seed, group, spread):
+    """With weights that some steps bear, or only in part."""
+    weights = None
+    if spread is not None:
+        weights = np.exp(np.random.default_rng(seed).normal(0, spread, problem[1].size))
+    compare(*problem, k, dtype, seed, group, weights=weights)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import reference
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import bands_of, fold_of, is_held_out, padded
@@ -13,8 +14,8 @@ from funkc._input.cells import observed_cells
 from funkc._input.options import checked_options
 
 
-def schedule_of(cells, values, shape, **options):
-    problem = observed_cells(cells, values, shape=shape)
+def schedule_of(cells, values, shape, weights=None, **options):
+    problem = observed_cells(cells, values, shape=shape, weights=weights)
     return _schedule.cut(problem, checked_options(8, **options)), problem
 
 
@@ -83,12 +84,21 @@ def test_values_are_coded_up_to_256_of_them(n, coded):
     assert sorted(schedule.cells()["target"]) == sorted(values)
 
 
-def test_statistics_are_those_of_the_values():
-    values = np.random.default_rng(0).normal(5, 3, 4000)
-    schedule, _ = schedule_of((np.arange(4000), np.zeros(4000, int)), values, (4000, 1))
-    assert schedule.mean == pytest.approx(values.mean(), rel=1e-7)
-    assert schedule.deviation == pytest.approx(values.std(), rel=1e-7)
-    assert schedule.offset == schedule.mean - 2 * schedule.deviation
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("biases", [False, True])
+def test_statistics_are_those_of_the_values(weighted, biases):
+    rng = np.random.default_rng(0)
+    values = rng.normal(5, 3, 4000)
+    weights = rng.exponential(size=4000) + 1e-9 if weighted else None
+    cells = np.arange(4000), np.zeros(4000, int)
+    schedule, _ = schedule_of(cells, values, (4000, 1), weights, biases=biases)
+    mean = np.average(values, weights=weights)
+    deviation = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    assert schedule.mean == pytest.approx(mean, rel=1e-7)
+    assert schedule.deviation == pytest.approx(deviation, rel=1e-7)
+    exact = reference.statistics(values.tolist(), None if weights is None else weights.tolist())
+    assert (schedule.mean, schedule.deviation) == exact
+    assert schedule.offset == schedule.mean - (0 if biases else 2) * schedule.deviation
     numbers = core_plan.describe(schedule.plan)
     assert (numbers["low"], numbers["high"]) == (values.min(), values.max())
 
@@ -185,7 +195,9 @@ def source_of(form, shape, rows, cols, values, index, other, weights):
 
 
 def plan_of(source, n_threads, offset=0.25):
-    status, begun = core_plan.begin(source, 16, True, 1e150, 3, offset, NO_CUTS, NO_CUTS, n_threads)
+    status, begun = core_plan.begin(
+        source, 16, True, 1e150, 3, offset, 2.0, NO_CUTS, NO_CUTS, n_threads
+    )
     assert status == 0
     status, plan, where = core_plan.go_on(begun)
     while status == MORE:

@@ -373,7 +373,7 @@ def test_floats_that_float32_holds_give_the_bits_of_doubles(factors):
 @pytest.mark.parametrize("dtype", ["f8", "g", "i4", "u4", "i8", ">u8"])
 @pytest.mark.parametrize("factors", [np.float32, np.float64])
 def test_values_are_not_rounded_before_the_offset_is_taken_away(dtype, factors):
-    values = (2**24 + np.arange(-6, 6).reshape(3, 4)).astype(dtype)
+    values = (2**24 + 9 * np.arange(-6, 6).reshape(3, 4)).astype(dtype)
     rounded = values.astype(np.float32)
     assert (values != rounded).any()
     fit, double, single = (

@@ -30,8 +30,9 @@ static int32_t rows[CELLS], cols[CELLS];
 static float values[CELLS];
 
 typedef struct model {
-    float x[ROWS * K], y[COLS * K];
+    float x[ROWS * (K + 2)], y[COLS * (K + 2)]; /* factors and biases */
     uint64_t seed;
+    double offset;
     int status;
 } model;
 
@@ -42,6 +43,7 @@ THREAD(train)
     funkc_cells cells;
     funkc_options options;
     funkc_params params;
+    funkc_result result;
     funkc_plan *plan;
     funkc_cells_init(&cells);
     cells.rows = rows, cells.cols = cols, cells.values = values;
@@ -49,23 +51,24 @@ THREAD(train)
     funkc_options_init(&options, K);
     options.seed = m->seed;
     funkc_params_init(&params);
+    funkc_result_init(&result);
     m->status = funkc_plan_create(api, &cells, &options, &plan);
-    if (m->status == FUNKC_OK) m->status = funkc_plan_defaults(api, plan, &params);
-    if (m->status == FUNKC_OK) m->status = funkc_start(api, plan, m->x, m->y);
     if (m->status == FUNKC_OK)
-        m->status = funkc_run(api, plan, m->x, m->y, &params, params.n_epochs, 2, NULL, NULL,
-                              NULL);
+        m->status =
+            funkc_train(api, plan, m->x, m->y, &params, 2, NULL, NULL, NULL, &result);
+    m->offset = result.offset;
     funkc_plan_destroy(api, plan);
     return 0;
 }
 
-/* Returns (rows, cols, values, [(row_factors, col_factors) of seeds 0, 1, ...]), all as bytes. */
+/* Returns (rows, cols, values, [(row_factors, col_factors, offset) of seeds 0, 1, ...]), all but
+   the offset as bytes. */
 static PyObject *train_all(PyObject *self, PyObject *nothing)
 {
     static model models[MODELS];
     thread threads[MODELS];
     int begun = 0, i;
-    PyObject *made = PyList_New(0), *pair;
+    PyObject *made = PyList_New(0), *one;
     (void)self, (void)nothing;
     if (!made) return NULL;
     Py_BEGIN_ALLOW_THREADS
@@ -82,10 +85,11 @@ static PyObject *train_all(PyObject *self, PyObject *nothing)
             PyErr_SetString(PyExc_RuntimeError, funkc_status_message(api, models[i].status));
             return Py_DECREF(made), NULL;
         }
-        pair = Py_BuildValue("y#y#", (char *)models[i].x, (Py_ssize_t)sizeof(models[i].x),
-                             (char *)models[i].y, (Py_ssize_t)sizeof(models[i].y));
-        if (!pair || PyList_Append(made, pair)) return Py_XDECREF(pair), Py_DECREF(made), NULL;
-        Py_DECREF(pair);
+        one = Py_BuildValue("y#y#d", (char *)models[i].x, (Py_ssize_t)sizeof(models[i].x),
+                            (char *)models[i].y, (Py_ssize_t)sizeof(models[i].y),
+                            models[i].offset);
+        if (!one || PyList_Append(made, one)) return Py_XDECREF(one), Py_DECREF(made), NULL;
+        Py_DECREF(one);
     }
     return Py_BuildValue("y#y#y#N", (char *)rows, (Py_ssize_t)sizeof(rows), (char *)cols,
                          (Py_ssize_t)sizeof(cols), (char *)values, (Py_ssize_t)sizeof(values),

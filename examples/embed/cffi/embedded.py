@@ -20,16 +20,16 @@ ffi.cdef("""
                      const volatile int *cancel;
     } funkc_options;
     typedef struct { size_t size; double learning_rate, row_regularization, col_regularization;
-                     int64_t n_epochs, first_epoch; int32_t constant_rate, reserved;
+                     int64_t n_epochs, first_epoch; int32_t constant_rate, stages;
     } funkc_params;
+    typedef struct { size_t size; double offset, noise, mean_rmse, biases_rmse; int64_t n_stages;
+    } funkc_result;
     typedef const char *status_message(int status);
     typedef int plan_create(const funkc_cells *, const funkc_options *, void **plan);
     typedef void plan_destroy(void *plan);
-    typedef int plan_defaults(const void *plan, funkc_params *);
-    typedef int start(const void *plan, void *row_factors, void *col_factors);
-    typedef int run(const void *plan, void *row_factors, void *col_factors,
-                    const funkc_params *, int64_t n_epochs, int n_threads,
-                    const volatile int *cancel, void *progress, void *user);
+    typedef int train(const void *plan, void *row_factors, void *col_factors,
+                      const funkc_params *, int n_threads, const volatile int *cancel,
+                      void *progress, void *user, funkc_result *);
 """)
 ADDRESSES = funkc.capi.addresses()
 
@@ -43,7 +43,10 @@ def call(name, *arguments):
 
 
 def train(rows, cols, values, shape, k, n_threads=2):
-    """Train on int32 rows and columns and float32 values; returns float32 factors."""
+    """Train on int32 rows and columns and float32 values.
+
+    Returns float32 factors with biases, [x, bias, 1] and [y, 1, bias], and the offset.
+    """
     pointer = ffi.from_buffer
     cells = ffi.new("funkc_cells *", {"size": ffi.sizeof("funkc_cells")})
     cells.rows, cells.cols, cells.values = pointer(rows), pointer(cols), pointer(values)
@@ -51,29 +54,28 @@ def train(rows, cols, values, shape, k, n_threads=2):
     cells.index_bytes = cells.value_bytes = 4
     options = ffi.new("funkc_options *", {"size": ffi.sizeof("funkc_options")})
     options.offset, options.k, options.real_bytes = float("nan"), k, 4
-    options.group_size, options.n_threads = 8, n_threads
+    options.biases, options.group_size, options.n_threads = 1, 8, n_threads
     params = ffi.new("funkc_params *", {"size": ffi.sizeof("funkc_params")})
     params.row_regularization = params.col_regularization = -1
-    x, y = np.empty((shape[0], k), np.float32), np.empty((shape[1], k), np.float32)
+    result = ffi.new("funkc_result *", {"size": ffi.sizeof("funkc_result")})
+    x, y = (np.empty((n, k + 2), np.float32) for n in shape)
     plan = ffi.new("void **")
     call("plan_create", cells, options, plan)
     try:
-        call("plan_defaults", plan[0], params)
-        factors = pointer(x), pointer(y)
-        call("start", plan[0], *factors)
         nothing = ffi.NULL, ffi.NULL, ffi.NULL
-        call("run", plan[0], *factors, params, params.n_epochs, n_threads, *nothing)
+        call("train", plan[0], pointer(x), pointer(y), params, n_threads, *nothing, result)
     finally:
         ffi.cast("plan_destroy *", ADDRESSES["plan_destroy"])(plan[0])
-    return x, y
+    return x, y, result.offset
 
 
 rng = np.random.default_rng(0)
 chosen = rng.permutation(300 * 200)[:9000]
 rows, cols = (chosen // 200).astype(np.int32), (chosen % 200).astype(np.int32)
 values = rng.normal(size=9000).astype(np.float32)
-x, y = train(rows, cols, values, (300, 200), 16)
+x, y, offset = train(rows, cols, values, (300, 200), 16)
 fit = funkc.factorize((rows, cols), values, 16, shape=(300, 200), random_state=0)
-assert np.array_equal(x, fit.row_factors)
-assert np.array_equal(y, fit.col_factors)
+assert np.array_equal(x, np.column_stack([fit.row_factors, fit.row_bias, np.ones(300)]))
+assert np.array_equal(y, np.column_stack([fit.col_factors, np.ones(200), fit.col_bias]))
+assert offset == fit.offset
 print("factors: bit-for-bit equal")

@@ -33,6 +33,7 @@ Plan make_plan(const funkc_cells &cells, const funkc_options &options)
 
 struct Trained {
     std::vector<double> x, y, errors;
+    double offset;
 };
 
 Trained train(const funkc_cells &cells, const funkc_options &options, int n_threads)
@@ -55,6 +56,10 @@ Trained train(const funkc_cells &cells, const funkc_options &options, int n_thre
     };
     ask(funkc_run(api, plan.get(), made.x.data(), made.y.data(), &params, params.n_epochs,
                   n_threads, nullptr, note, &made.errors));
+    funkc_result result;
+    funkc_result_init(&result);
+    ask(funkc_finish(api, plan.get(), made.x.data(), made.y.data(), &result, n_threads));
+    made.offset = result.offset;
     return made;
 }
 
@@ -65,7 +70,7 @@ PyObject *bytes(const std::vector<double> &of)
 }
 
 // train(rows, cols, values, n_rows, n_cols, k) takes int64, int64 and double arrays and returns
-// factors and biases in double, and the RMSE of every epoch.
+// factors and biases in double, the RMSE of every epoch, and the offset.
 PyObject *train_buffers(PyObject *, PyObject *arguments)
 {
     Py_buffer rows, cols, values;
@@ -80,7 +85,7 @@ PyObject *train_buffers(PyObject *, PyObject *arguments)
     cells.index_bytes = cells.value_bytes = 8;
     funkc_options options;
     funkc_options_init(&options, k);
-    options.real_bytes = 8, options.biases = 1, options.n_threads = 2;
+    options.real_bytes = 8, options.n_threads = 2;
     Trained made;
     std::string wrong;
     Py_BEGIN_ALLOW_THREADS
@@ -96,7 +101,7 @@ PyObject *train_buffers(PyObject *, PyObject *arguments)
     Py_END_ALLOW_THREADS
     for (Py_buffer *buffer : {&rows, &cols, &values}) PyBuffer_Release(buffer);
     if (!wrong.empty()) return PyErr_SetString(PyExc_ValueError, wrong.c_str()), nullptr;
-    return Py_BuildValue("NNN", bytes(made.x), bytes(made.y), bytes(made.errors));
+    return Py_BuildValue("NNNd", bytes(made.x), bytes(made.y), bytes(made.errors), made.offset);
 }
 
 PyMethodDef methods[] = {{"train", train_buffers, METH_VARARGS, nullptr}, {}};

@@ -11,8 +11,8 @@ from funkc.capi cimport (
     FUNKC_NO_MEMORY, FUNKC_OK, funkc_api, funkc_cells, funkc_cells_check, funkc_cells_init,
     funkc_import, funkc_info, funkc_info_init, funkc_model, funkc_model_init, funkc_options,
     funkc_options_init, funkc_params, funkc_params_init, funkc_plan, funkc_plan_create,
-    funkc_plan_defaults, funkc_plan_destroy, funkc_plan_info, funkc_predict, funkc_run,
-    funkc_start, funkc_status_message,
+    funkc_plan_destroy, funkc_plan_info, funkc_predict, funkc_result, funkc_result_init,
+    funkc_status_message, funkc_train,
 )
 
 cdef const funkc_api *api = funkc_import()
@@ -23,26 +23,25 @@ cdef int train_and_predict(const funkc_plan *plan, int k, int n_threads, const i
     cdef:
         funkc_info info
         funkc_params params
+        funkc_result result
         funkc_model model
         int status
     funkc_info_init(&info)
     funkc_params_init(&params)
+    funkc_result_init(&result)
     funkc_model_init(&model, k)
     status = funkc_plan_info(api, plan, &info)
-    if status == FUNKC_OK:
-        status = funkc_plan_defaults(api, plan, &params)
     if status != FUNKC_OK:
         return status
     cdef float *x = <float *>malloc(<size_t>(info.n_rows * info.length) * sizeof(float))
     cdef float *y = <float *>malloc(<size_t>(info.n_cols * info.length) * sizeof(float))
     status = FUNKC_OK if x != NULL and y != NULL else FUNKC_NO_MEMORY
     if status == FUNKC_OK:
-        status = funkc_start(api, plan, x, y)
-    if status == FUNKC_OK:
-        status = funkc_run(api, plan, x, y, &params, params.n_epochs, n_threads, NULL, NULL, NULL)
+        status = funkc_train(api, plan, x, y, &params, n_threads, NULL, NULL, NULL, &result)
     if status == FUNKC_OK:
         model.row_factors, model.col_factors = x, y
-        model.n_rows, model.n_cols, model.offset = info.n_rows, info.n_cols, info.offset
+        model.n_rows, model.n_cols, model.offset = info.n_rows, info.n_cols, result.offset
+        model.biases = info.length > k
         status = funkc_predict(api, &model, &rows[0], &cols[0], out.shape[0], &out[0], n_threads)
     free(x)
     free(y)

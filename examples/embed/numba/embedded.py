@@ -55,7 +55,7 @@ def best_sums(model, first, last, n_cols, sums):
 
 rng = np.random.default_rng(0)
 mask = rng.random((300, 200)) < 0.2
-fit = funkc.factorize(mask, rng.normal(size=mask.shape), 16)
+fit = funkc.factorize(mask, rng.normal(size=mask.shape), 16, biases=False)
 x, y = fit.row_factors, fit.col_factors
 model = np.array(
     [(MODEL.itemsize, x.ctypes.data, y.ctypes.data, *fit.shape, fit.offset, 16, 4, 0, 0, 0)], MODEL

@@ -41,7 +41,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         metavar="N",
         type=count,
-        help="passes over the data (default: chosen from the data)",
+        help="passes over the data (default: chosen from the data); the learning rate follows, so "
+        "more of them take finer steps over the same distance: a larger --learning-rate trains "
+        "further",
     )
     add(
         "--seed",

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _demo_table() -> None:
     mask = ~np.isnan(DEMO_RATINGS)
-    fit = funkc.factorize(mask, DEMO_RATINGS, 1)
+    fit = funkc.factorize(mask, DEMO_RATINGS, 1, biases=False)
     print("Nine viewers rated some of five movies (. = not rated). Every viewer and every movie")
     print(f"has one factor; a rating is {fit.offset:.2f} + viewer factor x movie factor.")
     print()

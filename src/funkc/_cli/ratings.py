@@ -81,6 +81,13 @@ def add(commands: Any) -> None:
         help="default: chosen from the data",
     )
     add(
+        "--members",
+        metavar="N",
+        type=arguments.count,
+        default=1,
+        help="average this many trainings from different starts (default: %(default)s)",
+    )
+    add(
         "--holdout",
         metavar="SHARE",
         type=arguments.share_or_none,
@@ -188,11 +195,17 @@ def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization
         n_epochs=options.epochs,
         learning_rate=options.learning_rate,
         regularization=options.regularization,
+        members=options.members,
         random_state=options.seed,
         n_threads=options.threads,
         callback=print_epoch,
     )
     print(f"trained k = {fit.k} in {fit.history['seconds'][-1]:.2f} s")
+    simple = fit.baseline_rmse
+    print(
+        f"training RMSE {fit.noise:.5g}; of the mean {simple['mean']:.5g}, of biases alone "
+        f"{simple['biases']:.5g}"
+    )
     return fit
 
 
@@ -221,6 +234,8 @@ def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -
 
 
 def _write_factors(path: Path, fit: funkc.Factorization, ratings: Ratings) -> None:
+    assert fit.row_bias is not None
+    assert fit.col_bias is not None
     with replacing(path) as file:
         np.savez(
             file,
@@ -228,6 +243,8 @@ def _write_factors(path: Path, fit: funkc.Factorization, ratings: Ratings) -> No
             col_ids=ratings.col_ids,
             row_factors=fit.row_factors,
             col_factors=fit.col_factors,
+            row_bias=fit.row_bias,
+            col_bias=fit.col_bias,
             offset=np.float64(fit.offset),
         )
     print(f"wrote ids and factors to {path}")

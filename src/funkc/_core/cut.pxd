@@ -62,6 +62,7 @@ cdef struct Cut:
     int64_t n_tiles             # or 0
     double largest              # size of a value that the precision bears
     double offset               # as asked for; not a number: to be chosen
+    double below                # the mean, in deviations, where it is to be chosen
     uint64_t seed
     const int64_t *row_given    # cuts of tiles, or NULL
     const int64_t *col_given

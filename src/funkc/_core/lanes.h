@@ -249,6 +249,15 @@ FUNKC_INLINE NAME(eight) NAME(by)(NAME(eight) a, REAL s)
     EACH_PART a.part[i] *= s;
     return a;
 }
+FUNKC_INLINE NAME(eight) NAME(at_most)(NAME(eight) a, REAL s)
+{
+    const VECTOR most = NAME(all)(s);
+    EACH_PART {
+        const NAME(indexes) more = a.part[i] > most;
+        a.part[i] = (VECTOR)(((NAME(indexes))a.part[i] & ~more) | ((NAME(indexes))most & more));
+    }
+    return a;
+}
 
 /* sums[g] += eight[g] * eight[g] (* weights[g]), in double. */
 FUNKC_INLINE void NAME(add_squares)(double *sums, NAME(eight) eight, const NAME(eight) *weights)
@@ -353,6 +362,11 @@ FUNKC_INLINE NAME(eight) NAME(times)(NAME(eight) a, NAME(eight) b)
 FUNKC_INLINE NAME(eight) NAME(by)(NAME(eight) a, REAL s)
 {
     EACH a.number[g] *= s;
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(at_most)(NAME(eight) a, REAL s)
+{
+    EACH a.number[g] = a.number[g] > s ? s : a.number[g];
     return a;
 }
 FUNKC_INLINE void NAME(add_squares)(double *sums, NAME(eight) eight, const NAME(eight) *weights)

@@ -43,19 +43,22 @@ def begin(
     largest: float,
     seed: int,
     offset: float,
+    below: float,
     row_cuts: NDArray[np.int64],
     col_cuts: NDArray[np.int64],
     n_threads: int,
 ) -> tuple[int, Any]: ...
 def go_on(begun: Any) -> tuple[int, Any, tuple[int, int] | int | None]: ...
+def thinned(plan: Any, wanted: bool, seed: int, share: float) -> Any: ...
 def start(
     plan: Any,
     x: NDArray[Any],
     y: NDArray[Any],
     k: int,
+    level: float,
+    deviation: float,
     seed: int,
     nonnegative: bool,
-    biases: bool,
     first: int,
     last: int,
     n_threads: int,
@@ -63,11 +66,15 @@ def start(
 def put_in(plan: Any, columns: bool, factors: NDArray[Any], x: NDArray[Any]) -> None: ...
 def positions(plan: Any, columns: bool, index: NDArray[Any], out: NDArray[np.int64]) -> bool: ...
 def take_out(
-    plan: Any, columns: bool, x: NDArray[Any], out: NDArray[Any], first: int, last: int
+    plan: Any, columns: bool, x: NDArray[Any], k: int, out: NDArray[Any], first: int, last: int
 ) -> bool: ...
 def contents(plan: Any) -> list[memoryview]: ...
+def outset(
+    plan: Any, fitted: tuple[Any, ...] | None, held: bool, k: int
+) -> tuple[float, float, int, int]: ...
 def settle(
     plan: Any,
+    outset: tuple[float, float, int, int],
     learning_rate: float,
     row_regularization: float,
     col_regularization: float,
@@ -75,6 +82,8 @@ def settle(
 ) -> tuple[float, float, float, int]: ...
 def bands_for(n_rows: int, n_cols: int, n_cells: int, width: int, real_size: int) -> int: ...
 def describe(plan: Any) -> dict[str, Any]: ...
+def sample(plan: Any, out: NDArray[np.float64]) -> None: ...
+def extreme(plan: Any, highest: bool) -> tuple[int, int]: ...
 def unpack(
     plan: Any,
     block: NDArray[np.int64],

@@ -12,7 +12,7 @@ d. No C function here raises or takes the GIL; the answer is a Status.  What the
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
-from libc.math cimport fabs, isnan, sqrt
+from libc.math cimport INFINITY, fabs, isnan, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
@@ -22,7 +22,7 @@ from funkc._core.cut cimport (
     count_blocks, count_cells, cut_free, make_room, make_room_for_sides, order_block, original,
     pack, plan_free, require_all, scatter, sum_up_runs,
 )
-from funkc._core.defaults cimport settle_params
+from funkc._core.defaults cimport outset_with_biases, outset_without_biases, settle_params
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.source cimport (
@@ -33,10 +33,11 @@ from funkc._core.source cimport (
 from funkc._core.start cimport copy_in, fill_start, put_back
 from funkc._core.stream cimport COL_ORDER, COL_START, ROW_ORDER, ROW_START, stream_seed
 from funkc._core.survey cimport add_steps, find_range, first_offence, sum_up_range, sum_up_steps
+from funkc._core.thin cimport thin_into
 from funkc._core.types cimport (
     BAD_OPTION, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DUPLICATE_CELL, MORE,
-    NOTHING_SEEN, NOT_FINITE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, ROW_OUTSIDE, Plan, PlanTable, Run,
-    col_band_of, index_t, position, real_t, row_band_of, value_t,
+    NOTHING_SEEN, NOT_FINITE, NO_MEMORY, OK, OUTSIDE_ITS_TILE, ROW_OUTSIDE, Fitted, Outset, Plan,
+    PlanTable, Run, col_band_of, index_t, position, real_t, row_band_of, value_t,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_options, funkc_params
 
@@ -153,8 +154,8 @@ cdef int finish_stage(Cut *cut) noexcept nogil:
         cut.source.all_weigh = cut.surveys.n_weightless == 0
         return make_room_for_sides(cut) if status == OK else status
     if cut.stage == STEPS:
-        return sum_up_steps(cut.surveys, cut.workers, cut.source.weights.data != NULL,
-                            cut.largest, cut.offset, cut.plan)
+        return sum_up_steps(cut.surveys, cut.workers, &cut.source, cut.largest, cut.offset,
+                            cut.below, cut.plan)
     if cut.stage == BLOCKS:
         return make_room(cut)
     if cut.stage == SCATTER:
@@ -169,29 +170,28 @@ cdef int finish_stage(Cut *cut) noexcept nogil:
 # ---------------------------------------------------------------- start factors
 
 cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py_ssize_t width,
-                        uint64_t seed, bint nonnegative, bint biases, int64_t first,
+                        const Outset *outset, uint64_t seed, bint nonnegative, int64_t first,
                         int64_t last, int workers) noexcept nogil:
     """Rows and columns first ... last - 1 of the tiny start: a first factor whose product is
-    the mean above the offset, and noise.
+    the level, and noise.
 
     Row i's numbers depend on the seed, i and k alone, not on where the cut puts the row.
     """
     cdef:
-        double above = plan.mean - plan.offset
-        double level = sqrt(fabs(above))
-        double spread = 0.05 / sqrt(<double>k) * sqrt(plan.deviation)
+        double level = sqrt(fabs(outset.level))
+        double spread = 0.05 / sqrt(<double>k) * sqrt(outset.deviation)
         int64_t n = last - first
         int w
     for w in prange(workers, num_threads=workers):
         fill_start[real_t](
             plan.row_cuts, plan.row_places, min(plan.n_rows, first + n * w // workers),
             min(plan.n_rows, first + n * (w + 1) // workers), k, width, level, spread,
-            stream_seed(seed, ROW_START), nonnegative, k + 1 if biases else -1, x)
+            1.0, stream_seed(seed, ROW_START), nonnegative, x)
         fill_start[real_t](
             plan.col_cuts, plan.col_places, min(plan.n_cols, first + n * w // workers),
-            min(plan.n_cols, first + n * (w + 1) // workers), k, width,
-            -level if above < 0.0 else level, spread,
-            stream_seed(seed, COL_START), nonnegative, k if biases else -1, y)
+            min(plan.n_cols, first + n * (w + 1) // workers), k, width, level,
+            spread, -1.0 if outset.level < 0.0 else 1.0, stream_seed(seed, COL_START),
+            nonnegative, y)
 
 
 # ---------------------------------------------------------------- other extensions' door
@@ -211,7 +211,7 @@ cdef Cut *new_cut(const funkc_memory *memory) noexcept nogil:
 
 
 cdef int set_up(Cut *cut, const Source *source, Py_ssize_t width, int real_size, double largest,
-                double offset, uint64_t seed, int n_threads) noexcept nogil:
+                double offset, double below, uint64_t seed, int n_threads) noexcept nogil:
     cut.source = source[0]
     cut.plan.n_rows = source.n_rows
     cut.plan.n_cols = source.n_cols
@@ -219,6 +219,7 @@ cdef int set_up(Cut *cut, const Source *source, Py_ssize_t width, int real_size,
     cut.width = width
     cut.largest = largest
     cut.offset = offset
+    cut.below = below
     cut.seed = seed
     cut.workers = n_threads
     return begin_cut(cut)
@@ -240,8 +241,8 @@ cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ss
     status = set_up(
         cut, &source, width, options.real_bytes,
         <double>FLT_MAX / 4 if options.real_bytes == 4 else 1e150,
-        0.0 if options.nonnegative and isnan(options.offset) else options.offset, options.seed,
-        options.n_threads)
+        0.0 if options.nonnegative and not options.biases and isnan(options.offset)
+        else options.offset, 0.0 if options.biases else 2.0, options.seed, options.n_threads)
     state = funkc_float_begin()
     if status == OK:
         status = MORE
@@ -254,7 +255,8 @@ cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ss
     if status == NOTHING_SEEN:              # all weights are 0
         status = BAD_WEIGHT
     cut_free(cut)
-    if status == OK and options.nonnegative and not plan.mean > plan.offset:
+    if (status == OK and options.nonnegative and not options.biases
+            and not plan.mean > plan.offset):
         status = BAD_OPTION                 # no product of nonnegative factors helps
     if status != OK:
         plan_free(plan)
@@ -264,42 +266,67 @@ cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ss
 
 
 cdef void start_all(const Plan *plan, void *x, void *y, Py_ssize_t k, Py_ssize_t width,
-                    uint64_t seed, bint nonnegative, bint biases, int n_threads) noexcept nogil:
+                    const Outset *outset, uint64_t seed, bint nonnegative,
+                    int n_threads) noexcept nogil:
     cdef:
         int64_t n = max(plan.n_rows, plan.n_cols)
         int workers = <int>min(<int64_t>n_threads, 1 + n * width // 16384)
         unsigned long long state = funkc_float_begin()
     if plan.real_size == 4:
-        start_factors[float](plan, <float *>x, <float *>y, k, width, seed, nonnegative, biases,
+        start_factors[float](plan, <float *>x, <float *>y, k, width, outset, seed, nonnegative,
                              0, n, workers)
     else:
-        start_factors[double](plan, <double *>x, <double *>y, k, width, seed, nonnegative,
-                              biases, 0, n, workers)
+        start_factors[double](plan, <double *>x, <double *>y, k, width, outset, seed,
+                              nonnegative, 0, n, workers)
     funkc_float_end(state)
 
 
-cdef void put_all_in(const Plan *plan, bint columns, const void *factors, Py_ssize_t length,
-                     void *x, Py_ssize_t width) noexcept nogil:
+cdef void put_all_in(const Plan *plan, bint columns, const void *factors, Py_ssize_t k,
+                     Py_ssize_t length, void *x, Py_ssize_t width) noexcept nogil:
     if plan.real_size == 4:
-        copy_in[float](plan, columns, <const float *>factors, length, <float *>x, width)
+        copy_in[float](plan, columns, <const float *>factors, k, length, <float *>x, width)
     else:
-        copy_in[double](plan, columns, <const double *>factors, length, <double *>x, width)
+        copy_in[double](plan, columns, <const double *>factors, k, length, <double *>x, width)
 
 
 cdef bint take_all_out(const Plan *plan, bint columns, const void *x, Py_ssize_t width,
-                       void *factors, Py_ssize_t length) noexcept nogil:
+                       void *factors, Py_ssize_t k, Py_ssize_t length) noexcept nogil:
     cdef:
         const int64_t *cuts = plan.col_cuts if columns else plan.row_cuts
         const uint64_t *places = plan.col_places if columns else plan.row_places
         int64_t n = plan.n_cols if columns else plan.n_rows
     if plan.real_size == 4:
-        return put_back[float](cuts, places, 0, n, length, width, <const float *>x,
-                               <float *>factors)
-    return put_back[double](cuts, places, 0, n, length, width, <const double *>x,
-                            <double *>factors)
+        return put_back[float](cuts, places, 0, n, <const float *>x, width, <float *>factors,
+                               k, length)
+    return put_back[double](cuts, places, 0, n, <const double *>x, width, <double *>factors,
+                            k, length)
+
+
+cdef Outset outset_of(const Plan *plan, const Fitted *fitted, bint held, int k) noexcept nogil:
+    """With biases, or, if fitted is NULL, without."""
+    cdef:
+        unsigned long long state = funkc_float_begin()
+        Outset outset
+    if fitted == NULL:
+        outset = outset_without_biases(plan)
+    else:
+        outset = outset_with_biases(plan, fitted, held, k)
+    funkc_float_end(state)
+    return outset
+
+
+cdef Plan *thin_plan(const Plan *plan, bint wanted, uint64_t seed, double share) noexcept nogil:
+    """About a share of the entries, or the others; or NULL."""
+    cdef Plan *out = <Plan *>obtain_zeros(plan.memory, 1, sizeof(Plan))
+    if out != NULL and not thin_into(plan, wanted, seed, share, out):
+        plan_free(out)
+        out = NULL
+    return out
 
 
 cdef PlanTable table
+table.thin = thin_plan
+table.outset = outset_of
 table.make = make_plan
 table.destroy = plan_free
 table.settle = settle_params
@@ -437,13 +464,13 @@ def write_cells(source, int64_t first, int64_t last, int64_t at, index_t[::1] ro
 
 
 def begin(source, Py_ssize_t width, bint double_precision, double largest, uint64_t seed,
-          double offset, const int64_t[::1] row_cuts, const int64_t[::1] col_cuts,
-          int n_threads):
+          double offset, double below, const int64_t[::1] row_cuts,
+          const int64_t[::1] col_cuts, int n_threads):
     """Begin a cut.  Returns (status, capsule for `go_on`).
 
     `largest` is the greatest size of a value that is taken.  An offset that is not a number is
-    chosen.  With row_cuts and col_cuts (one number more than tiles) the entries are
-    block-diagonal: one wave, a block a tile, the order as given.
+    chosen, so many standard deviations below the mean.  With row_cuts and col_cuts (one number
+    more than tiles) the entries are block-diagonal: one wave, a block a tile, the order as given.
     """
     cdef:
         Cut *cut = new_cut(NULL)
@@ -455,7 +482,7 @@ def begin(source, Py_ssize_t width, bint double_precision, double largest, uint6
         cut.col_given = &col_cuts[0]
         cut.n_tiles = row_cuts.shape[0] - 1
     status = set_up(cut, source_of(source), width, 8 if double_precision else 4, largest, offset,
-                    seed, n_threads)
+                    below, seed, n_threads)
     return status, PyCapsule_New(cut, "funkc.cut", &destroy_cut)
 
 
@@ -485,17 +512,33 @@ def go_on(begun):
     return status, PyCapsule_New(plan, "funkc.plan", &destroy_plan), None
 
 
-def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, uint64_t seed,
-          bint nonnegative, bint biases, int64_t first, int64_t last, int n_threads):
+def thinned(plan, bint wanted, uint64_t seed, double share):
+    """A plan of about a share of the entries of a plan, drawn as by `drawn`, or of the others; or
+    None, if there is no memory."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        Plan *made
+    with nogil:
+        made = thin_plan(p, wanted, seed, share)
+    return None if made == NULL else PyCapsule_New(made, "funkc.plan", &destroy_plan)
+
+
+def start(plan, real_t[:, ::1] x, real_t[:, ::1] y, Py_ssize_t k, double level,
+          double deviation, uint64_t seed, bint nonnegative, int64_t first, int64_t last,
+          int n_threads):
     """Fill x and y, in training order, with the initial factors of the caller's rows and
-    columns first ... last - 1."""
+    columns first ... last - 1: products of some level, and noise by the standard deviation
+    that they are to explain."""
     cdef:
         const Plan *p = plan_of(plan)
         int workers = <int>min(<int64_t>n_threads, 1 + (last - first) * x.shape[1] // 16384)
+        Outset outset
         unsigned long long state
+    outset.level = level
+    outset.deviation = deviation
     with nogil:
         state = funkc_float_begin()
-        start_factors(p, &x[0, 0], &y[0, 0], k, x.shape[1], seed, nonnegative, biases, first,
+        start_factors(p, &x[0, 0], &y[0, 0], k, x.shape[1], &outset, seed, nonnegative, first,
                       last, workers)
         funkc_float_end(state)
 
@@ -504,7 +547,8 @@ def put_in(plan, bint columns, const real_t[:, ::1] factors, real_t[:, ::1] x):
     """Copy factors from the caller's order into that of training, padded with zeros."""
     cdef const Plan *p = plan_of(plan)
     with nogil:
-        copy_in(p, columns, &factors[0, 0], factors.shape[1], &x[0, 0], x.shape[1])
+        copy_in(p, columns, &factors[0, 0], factors.shape[1], factors.shape[1], &x[0, 0],
+                x.shape[1])
 
 
 def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
@@ -526,20 +570,18 @@ def positions(plan, bint columns, const index_t[::1] index, int64_t[::1] out):
     return inside
 
 
-def take_out(plan, bint columns, const real_t[:, ::1] x, real_t[:, ::1] out, int64_t first,
-             int64_t last):
-    """Copy factors of the caller's rows (or columns) first ... last - 1 from the training
-    order into the caller's; whether all are finite."""
+def take_out(plan, bint columns, const real_t[:, ::1] x, Py_ssize_t k, real_t[:, ::1] out,
+             int64_t first, int64_t last):
+    """Copy the first k factors of the caller's rows (or columns) first ... last - 1 from the
+    training order into the caller's; whether all are finite."""
     cdef:
         const Plan *p = plan_of(plan)
+        const int64_t *cuts = p.col_cuts if columns else p.row_cuts
+        const uint64_t *places = p.col_places if columns else p.row_places
         bint finite
     with nogil:
-        if columns:
-            finite = put_back(p.col_cuts, p.col_places, first, last, out.shape[1], x.shape[1],
-                              &x[0, 0], &out[0, 0])
-        else:
-            finite = put_back(p.row_cuts, p.row_places, first, last, out.shape[1], x.shape[1],
-                              &x[0, 0], &out[0, 0])
+        finite = put_back(cuts, places, first, last, &x[0, 0], x.shape[1], &out[0, 0], k,
+                          out.shape[1])
     return finite
 
 
@@ -563,16 +605,33 @@ def contents(plan):
     ]
 
 
-def settle(plan, double learning_rate, double row_regularization, double col_regularization,
-           int64_t n_epochs):
+def outset(plan, fitted, bint held, int k):
+    """(level, standard deviation, rows, columns that have entries) of what training begins with,
+    from what `biases.fit` answered, or None: without biases."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        Fitted found
+        Outset made
+    if fitted is not None:
+        (found.level, found.deviation, found.left, found.row_ridge, found.col_ridge, found.sign,
+         found.rows_seen, found.cols_seen) = fitted
+    made = outset_of(p, NULL if fitted is None else &found, held, k)
+    return made.level, made.deviation, made.rows_seen, made.cols_seen
+
+
+def settle(plan, outset, double learning_rate, double row_regularization,
+           double col_regularization, int64_t n_epochs):
     """(learning_rate, row_regularization, col_regularization, n_epochs), where a rate or a
-    number of 0, and a regularization below 0, is chosen from the data."""
-    cdef funkc_params params
+    number of 0, and a regularization below 0, is chosen from the data and the `outset`."""
+    cdef:
+        funkc_params params
+        Outset begun
+    begun.level, begun.deviation, begun.rows_seen, begun.cols_seen = outset
     params.learning_rate = learning_rate
     params.row_regularization = row_regularization
     params.col_regularization = col_regularization
     params.n_epochs = n_epochs
-    settle_params(plan_of(plan), &params)
+    settle_params(plan_of(plan), &begun, &params)
     return (params.learning_rate, params.row_regularization, params.col_regularization,
             params.n_epochs)
 
@@ -593,8 +652,50 @@ def describe(plan):
                        + (p.n_cells * p.real_size if p.weights != NULL else 0)
                        + (p.n_cells if p.codes != NULL else 0) + n_values * p.real_size),
         "mean": p.mean, "deviation": p.deviation, "offset": p.offset,
-        "low": p.low, "high": p.high,
+        "low": p.low, "high": p.high, "constant": bool(p.constant),
     }
+
+
+def sample(plan, double[::1] out):
+    """Write targets (values less the offset) of entries at equal steps of the order of training."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        int64_t c, cell, n = out.shape[0]
+    for c in range(n):
+        cell = c * p.n_cells // n
+        cell = p.codes[cell] if p.codes != NULL else cell
+        out[c] = (<float *>p.values)[cell] if p.real_size == 4 else (<double *>p.values)[cell]
+
+
+def extreme(plan, bint highest):
+    """The caller's row and column of the first entry of the largest (or smallest) value."""
+    cdef:
+        const Plan *p = plan_of(plan)
+        int64_t block, r, c, i, j, at, cell = 0, row = 0, col = 0
+        double value, best = INFINITY
+        const Run *run
+    with nogil:
+        for block in range(p.n_blocks):
+            for r in range(p.first_run[block], p.first_run[block + 1]):
+                run = p.runs + r
+                i = p.row_cuts[row_band_of(p, block)] + run.row
+                j = p.col_cuts[col_band_of(p, block)] + (<int64_t>run.page << 16)
+                for c in range(cell, cell + run.length_less_1 + 1):
+                    at = p.codes[c] if p.codes != NULL else c
+                    value = ((<float *>p.values)[at] if p.real_size == 4
+                             else (<double *>p.values)[at])
+                    value = -value if highest else value
+                    if value < best:
+                        best = value
+                        row = i
+                        col = j + p.cols[c]
+                cell += run.length_less_1 + 1
+        i = j = 0
+        while position(p.row_cuts, p.row_places[i]) != row:
+            i += 1
+        while position(p.col_cuts, p.col_places[j]) != col:
+            j += 1
+    return i, j
 
 
 def unpack(plan, int64_t[::1] block, int64_t[::1] row, int64_t[::1] col, double[::1] target,

@@ -13,6 +13,13 @@ cdef extern from *:
     const double DBL_MIN
 
 
+cdef extern from *:
+    """
+    #define FUNKC_PINNED 1e-150 /* the variance of what does not spread */
+    """
+    const double PINNED "FUNKC_PINNED"
+
+
 cdef extern from "ridge.h" nogil:
     int RIDGE_CELLS "FUNKC_RIDGE_CELLS"
     void funkc_ridge_add(double *A, double *b, const double *f, const double *w, const double *t,
@@ -73,14 +80,16 @@ cdef inline bint precision_of(double *covariance, Py_ssize_t k, Py_ssize_t size,
     `room` has 2 * stride numbers."""
     cdef:
         Py_ssize_t i, j, stride = stride_for(size)
-        double trace = 0
-    for j in range(size):
+        double trace = 0, bias = covariance[k * stride + k] if size > k else 0.0
+    for j in range(k):
         trace = trace + covariance[j * stride + j]
-    trace = 1e-6 * trace / <double>size     # a share for directions that no row takes
-    if seen < 2 or not trace > DBL_MIN:
+    # A share for directions that no row takes; a bias has another unit than factors.
+    trace = 1e-6 * trace / <double>k
+    bias = 1e-6 * bias
+    if seen < 2 or not max(trace, bias) > DBL_MIN:
         return False
     for i in range(size):
-        covariance[i * stride + i] += trace
+        covariance[i * stride + i] += max(bias if i == k else trace, PINNED)
         if seen < 2 * k:                    # too few rows to tell what goes with what
             for j in range(i):
                 covariance[i * stride + j] = 0

@@ -1,12 +1,14 @@
 """What the values are: range, distinct values, mean, standard deviation, and that of weights.
 
-Sums are added up in whole numbers (28-bit steps between the smallest and the largest value),
-where the order of an addition can't matter.
+Sums are added up in whole numbers (28-bit steps between the smallest and the largest value, and
+of the largest weight), where the order of an addition can't matter.
 """
 from libc.math cimport INFINITY, NAN, fabs, rint, sqrt
 from libc.stdint cimport int16_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
-from funkc._core.source cimport SOUND, VALUES, WEIGHTS, ROWS, COLS, Some, Source, fetch
+from funkc._core.source cimport (
+    COLS, FLOAT32, FLOAT64, ROWS, SOUND, VALUES, WEIGHTS, Some, Source, fetch,
+)
 from funkc._core.types cimport NOTHING_SEEN, OK, VALUES_TOO_WIDE, Plan
 
 
@@ -14,6 +16,11 @@ cdef struct Codes:              # up to 256 distinct values, found by hashing
     int n                       # 257: there are more
     double[256] values
     int16_t[1024] slots         # 0 = empty, otherwise index + 1
+
+
+# A sum of products of up to 84 bits, in digits of 28.
+cdef struct Whole:
+    uint64_t[3] digits
 
 
 cdef struct Survey:             # of the cells that one worker has seen; the first: of all
@@ -26,10 +33,9 @@ cdef struct Survey:             # of the cells that one worker has seen; the fir
     int64_t n_weightless
     double largest_weight
     double scale                # steps of a value
-    uint64_t total              # of the steps above low
-    uint64_t squares_high       # of their squares, in two halves of 28 bits
-    uint64_t squares_low
-    int64_t weight_steps
+    Whole total                 # of the steps above low, by weight
+    Whole squares               # of their squares
+    int64_t weight_steps        # of all cells; without weights, one for each
     double weight_scale         # makes the weights 1 on average
     Codes codes
 
@@ -154,63 +160,79 @@ cdef inline int sum_up_range(Survey *surveys, int workers, double largest,
     return OK
 
 
+cdef inline void add_product(Whole *sum, uint64_t a, uint64_t b) noexcept nogil:
+    """Adds a b, of up to 56 and 28 bits."""
+    cdef uint64_t high = (a >> 28) * b, low = (a & 0xfffffff) * b
+    sum.digits[0] += low & 0xfffffff
+    sum.digits[1] += (low >> 28) + (high & 0xfffffff)
+    sum.digits[2] += high >> 28
+
+
+cdef inline void add_whole(Whole *sum, const Whole *more) noexcept nogil:
+    cdef int d
+    for d in range(3):
+        sum.digits[d] += more.digits[d]
+
+
+cdef inline double value_of(const Whole *sum) noexcept nogil:
+    return ((<double>sum.digits[2] * 268435456.0 + <double>sum.digits[1]) * 268435456.0
+            + <double>sum.digits[0])
+
+
 cdef inline int add_steps(const Source *source, int64_t first, int64_t last, const Survey *all_seen,
                           Survey *survey) noexcept nogil:
     cdef:
         Some some
-        int64_t c, weight_steps = 0
-        uint64_t steps, square
-        uint64_t total = 0, high = 0, low = 0
+        int64_t c
+        uint64_t steps, weight = 1
         double lowest = all_seen.low, scale = all_seen.scale
         double largest_weight = all_seen.largest_weight
+        bint weighted = source.weights.data != NULL
     while first < last:
         first = fetch(source, first, last, VALUES | WEIGHTS, &some)
         if some.status != OK:
             return some.status
         for c in range(some.n):
             steps = <uint64_t><int64_t>((some.value[c] - lowest) * scale + 0.5)
-            square = steps * steps
-            total += steps
-            high += square >> 28
-            low += square & 0xfffffff
-        if source.weights.data != NULL:
-            for c in range(some.n):
-                weight_steps += <int64_t>rint(some.weight[c] / largest_weight * 268435456.0)
-    survey.total += total
-    survey.squares_high += high
-    survey.squares_low += low
-    survey.weight_steps += weight_steps
+            if weighted:
+                weight = <uint64_t>rint(some.weight[c] / largest_weight * 268435456.0)
+            survey.weight_steps += <int64_t>weight
+            add_product(&survey.total, steps, weight)
+            add_product(&survey.squares, steps * steps, weight)
     return OK
 
 
-cdef inline int sum_up_steps(Survey *surveys, int workers, bint weighted, double largest,
-                             double offset, Plan *plan) noexcept nogil:
-    """Mean, standard deviation and offset: the one that is asked for, or not a number."""
+cdef inline int sum_up_steps(Survey *surveys, int workers, const Source *source, double largest,
+                             double offset, double below, Plan *plan) noexcept nogil:
+    """Mean, standard deviation and offset: the one that is asked for, or, if that is not a number,
+    so many deviations below the mean."""
     cdef:
         int w
-        double n = <double>plan.n_cells
-        double mean, square
+        double n, mean, square, step
     for w in range(1, workers):
-        surveys.total += surveys[w].total
-        surveys.squares_high += surveys[w].squares_high
-        surveys.squares_low += surveys[w].squares_low
+        add_whole(&surveys.total, &surveys[w].total)
+        add_whole(&surveys.squares, &surveys[w].squares)
         surveys.weight_steps += surveys[w].weight_steps
-    if weighted:
-        surveys.weight_scale = (n * 268435456.0 / <double>surveys.weight_steps
-                                / surveys.largest_weight)
+    n = <double>surveys.weight_steps
+    if source.weights.data != NULL:
+        surveys.weight_scale = (<double>plan.n_cells * 268435456.0 / n / surveys.largest_weight)
     plan.mean = plan.low
     # Constant values get a scale far below their size, and so are met almost exactly.
     plan.deviation = fabs(plan.low) * 9.5367431640625e-07
     if plan.deviation == 0.0:
         plan.deviation = 1.0
+    plan.constant = plan.low == plan.high
     if surveys.scale > 0.0:
-        mean = <double>surveys.total / n
-        square = (<double>surveys.squares_high * 268435456.0
-                  + <double>surveys.squares_low) / n - mean * mean
+        mean = value_of(&surveys.total) / n
+        square = value_of(&surveys.squares) / n - mean * mean
         plan.mean = plan.low + mean / surveys.scale
         if square > 0.0:
             plan.deviation = sqrt(square) / surveys.scale
-    plan.offset = offset if offset == offset else plan.mean - 2.0 * plan.deviation
+            step = 2.220446049250313e-16 if source.values.kind == FLOAT64 else 1.1920929e-07
+            plan.constant = (
+                source.values.kind in (FLOAT32, FLOAT64)
+                and plan.deviation <= 4 * step * max(fabs(plan.low), fabs(plan.high)))
+    plan.offset = offset if offset == offset else plan.mean - below * plan.deviation
     if not (fabs(plan.offset) <= largest and fabs(plan.low) <= largest
             and fabs(plan.high) <= largest and fabs(plan.low - plan.offset) <= largest
             and fabs(plan.high - plan.offset) <= largest):

@@ -83,9 +83,29 @@ cdef struct Plan:
     int real_size
     double low
     double high
-    double mean
-    double deviation
+    double mean                 # of the values, each by its weight
+    double deviation            # likewise; of constant values: 2^-20 of their size, or 1
     double offset
+    bint constant               # the values differ by no more than their dtype rounds
+
+
+# What biases come to, fitted by empirical Bayes.
+cdef struct Fitted:
+    double level                # beside the plan's offset
+    double deviation            # of the targets
+    double left                 # root mean square of what the biases leave
+    double row_ridge            # in entries
+    double col_ridge
+    double sign                 # -1: what is left goes against the products of the biases
+    int64_t rows_seen           # that have entries
+    int64_t cols_seen
+
+# What training begins with.
+cdef struct Outset:
+    double level                # of the products that it starts from, above the run's offset
+    double deviation            # of what the factors are to explain
+    int64_t rows_seen           # that have entries; 0: there are no biases
+    int64_t cols_seen
 
 
 cdef inline int64_t row_band_of(const Plan *plan, int64_t block) noexcept nogil:
@@ -126,21 +146,43 @@ cdef struct PlanTable:
     int (*make)(const funkc_cells *cells, const funkc_options *options, Py_ssize_t width,
                 Plan **plan) noexcept nogil
     void (*destroy)(Plan *plan) noexcept nogil
-    void (*settle)(const Plan *plan, funkc_params *params) noexcept nogil
+    Outset (*outset)(const Plan *plan, const Fitted *fitted, bint held, int k) noexcept nogil
+    void (*settle)(const Plan *plan, const Outset *outset, funkc_params *params) noexcept nogil
     void (*start)(const Plan *plan, void *x, void *y, Py_ssize_t k, Py_ssize_t width,
-                  uint64_t seed, bint nonnegative, bint biases, int n_threads) noexcept nogil
-    void (*put_in)(const Plan *plan, bint columns, const void *factors, Py_ssize_t length,
-                   void *x, Py_ssize_t width) noexcept nogil
+                  const Outset *outset, uint64_t seed, bint nonnegative,
+                  int n_threads) noexcept nogil
+    # About a share of the cells, or the others; NULL: no memory.
+    Plan *(*thin)(const Plan *plan, bint wanted, uint64_t seed, double share) noexcept nogil
+    void (*put_in)(const Plan *plan, bint columns, const void *factors, Py_ssize_t k,
+                   Py_ssize_t length, void *x, Py_ssize_t width) noexcept nogil
     bint (*take_out)(const Plan *plan, bint columns, const void *x, Py_ssize_t width,
-                     void *factors, Py_ssize_t length) noexcept nogil
+                     void *factors, Py_ssize_t k, Py_ssize_t length) noexcept nogil
 
 cdef struct EngineTable:
     double (*rate_of)(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil
     int64_t (*advance)(const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first,
                        int64_t last, int64_t at_once, const funkc_params *params,
-                       int group_size, int k, bint nonnegative, bint biases, int n_threads,
-                       double *sums, double *squares, int64_t *scratch, double limit,
+                       int group_size, int k, bint nonnegative, const void *row_base,
+                       const void *col_base, int n_threads, double *sums, double *squares,
+                       int64_t *scratch, double limit,
                        const volatile int *cancel) noexcept nogil
+
+# Biases are doubles in the order of training.  Factors are of the plan's precision, or NULL:
+# biases of the targets alone.  A `held` level that is a number is kept.
+cdef struct BiasTable:
+    int (*fit)(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
+               double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil
+    int (*refit)(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
+                 double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil
+    # Rows and columns without entries become the mean of the others; rows and cols may be NULL.
+    int (*fill)(const Plan *plan, void *x, void *y, Py_ssize_t width, double *rows, double *cols,
+                int64_t *rows_seen, int64_t *cols_seen) noexcept nogil
+    # The errors of all cells, times the roots of their weights, in the plan's order.
+    void (*errors)(const Plan *plan, const void *x, const void *y, Py_ssize_t width,
+                   const double *rows, const double *cols, double level,
+                   double *out) noexcept nogil
+    # Whether the squares of errors fell by more than the standard error of that.
+    bint (*gains)(const double *before, const double *after, int64_t n) noexcept nogil
 
 cdef struct ServeTable:
     int (*predict)(const funkc_model *model, const int64_t *rows, const int64_t *cols,

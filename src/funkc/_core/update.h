@@ -6,7 +6,8 @@
        x_i += rate * sum_g (e_g * y_g - row_regularization * x_i)
        y_g += rate * (e_g * x_i - col_regularization * y_g)    with x_i as it was before
 
-   A weight multiplies e_g in both updates.  With one cell in the group this is Funk's step.
+   A weight, but no more than FUNKC_HEAVIEST, multiplies e_g in both updates: a step of a cell
+   that weighs a thousand times the mean would overshoot.  With one cell in the group this is Funk's step.
    The group must not hold a column twice.  Like lanes.h, the file includes itself for float
    and for double. */
 #ifndef FUNKC_UPDATE_H
@@ -17,6 +18,7 @@
 #if defined(NAME) || defined(REAL) || defined(REAL_BYTES) || defined(SUFFIX)
 #error "update.h defines NAME, REAL, REAL_BYTES and SUFFIX itself: include it before them"
 #endif
+#define FUNKC_HEAVIEST 4 /* weight in a step; the mean is 1 */
 #define FUNKC_UPDATE_PART
 #define NAME(name) FUNKC_JOIN(name, SUFFIX)
 #define REAL float
@@ -43,10 +45,7 @@ typedef struct {
     REAL rate;
     REAL keep_row[9];
     REAL keep_col;
-    int constrained;     /* whether any of the following asks for something */
     int nonnegative;     /* how many factors must not fall below 0 */
-    ptrdiff_t one_in_x;  /* the place that stays 1 in a row, so that y's is a bias; or -1 */
-    ptrdiff_t one_in_y;
 } NAME(rule);
 
 FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
@@ -57,8 +56,7 @@ FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
     for (int count = 0; count < 9; count++)
         rule.keep_row[count] = (REAL)(1.0 - rate * row_regularization * count);
     rule.keep_col = (REAL)(1.0 - rate * col_regularization);
-    rule.constrained = rule.nonnegative = 0;
-    rule.one_in_x = rule.one_in_y = -1;
+    rule.nonnegative = 0;
     return rule;
 }
 
@@ -67,10 +65,6 @@ FUNKC_INLINE void NAME(constrain)(REAL *x, REAL *const *y, int count, const NAME
     for (int f = 0; f < rule->nonnegative; f++) {
         x[f] = x[f] < 0 ? 0 : x[f];
         for (int g = 0; g < count; g++) y[g][f] = y[g][f] < 0 ? 0 : y[g][f];
-    }
-    if (rule->one_in_x >= 0) {
-        x[rule->one_in_x] = 1;
-        for (int g = 0; g < count; g++) y[g][rule->one_in_y] = 1;
     }
 }
 
@@ -96,7 +90,7 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
     if (weighted) {
         const NAME(eight) weight = NAME(pick)(targets.weights, NULL, count);
         NAME(add_squares)(squares, error, &weight);
-        move = NAME(times)(move, weight);
+        move = NAME(times)(move, NAME(at_most)(weight, FUNKC_HEAVIEST));
     } else {
         NAME(add_squares)(squares, error, NULL);
     }
@@ -120,7 +114,7 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
                 if (g + apart < count) pull[g] = NAME(add)(pull[g], pull[g + apart]);
         NAME(store)(x + f, NAME(add)(NAME(scale)(old, keep_row), pull[0]));
     }
-    if (rule->constrained) NAME(constrain)(x, column, count, rule);
+    if (rule->nonnegative) NAME(constrain)(x, column, count, rule);
 }
 
 FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,

@@ -6,15 +6,9 @@ from funkc._core.types cimport real_t
 
 cdef extern from "update.h" nogil:
     ctypedef struct funkc_rule_f32:
-        int constrained
         int nonnegative
-        Py_ssize_t one_in_x
-        Py_ssize_t one_in_y
     ctypedef struct funkc_rule_f64:
-        int constrained
         int nonnegative
-        Py_ssize_t one_in_x
-        Py_ssize_t one_in_y
     ctypedef struct funkc_targets_f32:
         const uint8_t *codes
         const float *values
@@ -34,6 +28,8 @@ cdef extern from "update.h" nogil:
                        Py_ssize_t n, Py_ssize_t width, const funkc_rule_f64 *rule,
                        double *squares)
     void FUNKC_PREFETCH(const void *address)
+    enum:
+        FUNKC_HEAVIEST
 
 
 # The constants of one epoch.
@@ -42,27 +38,20 @@ cdef struct Rule:
     double keep_row             # what a step leaves of a row: 1 - rate * row_regularization
     double keep_col
     Py_ssize_t nonnegative      # how many factors must not fall below 0
-    bint biases
     funkc_rule_f32 f32                # the same, for the kernel of update.h
     funkc_rule_f64 f64
 
 
 cdef inline Rule make_rule(double rate, double row_regularization, double col_regularization,
-                           int k, bint nonnegative, bint biases) noexcept nogil:
-    """With biases, the places k and k + 1 of a row are [bias, 1], those of a column [1, bias]."""
+                           int k, bint nonnegative) noexcept nogil:
     cdef Rule rule
     rule.rate = rate
     rule.keep_row = 1.0 - rate * row_regularization
     rule.keep_col = 1.0 - rate * col_regularization
     rule.nonnegative = k if nonnegative else 0
-    rule.biases = biases
     rule.f32 = funkc_make_rule_f32(rate, row_regularization, col_regularization)
     rule.f64 = funkc_make_rule_f64(rate, row_regularization, col_regularization)
     rule.f32.nonnegative = rule.f64.nonnegative = <int>rule.nonnegative
-    if biases:
-        rule.f32.one_in_x = rule.f64.one_in_x = k + 1
-        rule.f32.one_in_y = rule.f64.one_in_y = k
-    rule.f32.constrained = rule.f64.constrained = nonnegative or biases
     return rule
 
 
@@ -71,7 +60,7 @@ cdef inline void one_by_one(
     const real_t *weights, Py_ssize_t n, Py_ssize_t width, const Rule *rule, double *squares
 ) noexcept nogil:
     """Funk's step, cell after cell of one row (Simon Funk, "Netflix update: try this at home",
-    2006), both sides moved from the old values, where a weight multiplies e:
+    2006), both sides moved from the old values, where a weight (see update.h) multiplies e:
 
         e = r - x . y
         x += rate * (e * y - row_regularization * x)
@@ -92,7 +81,7 @@ cdef inline void one_by_one(
         move = rate * error
         if weights != NULL:
             square = square * <double>weights[c]
-            move = move * weights[c]
+            move = move * min(weights[c], <real_t>FUNKC_HEAVIEST)
         for f in range(width):
             old = x[f]
             x[f] = keep_row * old + move * y[f]
@@ -136,13 +125,7 @@ cdef inline void take_run(
     codes (or NULL) point into values, a table; weights may be NULL; squares are eight running
     sums of squared errors.
     """
-    cdef Py_ssize_t c
     if group_size == 8:
         eight_at_once(x, page, cols, codes, values, weights, n, width, rule, squares)
-    elif not rule.biases:
-        one_by_one(x, page, cols, codes, values, weights, n, width, rule, squares)
     else:
-        for c in range(n):              # only update.h knows which places stay 1
-            eight_at_once(x, page, cols + c, codes + c if codes != NULL else NULL,
-                          values if codes != NULL else values + c,
-                          weights + c if weights != NULL else NULL, 1, width, rule, squares)
+        one_by_one(x, page, cols, codes, values, weights, n, width, rule, squares)

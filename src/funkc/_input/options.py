@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     History = dict[str, list[float]]
 
 MOST_FACTORS = 65_536
+MOST_MEMBERS = 1000
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Start:
     row_bias: NDArray[Any] | None = None
     col_bias: NDArray[Any] | None = None
     offset: float | None = None  # None: not said
+    ridges: tuple[float, float] | None = None  # towards the biases, which are otherwise refitted
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class Options:
     on_interrupt: str
     biases: bool
     nonnegative: bool
-    patience: int
+    patience: int | None
+    stages: int | None
+    members: int
+    dtype_is_default: bool
 
 
 def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
@@ -87,6 +92,14 @@ def _offset(value: object, nonnegative: object) -> float:
     return 0.0 if nonnegative else math.nan
 
 
+def _biases(value: object, usual: bool, init: object) -> bool:
+    """Whether to fit them; "auto" does unless something else takes their place."""
+    if not isinstance(value, str):
+        return flag("biases", value)
+    choice("biases", value, ("auto",))
+    return usual and (init is None or getattr(init, "row_bias", None) is not None)
+
+
 def _group_size(value: object) -> int:
     size = integer("group_size", value, 1, 8)
     if size not in (1, 8):
@@ -107,10 +120,23 @@ def checked_options(
     n_threads: object = None,
     dtype: DTypeLike | None = None,
     on_interrupt: object = "raise",
-    biases: object = False,
+    biases: object = "auto",
     nonnegative: object = False,
-    patience: object = 5,
+    patience: object = None,
+    stages: object = None,
+    members: object = 1,
+    init: object = None,
+    checkpoint: object = None,
 ) -> Options:
+    several = integer("members", members, 1, MOST_MEMBERS)
+    for name, other in (("nonnegative", nonnegative), ("init", init), ("checkpoint", checkpoint)):
+        if several > 1 and other is not None and other is not False:
+            reject(
+                "members", f"got {several} together with {name}", f"pass members=1, or no {name}"
+            )
+    constrained = flag("nonnegative", nonnegative)
+    required = isinstance(biases, (bool, np.bool_)) and bool(biases)
+    given = _offset(offset, constrained and not required)
     return Options(
         k=integer("k", k, 1, MOST_FACTORS),
         learning_rate=None
@@ -118,16 +144,19 @@ def checked_options(
         else real("learning_rate", learning_rate, 0.0, above=True),
         regularization=_regularization(regularization),
         n_epochs=None if n_epochs is None else integer("n_epochs", n_epochs, 1, 10**9),
-        offset=_offset(offset, nonnegative),
+        offset=given,
         decay=choice("decay", decay, ("linear", "constant")),
         group_size=_group_size(group_size),
         seed=seed_of(random_state),
         n_threads=threads(n_threads),
         dtype=_float_dtype(dtype),
         on_interrupt=choice("on_interrupt", on_interrupt, ("raise", "return")),
-        biases=flag("biases", biases),
-        nonnegative=flag("nonnegative", nonnegative),
-        patience=integer("patience", patience, 1, 10**9),
+        biases=_biases(biases, not constrained and math.isnan(given), init),
+        nonnegative=constrained,
+        patience=None if patience is None else integer("patience", patience, 1, 10**9),
+        stages=None if stages is None else integer("stages", stages, 1, 1000),
+        members=several,
+        dtype_is_default=dtype is None,
     )
 
 
@@ -181,7 +210,7 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
         )
     names = ("row_factors", "col_factors", "row_bias", "col_bias")
     shapes = ((shape[0], options.k), (shape[1], options.k), (shape[0],), (shape[1],))
-    checked: dict[str, NDArray[Any]] = {}
+    checked: dict[str, Any] = {}
     for name, part, wanted in zip(names, parts, shapes, strict=True):
         if part is None and name.endswith("bias"):
             continue

@@ -90,11 +90,11 @@ typedef struct funkc_cells {
 typedef struct funkc_options {
     size_t size;
     uint64_t seed;
-    double offset;        /* NAN: chosen from the values; 0 with nonnegative */
+    double offset;        /* NAN: chosen from the values; 0 with nonnegative and no biases */
     int32_t k;            /* from 1 to 65,536 */
     int32_t real_bytes;   /* of the factors: 4 (float) or 8 (double) */
-    int32_t biases;
-    int32_t nonnegative;  /* requires values whose mean is above the offset */
+    int32_t biases;       /* 0: none; 1: fitted; 2: fitted unless nonnegative or an offset is given */
+    int32_t nonnegative;  /* without biases requires values whose mean is above the offset */
     int32_t group_size;   /* 8, or 1 for Funk's original order */
     int32_t n_threads;    /* at least 1 */
     const funkc_memory *memory; /* NULL: malloc and free */
@@ -110,7 +110,7 @@ typedef struct funkc_params {
     int64_t n_epochs;          /* of all runs: the rate decays to 0 over them; 0: chosen */
     int64_t first_epoch;       /* first epoch of this run, counted from 0 */
     int32_t constant_rate;     /* not 0: no decay */
-    int32_t reserved;          /* 0 */
+    int32_t stages;            /* of funkc_train; 0: chosen */
 } funkc_params;
 
 /* A trained model: factors in the caller's memory. */
@@ -136,8 +136,19 @@ typedef struct funkc_info {
     size_t size;
     int64_t n_rows, n_cols, n_cells;
     int64_t length; /* numbers per row of factors: k, plus 2 with biases */
-    double mean, deviation, offset; /* of the values; `deviation` is the standard one */
+    double mean, deviation; /* of the values, by weight; `deviation` is the standard one */
+    double offset;          /* of the factors of funkc_start and funkc_run */
 } funkc_info;
+
+/* What training came to. */
+typedef struct funkc_result {
+    size_t size;
+    double offset;      /* of the model */
+    double noise;       /* root mean square of the training errors */
+    double mean_rmse;   /* the same of predicting the mean */
+    double biases_rmse; /* and of biases alone; NAN without biases */
+    int64_t n_stages;
+} funkc_result;
 
 /* Called after every epoch (counted from 1) with its training RMSE; returning not 0 stops. */
 typedef int (*funkc_progress)(int64_t epoch, double train_rmse, double learning_rate,
@@ -169,6 +180,11 @@ typedef struct funkc_api {
     int (*inpaint_f32)(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
                        int64_t height, int64_t width, int method, int k, uint64_t seed,
                        int n_threads, const volatile int *cancel, const funkc_memory *memory);
+    int (*finish)(const funkc_plan *plan, void *row_factors, void *col_factors,
+                  funkc_result *result, int n_threads);
+    int (*train)(const funkc_plan *plan, void *row_factors, void *col_factors,
+                 const funkc_params *params, int n_threads, const volatile int *cancel,
+                 funkc_progress progress, void *user, funkc_result *result);
 } funkc_api;
 
 #define FUNKC_HAS(api, member) \
@@ -177,7 +193,7 @@ typedef struct funkc_api {
 /* Whether this header can use a table. */
 static inline int funkc_api_fits(const funkc_api *api)
 {
-    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, inpaint_f32);
+    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, train);
 }
 
 static inline void funkc_cells_init(funkc_cells *cells)
@@ -188,7 +204,7 @@ static inline void funkc_cells_init(funkc_cells *cells)
 
 static inline void funkc_options_init(funkc_options *options, int k)
 {
-    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 0, 0, 8, 1, NULL, NULL};
+    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 2, 0, 8, 1, NULL, NULL};
     *options = usual;
 }
 
@@ -208,6 +224,12 @@ static inline void funkc_info_init(funkc_info *info)
 {
     const funkc_info usual = {sizeof(funkc_info), 0, 0, 0, 0, 0, 0, 0};
     *info = usual;
+}
+
+static inline void funkc_result_init(funkc_result *result)
+{
+    const funkc_result usual = {sizeof(funkc_result), 0, 0, 0, 0, 0};
+    *result = usual;
 }
 
 /* A description of a status. */
@@ -268,6 +290,29 @@ static inline int funkc_run(const funkc_api *api, const funkc_plan *plan, void *
 {
     return api->run(plan, row_factors, col_factors, params, n_epochs, n_threads, cancel,
                     progress, user);
+}
+
+/* Ends the training of funkc_start and funkc_run: fits offset and biases to what the products
+   leave, and gives rows and columns without entries the mean of the others. */
+static inline int funkc_finish(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                               void *col_factors, funkc_result *result, int n_threads)
+{
+    return api->finish(plan, row_factors, col_factors, result, n_threads);
+}
+
+/* Trains from the initial factors to the end, with the bits of Python's factorize, and sets factors
+   and result.  params->first_epoch must be 0.  `cancel` (checked several times a second), `progress`
+   and `user` may be NULL.  After FUNKC_CANCELLED the factors are those reached so far, and of the
+   result only the offset is set; after any other error both are unchanged.  When an epoch diverges,
+   training begins again at half the learning rate, and epochs count from 1 again; they also do in
+   every stage. */
+static inline int funkc_train(const funkc_api *api, const funkc_plan *plan, void *row_factors,
+                              void *col_factors, const funkc_params *params, int n_threads,
+                              const volatile int *cancel, funkc_progress progress, void *user,
+                              funkc_result *result)
+{
+    return api->train(plan, row_factors, col_factors, params, n_threads, cancel, progress, user,
+                      result);
 }
 
 /* The RMSE on entries, whose weights are ignored. */

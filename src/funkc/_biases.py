@@ -1,0 +1,134 @@
+"""Level and biases of rows and columns while factors are trained, in the order of training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from funkc._core import biases as core
+from funkc._core import plan as core_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from funkc._schedule import Schedule
+
+    Factors = tuple[NDArray[Any], NDArray[Any]]
+
+MOST_TURNS = 20
+REFIT_TURNS = 2
+
+
+class Fitted(NamedTuple):
+    """What biases come to."""
+
+    level: float  # beside the plan's offset
+    deviation: float  # of the targets
+    left: float  # root mean square of what the biases leave
+    row_ridge: float
+    col_ridge: float
+    sign: float
+    rows_seen: int
+    cols_seen: int
+
+
+class Biases:
+    """A level above the plan's offset, and biases of rows and columns."""
+
+    def __init__(self, schedule: Schedule, dtype: np.dtype[Any], n_threads: int) -> None:
+        self.level = 0.0
+        self.rows, self.cols = np.zeros(schedule.n_rows), np.zeros(schedule.n_cols)
+        self._plan, self._dtype = schedule.plan, dtype
+        self._room = np.empty(core.room(schedule.plan))
+        self._work = core.Work(schedule.plan, self.rows, self.cols, self._room, n_threads)
+        self.fitted = Fitted(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0, 0)
+
+    def fit(
+        self,
+        held: float,
+        factors: tuple[NDArray[Any], NDArray[Any]] | None,
+        heed: Callable[[], object],
+    ) -> None:
+        """Fit them to the entries, or to what products of factors leave, by empirical Bayes."""
+        if factors is not None:
+            self._work.beside(*factors)
+        self._work.begin(held)
+        for _ in range(MOST_TURNS):
+            heed()
+            if not self._work.turn():
+                break
+        self._work.end()
+        self._settle()
+
+    def refit(
+        self,
+        held: float,
+        factors: Factors,
+        ridges: tuple[float, float],
+        heed: Callable[[], object],
+        *,
+        from_there: bool = False,
+    ) -> None:
+        """Fit them to what products of factors leave, by given ridges towards 0, or with
+        `from_there` towards what they are; those without entries stay.
+        """
+        self._work.beside(*factors)
+        self._work.begin_again(held, from_there)
+        for _ in range(REFIT_TURNS):
+            heed()
+            self._work.turn_again(*ridges)
+        self._work.end_again()
+        self._settle()
+
+    def _settle(self) -> None:
+        self.fitted = Fitted(*self._work.fitted)
+        self.level = self.fitted.level
+
+    @property
+    def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The sum of the weights of every row and of every column."""
+        m, n = self.rows.size, self.cols.size
+        return self._room[m : 2 * m], self._room[3 * m + n : 3 * m + 2 * n]
+
+    def state(self) -> tuple[float, NDArray[Any], NDArray[Any]]:
+        """A copy of level and biases."""
+        return self.level, self.rows.copy(), self.cols.copy()
+
+    def put(self, state: tuple[float, NDArray[Any], NDArray[Any]]) -> None:
+        """Set level and biases."""
+        self.level, self.rows[:], self.cols[:] = state
+
+    def bases(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What is taken from a target apart from the product: numbers of rows and of columns."""
+        return self._rounded(self.rows, self.level), self._rounded(self.cols, 0.0)
+
+    def _rounded(self, numbers: NDArray[Any], level: float) -> NDArray[Any]:
+        out = np.empty(numbers.size, self._dtype)
+        core.rounded(numbers, level, out)
+        return out
+
+    def given(self, of_rows: NDArray[Any], of_cols: NDArray[Any]) -> None:
+        """Set the biases to those of the caller's rows and columns."""
+        for columns, mine, theirs in ((False, self.rows, of_rows), (True, self.cols, of_cols)):
+            out = np.empty((mine.size, 1), self._dtype)
+            core_plan.put_in(self._plan, columns, theirs.astype(self._dtype)[:, None], out)
+            mine[:] = out[:, 0]
+
+    def taken(self, columns: bool) -> NDArray[Any]:
+        """The biases of the caller's rows or columns."""
+        mine = self._rounded(self.cols if columns else self.rows, 0.0)[:, None]
+        out = np.empty_like(mine)
+        core_plan.take_out(self._plan, columns, mine, 1, out, 0, len(mine))
+        return out[:, 0]
+
+
+def errors(
+    plan: Any, n: int, factors: tuple[NDArray[Any], NDArray[Any]], biases: Biases
+) -> NDArray[np.float64]:
+    """The error of every entry of a plan, times the root of its weight, in its order."""
+    out = np.empty(n)
+    core.errors(plan, *factors, biases.rows, biases.cols, biases.level, out)
+    return out

@@ -1,0 +1,83 @@
+"""Warnings about data, and about what was made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funkc._core import plan as core_plan
+from funkc._errors import OutlierWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from funkc._input.ids import Ids
+    from funkc._schedule import Schedule
+    from funkc._train import Training
+
+# Honest counts of travellers reached 38 robust standard deviations.
+WILD = 50
+LARGEST_SAMPLE = 65_536
+FEWEST = 20  # entries whose spread means something
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def without_outliers() -> Iterator[None]:
+    """Within it, no value is warned of: where values need not be alike."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
+def warn_of_outliers(
+    schedule: Schedule, ids: tuple[Ids | None, Ids | None], stacklevel: int
+) -> None:
+    """Name a value that is wild among the others."""
+    if _SILENT.get() or schedule.n_cells < FEWEST:
+        return
+    values = np.empty(min(schedule.n_cells, LARGEST_SAMPLE))
+    core_plan.sample(schedule.plan, values)
+    middle = float(np.median(values))
+    scale = 1.4826 * float(np.median(np.abs(values - middle)))
+    if scale == 0:
+        low, high = np.quantile(values, (0.1, 0.9))
+        scale = float(high - low) / 2.56
+    middle += schedule.offset
+    highest = schedule.high - middle >= middle - schedule.low
+    value = schedule.high if highest else schedule.low
+    if scale == 0 or not abs(value - middle) > WILD * scale:
+        return
+    names = [
+        f"{side} {at}" if known is None else f"{side} {known.names[at].item()!r}"
+        for side, at, known in zip(
+            ("row", "column"), core_plan.extreme(schedule.plan, highest), ids, strict=True
+        )
+    ]
+    warnings.warn(
+        f"values: {value:.6g} in {' and '.join(names)} lies {abs(value - middle) / scale:.0f} "
+        f"robust standard deviations from the median, {middle:.6g}, and may ruin all predictions; "
+        "correct it, leave it out, or clip the values",
+        OutlierWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def warn_of_useless_factors(training: Training, stacklevel: int) -> None:
+    """Say when held-out entries are predicted no better than by biases."""
+    reached, simple = training.validation_rmse, training.baseline_rmse.get("biases")
+    if reached is None or simple is None or reached < simple or training.outset[1] == 0:
+        return  # or there was nothing left to explain
+    warnings.warn(
+        f"k: got {training.options.k}, but factors predict the entries of validation no better "
+        f"(RMSE {reached:.5g}) than biases alone ({simple:.5g}); pass a smaller k or more "
+        "regularization, or collect more entries",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )

@@ -1,0 +1,85 @@
+"""Held-out entries while factors are trained: their RMSE, and the best factors so far."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from funkc._core import plan as core_plan
+from funkc._core import serve
+from funkc._errors import CELLS_CHANGED, raise_for_status
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from funkc._input.cells import Cells
+    from funkc._schedule import Schedule
+
+    Bases = tuple[NDArray[Any], NDArray[Any]]
+
+
+class Best(NamedTuple):
+    """The factors of the best epoch."""
+
+    rmse: float
+    epoch: int
+    x: NDArray[Any]
+    y: NDArray[Any]
+    stage: int
+    biases: tuple[float, NDArray[Any], NDArray[Any]] | None
+
+
+class Validation:
+    """The RMSE on held-out entries, and the best factors so far."""
+
+    def __init__(self, schedule: Schedule, cells: Cells, n_threads: int) -> None:
+        n = cells.rows.size
+        self._rows, self._cols = np.empty(n, np.int64), np.empty(n, np.int64)
+        inside = core_plan.positions(schedule.plan, False, cells.rows, self._rows)
+        if not (core_plan.positions(schedule.plan, True, cells.cols, self._cols) and inside):
+            raise_for_status(CELLS_CHANGED)
+        # In the order of training, so that the order of listing leaves no trace.
+        order = np.lexsort((self._cols, self._rows))
+        self._rows, self._cols = self._rows[order], self._cols[order]
+        self._targets = cells.values[order].astype(np.float64) - schedule.offset
+        self._n_threads = n_threads
+        self.best: Best | None = None
+
+    def contents(self) -> list[NDArray[Any]]:
+        """The held-out entries."""
+        return [self._rows, self._cols, self._targets]
+
+    def rmse(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> float:
+        """The RMSE of the products and the bases."""
+        targets = self._left(bases)
+        status, squares = serve.squared_errors(
+            x, y, self._rows, self._cols, targets, self._n_threads
+        )
+        raise_for_status(status, purpose="to validate")
+        return math.sqrt(squares / targets.size)
+
+    def errors(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> NDArray[np.float64]:
+        """The error of every entry."""
+        made = np.empty(self._targets.size, x.dtype)
+        status = serve.predict(x, y, self._rows, self._cols, made, 0.0, self._n_threads)
+        raise_for_status(status, purpose="to validate")
+        return self._left(bases) - made
+
+    def _left(self, bases: Bases) -> NDArray[np.float64]:
+        """The targets of the products."""
+        rows, cols = bases
+        if not rows.size:
+            return self._targets
+        return self._targets - (rows[self._rows].astype(np.float64) + cols[self._cols])
+
+    def rmse_of_bases(self, bases: Bases) -> float:
+        """The RMSE of the bases alone."""
+        left = self._left(bases)
+        return math.sqrt(math.fsum(left * left) / left.size)
+
+    def mean_rmse(self, level: float) -> float:
+        """The RMSE of a constant above the offset."""
+        left = self._targets - level
+        return math.sqrt(math.fsum(left * left) / left.size)
