@@ -230,7 +230,10 @@ def search(oracle, group, held):
     for cell in oracle.cells:
         i, j = oracle.row_order[cell[1]], oracle.col_order[cell[3]]
         place = i * oracle.shape[1] + j
-        parts[reference.is_held_out(oracle.seed, place, 0.1)].append(cell)
+        share = max(0.1, min(0.3, 30 / oracle.n_cells))
+        parts[reference.is_held_out(oracle.seed, place, share)].append(cell)
+    if not all(parts):
+        return 1
     others = copy.copy(oracle)
     others.cells, others.n_cells = parts[0], len(parts[0])
     rule, before = Rule(others, group, held), None
@@ -276,7 +279,7 @@ def factorize(rows, cols, values, shape, k, *, biases="auto", group=8, n_epochs=
 
 def with_biases(oracle, group, held, n_epochs, stages):
     rule = Rule(oracle, group, held, n_epochs)
-    if n_epochs is not None or not oracle.n_cells * 0.1 >= 30:
+    if n_epochs is not None or oracle.n_cells < 10:
         stages = stages or 1
     stage = 0
     while True:

@@ -123,7 +123,7 @@ def factorize(
         How many times training goes through its epochs, each time with half the
         regularization, from the factors of the stage before, and with new biases. By
         default 1, unless the factors explain most of what the biases leave; then as many as
-        are found to serve a random tenth of the entries, in a training on the others. (That
+        are found to serve held-out entries (a random tenth), in a training on the others. (That
         needs defaults for `learning_rate`, `regularization` and `n_epochs`, and no `init`.)
     members : int, default 1
         The number of trainings, from different initial factors, whose predictions are

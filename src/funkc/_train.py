@@ -58,8 +58,10 @@ BIASES = ("row_bias", "col_bias")
 # Where a stage leaves more than this of what the biases left, a further one is not worth a search:
 # every set of ratings left .68 or more and did not gain, every set that gained .67 or less.
 SIGNAL = 0.67
-SEARCH_SHARE = 0.1
-FEWEST_TO_JUDGE = 30
+# The search holds out a tenth of the entries, or, of few, as much as makes 30 of them.
+SEARCH_SHARE, LARGEST_SEARCH_SHARE = 0.1, 0.3
+ENTRIES_TO_JUDGE = 30
+FEWEST_TO_SEARCH = 10
 # Rounding of predictions, in standard deviations, from which on double precision is chosen, and
 # from which on single precision is refused.
 COARSE, USELESS = 2.0**-8, 0.25
@@ -160,7 +162,7 @@ class Training:
         """Whether further stages may be worth it; a caller's own settings are kept to."""
         o = self.options
         chosen = o.learning_rate, o.regularization, o.n_epochs
-        enough = self.schedule.n_cells * SEARCH_SHARE >= FEWEST_TO_JUDGE
+        enough = self.schedule.n_cells >= FEWEST_TO_SEARCH
         return o.biases and self.start is None and enough and all(one is None for one in chosen)
 
     @property
@@ -483,13 +485,17 @@ class Training:
     def _search(self) -> int:
         """How many stages serve held-out entries best, in a training on the others."""
         begun = time.perf_counter()
+        wanted = ENTRIES_TO_JUDGE / self.schedule.n_cells
+        share = max(SEARCH_SHARE, min(LARGEST_SEARCH_SHARE, wanted))
         parts = [
-            core_plan.thinned(self.schedule.plan, held, self.options.seed, SEARCH_SHARE)
+            core_plan.thinned(self.schedule.plan, held, self.options.seed, share)
             for held in (True, False)
         ]
         if None in parts:
             raise MemoryError("there is no memory for the search for the number of stages")
         held, others = (Schedule.of(part) for part in parts)
+        if not (held.n_cells and others.n_cells):
+            return 1
         options = replace(self.options, stages=MOST_STAGES)
         training = Training(others, options)
         training._between_spans = self._between_spans

@@ -14,7 +14,9 @@ cdef enum:
     MOST_STAGES = 12
     SIGNAL_PERCENT = 67         # see _train.py
     SEARCH_PERCENT = 10
-    FEWEST_TO_JUDGE = 30
+    LARGEST_SEARCH_PERCENT = 30
+    ENTRIES_TO_JUDGE = 30
+    FEWEST_TO_SEARCH = 10
     LINE = 64                   # of the cache
 
 
@@ -355,8 +357,9 @@ cdef inline int search(const Prepared *prepared, int n_threads, const volatile i
     """How many stages serve held-out cells best, in a training on the others."""
     cdef:
         Prepared inner = prepared[0]
-        Plan *held = prepared.plans.thin(prepared.plan, True, prepared.seed,
-                                         SEARCH_PERCENT / 100.0)
+        double wanted = <double>ENTRIES_TO_JUDGE / <double>prepared.plan.n_cells
+        double share = max(SEARCH_PERCENT / 100.0, min(LARGEST_SEARCH_PERCENT / 100.0, wanted))
+        Plan *held = prepared.plans.thin(prepared.plan, True, prepared.seed, share)
         funkc_params params
         Level level
         Room room
@@ -365,10 +368,14 @@ cdef inline int search(const Prepared *prepared, int n_threads, const volatile i
         double *before
         double *after
         int stage = 0, status = NO_MEMORY
-    inner.plan = prepared.plans.thin(prepared.plan, False, prepared.seed,
-                                     SEARCH_PERCENT / 100.0)
+    inner.plan = prepared.plans.thin(prepared.plan, False, prepared.seed, share)
     inner.rows = inner.cols = NULL
+    stages[0] = 1
     if held != NULL and inner.plan != NULL:
+        if not held.n_cells or not inner.plan.n_cells:      # of very few entries
+            prepared.plans.destroy(held)
+            prepared.plans.destroy(inner.plan)
+            return OK
         errors = <double *>obtain(prepared.memory, 2 * held.n_cells, sizeof(double))
         if errors != NULL:
             status = fit_biases(&inner, n_threads)
@@ -422,7 +429,7 @@ cdef inline bint may_diverge(const funkc_params *asked) noexcept nogil:
 cdef inline bint may_search(const Prepared *prepared, const funkc_params *asked) noexcept nogil:
     """Whether further stages may be worth it; a caller's own settings are kept to."""
     return (prepared.biases and not may_diverge(asked) and asked.n_epochs == 0
-            and prepared.plan.n_cells * (SEARCH_PERCENT / 100.0) >= FEWEST_TO_JUDGE)
+            and prepared.plan.n_cells >= FEWEST_TO_SEARCH)
 
 
 cdef inline int train_stages(const Prepared *prepared, Room *room, const funkc_params *params,
