@@ -24,6 +24,14 @@ def padded(k: int) -> int:
     return -(-k // LANES) * LANES
 
 
+def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array whose rows begin on cache lines."""
+    size = rows * width * dtype.itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(rows, width)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """A plan of the core, and its numbers."""

@@ -18,7 +18,7 @@ from funkc._core import engine
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
 from funkc._input import scalars
-from funkc._schedule import Schedule, cut, padded
+from funkc._schedule import Schedule, aligned, cut, padded
 from funkc._validation import Best, Validation
 
 if TYPE_CHECKING:
@@ -90,14 +90,6 @@ def settle(schedule: Schedule, options: Options, outset: Outset) -> Settings:
 def is_true(answer: object) -> bool:
     """Whether it is True of Python or NumPy, not merely truthy."""
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
-
-
-def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array whose rows begin on cache lines."""
-    size = rows * width * dtype.itemsize
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(rows, width)
 
 
 class Training:

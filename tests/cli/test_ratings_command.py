@@ -102,7 +102,7 @@ def test_predictions_follow_from_the_factors(tmp_path):
         row_at = [made["row_ids"].tolist().index(row) for row, _ in pairs]
         col_at = [made["col_ids"].tolist().index(col) for _, col in pairs]
         products = (made["row_factors"][row_at] * made["col_factors"][col_at]).sum(axis=1)
-        wanted = products + made["offset"]
+        wanted = products + made["row_bias"][row_at] + made["col_bias"][col_at] + made["offset"]
     found = np.array([float(value) for *_, value in lines])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
     given = {(row, col): value for row, col, value in triples}

@@ -13,6 +13,7 @@ b. One pass (`add_targets`) takes sums of targets by row and by column; after it
 c. Sums of a row or a column are added up in double in the order in which it meets its blocks, as
    in the SGD, and what is summed over all by block, or along the rows: the threads leave no trace.
 """
+cimport cython
 from cython.parallel cimport prange
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t, uint8_t
@@ -559,6 +560,8 @@ def rounded(const double[::1] numbers, double level, real_t[::1] out):
         funkc_float_end(state)
 
 
+@cython.final
+@cython.auto_pickle(False)
 cdef class Work:
     """A fit of level and biases, pass by pass, so that signals are served in between.
 

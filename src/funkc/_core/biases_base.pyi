@@ -1,5 +1,5 @@
 # One source is built as biases_base, biases_v3 and biases_v4; this describes all three.
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ def errors(
 def rounded(numbers: NDArray[np.float64], level: float, out: NDArray[Any]) -> None: ...
 def gains(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool: ...
 
+@final
 class Work:
     fitted: tuple[float, float, float, float, float, float, int, int]
 
