@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Honest counts of travellers reached 38 robust standard deviations.
 WILD = 50
-LARGEST_SAMPLE = 65_536
+LARGEST_SAMPLE = 16_384
 FEWEST = 20  # entries whose spread means something
 _SILENT: ContextVar[bool] = ContextVar("silent", default=False)
 

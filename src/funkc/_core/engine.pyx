@@ -19,7 +19,7 @@ e. What biases predict is taken from the targets of a run just before its steps:
 f. Nothing here raises, allocates, prints or takes the GIL while it works.
 """
 from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._core.types cimport (
     EngineTable, Plan, Run, col_band_of, real_t, row_band_of, short_span,
@@ -45,6 +45,32 @@ cdef enum:
     AT_ONCE = 256               # targets that are made at a time; a multiple of eight
 
 
+cdef inline void take_based_run(
+    real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
+    const real_t *weights, real_t row_base, const real_t *page_base, Py_ssize_t n,
+    int group_size, Py_ssize_t width, const Rule *rule, double *squares
+) noexcept nogil:
+    """Steps over the n cells of one row, less what biases predict of their values."""
+    cdef:
+        real_t[AT_ONCE] targets
+        Py_ssize_t c, count
+    while n > 0:
+        count = min(n, <Py_ssize_t>AT_ONCE)
+        if codes != NULL:
+            for c in range(count):
+                targets[c] = values[codes[c]] - (row_base + page_base[cols[c]])
+            codes += count
+        else:
+            for c in range(count):
+                targets[c] = values[c] - (row_base + page_base[cols[c]])
+            values += count
+        take_run(x, page, cols, NULL, targets, weights, count, group_size, width, rule, squares)
+        if weights != NULL:
+            weights += count
+        cols += count
+        n -= count
+
+
 cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, const real_t *row_base,
                   const real_t *col_base, Py_ssize_t width, const Rule *rule,
                   int group_size) noexcept nogil:
@@ -54,45 +80,42 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, const r
         int64_t col_band = col_band_of(plan, block)
         int64_t cell = plan.first_cell[block]
         int64_t last = plan.first_run[block + 1]
-        int64_t r, left
-        Py_ssize_t length, c
+        int64_t r, page
+        Py_ssize_t length
         const Run *run
         const real_t *values = <const real_t *>plan.values
         const real_t *weights = <const real_t *>plan.weights
-        const uint8_t *codes
-        const real_t *targets
-        const real_t *page_base
-        real_t[AT_ONCE] made
-        real_t base
         double[8] squares
         int g
         unsigned long long state = funkc_float_begin()
     x += plan.row_cuts[row_band] * width
     y += plan.col_cuts[col_band] * width
+    if row_base != NULL:
+        row_base += plan.row_cuts[row_band]
+        col_base += plan.col_cuts[col_band]
     for g in range(8):
         squares[g] = 0.0
     for r in range(plan.first_run[block], last):
         run = plan.runs + r
         if r + 2 < last:
             FUNKC_PREFETCH(x + run[2].row * width)
-        left = <int64_t>run.length_less_1 + 1
-        while left > 0:
-            length = left if row_base == NULL else min(left, <int64_t>AT_ONCE)
-            codes = plan.codes + cell if plan.codes != NULL else NULL
-            targets = values if codes != NULL else values + cell
-            if row_base != NULL:
-                base = row_base[plan.row_cuts[row_band] + run.row]
-                page_base = col_base + plan.col_cuts[col_band] + (<int64_t>run.page << 16)
-                for c in range(length):
-                    made[c] = (targets[codes[c] if codes != NULL else c]
-                               - (base + page_base[plan.cols[cell + c]]))
-                codes = NULL
-                targets = made
-            take_run(x + run.row * width, y + (<int64_t>run.page << 16) * width, plan.cols + cell,
-                     codes, targets, weights + cell if weights != NULL else NULL, length,
-                     group_size, width, rule, squares)
-            cell += length
-            left -= length
+        length = <Py_ssize_t>run.length_less_1 + 1
+        page = <int64_t>run.page << 16
+        if row_base == NULL:
+            take_run(
+                x + run.row * width, y + page * width, plan.cols + cell,
+                plan.codes + cell if plan.codes != NULL else NULL,
+                values if plan.codes != NULL else values + cell,
+                weights + cell if weights != NULL else NULL, length, group_size, width, rule,
+                squares)
+        else:
+            take_based_run(
+                x + run.row * width, y + page * width, plan.cols + cell,
+                plan.codes + cell if plan.codes != NULL else NULL,
+                values if plan.codes != NULL else values + cell,
+                weights + cell if weights != NULL else NULL, row_base[run.row], col_base + page,
+                length, group_size, width, rule, squares)
+        cell += length
     squares[0] = (((squares[0] + squares[4]) + (squares[2] + squares[6]))
                   + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
     funkc_float_end(state)

@@ -18,7 +18,7 @@ cdef struct Codes:              # up to 256 distinct values, found by hashing
     int16_t[1024] slots         # 0 = empty, otherwise index + 1
 
 
-# A sum of products of up to 84 bits, in digits of 28.
+# A sum of products of up to 84 bits, in digits of 28 bits, which may each hold more.
 cdef struct Whole:
     uint64_t[3] digits
 
@@ -183,11 +183,14 @@ cdef inline int add_steps(const Source *source, int64_t first, int64_t last, con
                           Survey *survey) noexcept nogil:
     cdef:
         Some some
-        int64_t c
-        uint64_t steps, weight = 1
+        int64_t c, weight_steps = 0
+        uint64_t steps, weight
+        Whole total, squares
         double lowest = all_seen.low, scale = all_seen.scale
         double largest_weight = all_seen.largest_weight
         bint weighted = source.weights.data != NULL
+    memset(&total, 0, sizeof(Whole))
+    memset(&squares, 0, sizeof(Whole))
     while first < last:
         first = fetch(source, first, last, VALUES | WEIGHTS, &some)
         if some.status != OK:
@@ -196,9 +199,18 @@ cdef inline int add_steps(const Source *source, int64_t first, int64_t last, con
             steps = <uint64_t><int64_t>((some.value[c] - lowest) * scale + 0.5)
             if weighted:
                 weight = <uint64_t>rint(some.weight[c] / largest_weight * 268435456.0)
-            survey.weight_steps += <int64_t>weight
-            add_product(&survey.total, steps, weight)
-            add_product(&survey.squares, steps * steps, weight)
+                weight_steps += <int64_t>weight
+                add_product(&total, steps, weight)
+                add_product(&squares, steps * steps, weight)
+            else:
+                total.digits[0] += steps
+                squares.digits[0] += steps * steps & 0xfffffff
+                squares.digits[1] += steps * steps >> 28
+        if not weighted:
+            weight_steps += some.n
+    survey.weight_steps += weight_steps
+    add_whole(&survey.total, &total)
+    add_whole(&survey.squares, &squares)
     return OK
 
 
