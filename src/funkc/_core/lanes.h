@@ -233,6 +233,23 @@ FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, in
     return eight;
 }
 
+/* s + values[at[0]], s + values[at[1]], ...: count of them, and zeros. */
+FUNKC_INLINE NAME(eight) NAME(gather)(REAL s, const REAL *values, const uint16_t *at, int count)
+{
+    NAME(eight) eight;
+#define AT(g) ((g) < count ? s + values[at[g]] : 0)
+    FUNKC_UNROLL for (int i = 0; i < EIGHT; i++)
+#if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
+        eight.part[i] = (VECTOR){AT(2 * i), AT(2 * i + 1)};
+#elif FUNKC_VECTOR_BYTES / REAL_BYTES == 4
+        eight.part[i] = (VECTOR){AT(4 * i), AT(4 * i + 1), AT(4 * i + 2), AT(4 * i + 3)};
+#else
+        eight.part[i] = (VECTOR){AT(0), AT(1), AT(2), AT(3), AT(4), AT(5), AT(6), AT(7)};
+#endif
+#undef AT
+    return eight;
+}
+
 #define EACH_PART FUNKC_UNROLL for (int i = 0; i < EIGHT; i++)
 FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
 {
@@ -347,6 +364,12 @@ FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, in
 {
     NAME(eight) a;
     EACH a.number[g] = g < count ? values[codes ? codes[g] : g] : 0;
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(gather)(REAL s, const REAL *values, const uint16_t *at, int count)
+{
+    NAME(eight) a;
+    EACH a.number[g] = g < count ? s + values[at[g]] : 0;
     return a;
 }
 FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)

@@ -74,16 +74,20 @@ typedef struct {
     const uint8_t *codes;
     const REAL *values; /* the table if there are codes */
     const REAL *weights;
+    REAL row_base;    /* with based: what is taken from the values of the row, */
+    const REAL *base; /* and of each column of the page, apart from the product; or NULL */
 } NAME(targets);
 
 FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
-                             int count, ptrdiff_t width, int coded, int weighted,
+                             int count, ptrdiff_t width, int coded, int based, int weighted,
                              const NAME(rule) *rule, double *squares)
 {
     REAL *column[8];
     FUNKC_UNROLL for (int g = 0; g < 8; g++) column[g] = y + (g < count ? cols[g] * width : 0);
-    const NAME(eight) target =
-        NAME(pick)(targets.values, coded ? targets.codes : NULL, count);
+    NAME(eight) target = NAME(pick)(targets.values, coded ? targets.codes : NULL, count);
+    if (based)
+        target = NAME(minus)(target,
+                             NAME(gather)(targets.row_base, targets.base, cols, count));
     const NAME(eight) error =
         NAME(minus)(target, NAME(dots)(x, (const REAL *const *)column, count, width));
     NAME(eight) move = NAME(by)(error, rule->rate);
@@ -118,11 +122,11 @@ FUNKC_INLINE void NAME(step)(REAL *x, REAL *y, const uint16_t *cols, NAME(target
 }
 
 FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets,
-                              ptrdiff_t n, ptrdiff_t width, int coded, int weighted,
+                              ptrdiff_t n, ptrdiff_t width, int coded, int based, int weighted,
                               const NAME(rule) *rule, double *squares)
 {
 #define STEP(count)                                                                    \
-    NAME(step)(x, y, cols, targets, count, width, coded, weighted, rule, squares);     \
+    NAME(step)(x, y, cols, targets, count, width, coded, based, weighted, rule, squares); \
     n -= count;                                                                        \
     cols += count;                                                                     \
     if (coded) targets.codes += count;                                                 \
@@ -152,11 +156,16 @@ FUNKC_INLINE void NAME(steps)(REAL *x, REAL *y, const uint16_t *cols, NAME(targe
 static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targets, ptrdiff_t n,
                       ptrdiff_t width, const NAME(rule) *rule, double *squares)
 {
-#define STEPS(width, coded, weighted) \
-    NAME(steps)(x, y, cols, targets, n, width, coded, weighted, rule, squares)
-#define PLAIN(width)                       \
-    if (targets.codes) STEPS(width, 1, 0); \
-    else STEPS(width, 0, 0);
+#define STEPS(width, coded, based, weighted) \
+    NAME(steps)(x, y, cols, targets, n, width, coded, based, weighted, rule, squares)
+#define PLAIN(width)                               \
+    if (targets.codes) {                           \
+        if (targets.base) STEPS(width, 1, 1, 0);   \
+        else STEPS(width, 1, 0, 0);                \
+    } else {                                       \
+        if (targets.base) STEPS(width, 0, 1, 0);   \
+        else STEPS(width, 0, 0, 0);                \
+    }
     if (!targets.weights) {
         switch (width) {
         case 16: PLAIN(16) return;
@@ -166,7 +175,7 @@ static void NAME(run)(REAL *x, REAL *y, const uint16_t *cols, NAME(targets) targ
         default: PLAIN(width) return;
         }
     }
-    STEPS(width, targets.codes != NULL, 1);
+    STEPS(width, targets.codes != NULL, targets.base != NULL, 1);
 #undef PLAIN
 #undef STEPS
 }

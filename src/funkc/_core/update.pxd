@@ -13,10 +13,14 @@ cdef extern from "update.h" nogil:
         const uint8_t *codes
         const float *values
         const float *weights
+        float row_base
+        const float *base
     ctypedef struct funkc_targets_f64:
         const uint8_t *codes
         const double *values
         const double *weights
+        double row_base
+        const double *base
     funkc_rule_f32 funkc_make_rule_f32(double rate, double row_regularization,
                                        double col_regularization)
     funkc_rule_f64 funkc_make_rule_f64(double rate, double row_regularization,
@@ -57,7 +61,8 @@ cdef inline Rule make_rule(double rate, double row_regularization, double col_re
 
 cdef inline void one_by_one(
     real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, Py_ssize_t n, Py_ssize_t width, const Rule *rule, double *squares
+    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n,
+    Py_ssize_t width, const Rule *rule, double *squares
 ) noexcept nogil:
     """Funk's step, cell after cell of one row (Simon Funk, "Netflix update: try this at home",
     2006), both sides moved from the old values, where a weight (see update.h) multiplies e:
@@ -76,7 +81,10 @@ cdef inline void one_by_one(
         Py_ssize_t c, f
     for c in range(n):
         y = page + cols[c] * width
-        error = (values[codes[c]] if codes != NULL else values[c]) - product(x, y, width)
+        error = values[codes[c]] if codes != NULL else values[c]
+        if base != NULL:
+            error = error - (row_base + base[cols[c]])
+        error = error - product(x, y, width)
         square = <double>error * <double>error
         move = rate * error
         if weights != NULL:
@@ -94,7 +102,8 @@ cdef inline void one_by_one(
 
 cdef inline void eight_at_once(
     real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, Py_ssize_t n, Py_ssize_t width, const Rule *rule, double *squares
+    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n,
+    Py_ssize_t width, const Rule *rule, double *squares
 ) noexcept nogil:
     """The same with the errors of up to eight cells taken before any of them is learned from.
 
@@ -107,25 +116,32 @@ cdef inline void eight_at_once(
         narrow.codes = codes
         narrow.values = values
         narrow.weights = weights
+        narrow.row_base = row_base
+        narrow.base = base
         funkc_run_f32(x, page, cols, narrow, n, width, &rule.f32, squares)
     else:
         wide.codes = codes
         wide.values = values
         wide.weights = weights
+        wide.row_base = row_base
+        wide.base = base
         funkc_run_f64(x, page, cols, wide, n, width, &rule.f64, squares)
 
 
 cdef inline void take_run(
     real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, Py_ssize_t n, int group_size, Py_ssize_t width, const Rule *rule,
-    double *squares
+    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n, int group_size,
+    Py_ssize_t width, const Rule *rule, double *squares
 ) noexcept nogil:
     """Steps over the n cells of one row, in order.
 
-    codes (or NULL) point into values, a table; weights may be NULL; squares are eight running
-    sums of squared errors.
+    codes (or NULL) point into values, a table; weights may be NULL; unless base is NULL,
+    row_base + base[column] is taken from every value; squares are eight running sums of squared
+    errors.
     """
     if group_size == 8:
-        eight_at_once(x, page, cols, codes, values, weights, n, width, rule, squares)
+        eight_at_once(x, page, cols, codes, values, weights, row_base, base, n, width, rule,
+                      squares)
     else:
-        one_by_one(x, page, cols, codes, values, weights, n, width, rule, squares)
+        one_by_one(x, page, cols, codes, values, weights, row_base, base, n, width, rule,
+                   squares)
