@@ -131,21 +131,16 @@ static uint64_t NAME(add_number)(uint64_t digest, REAL number)
 
 /* The one place that knows how update.h is called, as update.pxd declares it. */
 static void NAME(take_run)(const Case *c, double rate, REAL *row, const uint16_t *cols,
-                           const uint8_t *codes, const REAL *values, const REAL *weights, int n,
-                           double *squares)
+                           const uint8_t *codes, const REAL *values, const REAL *weights,
+                           const REAL *base, int n, double *squares)
 {
-    const int k = c->biases ? c->width - 5 : c->width;
     NAME(rule) rule = NAME(make_rule)(rate, 0.03, 0.02);
     const int at_once = c->group_size == 1 ? 1 : n;
-    if (c->nonnegative) rule.nonnegative = k;
-    if (c->biases) {
-        rule.one_in_x = k + 1;
-        rule.one_in_y = k;
-    }
-    rule.constrained = c->nonnegative || c->biases;
+    if (c->nonnegative) rule.nonnegative = c->width;
     for (int g = 0; g < n; g += at_once) {
         const NAME(targets) targets = {codes ? codes + g : NULL, codes ? values : values + g,
-                                       weights ? weights + g : NULL};
+                                       weights ? weights + g : NULL, base[COLUMNS],
+                                       c->biases ? base : NULL};
         NAME(run)(row, NAME(y), cols + g, targets, at_once, c->width, &rule, squares);
     }
 }
@@ -165,17 +160,15 @@ static uint64_t NAME(add_products)(uint64_t digest, const Case *c)
 /* Factors around a first one of 1, as training begins. */
 static void NAME(begin)(REAL *factors, int n, const Case *c, REAL scale)
 {
-    const int k = c->biases ? c->width - 5 : c->width;
-    memset(factors, 0, sizeof(REAL) * (size_t)(n * c->width));
     for (int i = 0; i < n; i++)
-        for (int f = 0; f < k; f++)
+        for (int f = 0; f < c->width; f++)
             factors[i * c->width + f] = ((NAME(uniform)() - (REAL)0.5) / 4 + (f == 0)) * scale;
 }
 
 /* 0 if a number is not finite. */
 static uint64_t NAME(digest_of)(const Case *c)
 {
-    REAL table[256], values[COLUMNS], weights[COLUMNS];
+    REAL table[256], values[COLUMNS], weights[COLUMNS], base[COLUMNS + 1]; /* the last: a row's */
     uint8_t codes[COLUMNS];
     uint16_t cols[COLUMNS];
     const REAL scale = c->tiny ? SMALLEST : 1;
@@ -184,11 +177,7 @@ static uint64_t NAME(digest_of)(const Case *c)
     counter = (uint64_t)c->width;
     NAME(begin)(NAME(x), ROWS, c, scale);
     NAME(begin)(NAME(y), COLUMNS, c, 1);
-    if (c->biases) /* [bias, 1] and [1, bias] */
-        for (int i = 0; i < ROWS || i < COLUMNS; i++) {
-            if (i < ROWS) NAME(x)[(i + 1) * c->width - 4] = 1;
-            if (i < COLUMNS) NAME(y)[(i + 1) * c->width - 5] = 1;
-        }
+    for (int i = 0; i <= COLUMNS; i++) base[i] = NAME(uniform)() * scale;
     for (int code = 0; code < 256; code++) table[code] = 2 * NAME(uniform)() * scale;
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         double squares[8] = {0};
@@ -198,11 +187,11 @@ static uint64_t NAME(digest_of)(const Case *c)
             for (int g = 0; g < n; g++) {
                 codes[g] = (uint8_t)(random_bits() >> 56);
                 values[g] = 2 * NAME(uniform)() * scale;
-                weights[g] = (REAL)0.5 + NAME(uniform)();
+                weights[g] = (REAL)0.5 + 8 * NAME(uniform)();
             }
             NAME(take_run)(c, 0.06 - 0.02 * epoch, NAME(x) + row * c->width, cols,
                            c->coded ? codes : NULL, c->coded ? table : values,
-                           c->weighted ? weights : NULL, n, squares);
+                           c->weighted ? weights : NULL, base, n, squares);
         }
         for (int g = 0; g < 8; g++) {
             uint64_t bits;
