@@ -24,16 +24,16 @@ def stream(seed, counter):
     return mixed((seed + (counter + 1) * 0x9E3779B97F4A7C15) & U64)
 
 
-ROW_ORDER, COL_ORDER, ROW_START, COL_START, HELD_OUT, FOLD = 1, 2, 3, 4, 5, 7
+ROW_ORDER, COL_ORDER, ROW_START, COL_START, HELD_OUT, FOLD, SEARCH = 1, 2, 3, 4, 5, 7, 8
 
 
 def stream_seed(seed, purpose):
     return stream(mixed(seed), purpose)
 
 
-def is_held_out(seed, place, share):
+def is_held_out(seed, place, share, purpose=HELD_OUT):
     """Whether a share for validation takes the entry at row * n_cols + column."""
-    return stream(stream_seed(seed, HELD_OUT), place) >> 11 < int(share * 2**53)
+    return stream(stream_seed(seed, purpose), place) >> 11 < int(share * 2**53)
 
 
 def fold_of(seed, place, folds):

@@ -231,7 +231,8 @@ def search(oracle, group, held):
         i, j = oracle.row_order[cell[1]], oracle.col_order[cell[3]]
         place = i * oracle.shape[1] + j
         share = max(0.1, min(0.3, 30 / oracle.n_cells))
-        parts[reference.is_held_out(oracle.seed, place, share)].append(cell)
+        held_out = reference.is_held_out(oracle.seed, place, share, reference.SEARCH)
+        parts[held_out].append(cell)
     if not all(parts):
         return 1
     others = copy.copy(oracle)

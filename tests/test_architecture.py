@@ -26,7 +26,7 @@ __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factori
 estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _judge.py _sides.py
     factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
-    _judge.py _train.py _validation.py factorization.py
+    _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
     _input/split.py _judge.py _train.py factorization.py ratings.py

@@ -1,5 +1,6 @@
 """Answers are right where data are few, odd, weighted or damaged, whatever the unit."""
 
+import copy
 import dataclasses
 import functools
 import re
@@ -174,11 +175,18 @@ def test_entries_of_weight_0_leave_no_trace(road):
     weights[::7] = 0
     kept = weights > 0
     spoiled = np.where(kept, values, 1e9)
-    with_0 = WEIGHTED[road](rows, cols, spoiled, weights)
-    without = WEIGHTED[road](rows[kept], cols[kept], values[kept], weights[kept])
-    assert road in ("partial_fit", "fold_in_rows") or (
-        with_0.reconstruct().tobytes() == without.reconstruct().tobytes()
-    )
+    before = funkc.factorize((rows, cols), values, 4, shape=(120, 80))
+    again = {
+        "partial_fit": lambda rows, cols, values, weights: copy.copy(before).partial_fit(
+            (rows, cols), values, weights=weights
+        ),
+        "fold_in_rows": lambda rows, cols, values, weights: before.fold_in_rows(
+            (rows, cols), values, weights=weights, shape=(120, 80)
+        ),
+    }.get(road, WEIGHTED[road])
+    with_0 = again(rows, cols, spoiled, weights)
+    without = again(rows[kept], cols[kept], values[kept], weights[kept])
+    assert with_0.reconstruct().tobytes() == without.reconstruct().tobytes()
 
 
 @weighted
@@ -353,7 +361,7 @@ def test_factors_that_are_worth_nothing_are_told():
     values = rng.normal(size=(100, 80))
     mask = rng.random(values.shape) < 0.5
     with pytest.warns(
-        UserWarning, match=r"k: got 8, but factors .* no better .* than biases"
+        UserWarning, match=r"validation: factors .* no better .* than biases"
     ) as caught:
         factorize(mask, values, 8, validation=(~mask, values[~mask]))
     assert caught[0].filename.endswith(("test_right_answers.py", "functools.py"))
@@ -559,3 +567,91 @@ def test_ratings_made_by_hand_are_checked_everywhere(road, side, bad):
     fit = factorize(None, pets(), 1)
     with pytest.raises(ValueError, match=rf"{side}\[2\] = {bad} is"):
         TAKES_RATINGS[road](fit, ratings)
+
+
+# ---------------------------------------------------------------- later, and in between
+
+
+def test_partial_fit_on_later_entries_does_not_forget_biases():
+    values, mask = table(rank=2, biases=2, noise=1, shape=(300, 100))
+    later = np.random.default_rng(1).random(mask.shape) < 0.1
+    fit = factorize(mask & ~later, values, 4)
+    before = rmse((fit.reconstruct() - values)[~mask])
+    cells = np.argwhere(mask & later)
+    once = copy.copy(fit).partial_fit((cells[:, 0], cells[:, 1]), values[mask & later])
+    assert rmse((once.reconstruct() - values)[~mask]) < 1.01 * before
+    for part in np.array_split(cells, 20):
+        fit.partial_fit((part[:, 0], part[:, 1]), values[part[:, 0], part[:, 1]])
+    assert rmse((fit.reconstruct() - values)[~mask]) < 1.02 * before
+
+
+def test_what_was_held_out_before_leaves_something_to_the_search():
+    clean, mask = table(noise=0)
+    rows, cols = np.nonzero(mask)
+    from funkc._input.cells import Draw, observed_cells
+
+    cells = observed_cells((rows, cols), clean[mask], shape=mask.shape)
+    rest = dataclasses.replace(cells, draw=Draw(False, 0, 0.1)).listed()
+    fit = factorize((rest.rows, rest.cols), rest.values, 4, shape=mask.shape)
+    assert fit.stages > 3
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+@pytest.mark.parametrize("members", [1, 2])
+def test_an_interrupt_while_biases_are_refitted_returns_a_whole_fit(stages, members, monkeypatch):
+    """A fit that can't be told from one that a callback stopped there."""
+    from funkc._biases import Biases
+
+    values, mask = table()
+    calls = []
+    whole = Biases.refit, Biases.fit
+
+    def interrupted(original):
+        def once(self, *arguments, **options):
+            original(self, *arguments, **options)
+            calls.append(original)
+            if len(calls) == 2:  # the first is that of the values
+                raise KeyboardInterrupt
+
+        return once
+
+    monkeypatch.setattr(Biases, "refit", interrupted(whole[0]))
+    monkeypatch.setattr(Biases, "fit", interrupted(whole[1]))
+    fit = factorize(mask, values, 4, stages=stages, members=members, on_interrupt="return")
+    assert fit.stopped_by == "interrupt"
+    assert fit.noise == pytest.approx(fit.score(mask, values), rel=1e-5)
+
+
+@pytest.mark.parametrize("validation", [None, 0.2])
+def test_members_have_the_stages_of_the_first(validation):
+    clean, mask = table(noise=0.05)
+    one = factorize(mask, clean, 4, validation=validation)
+    epochs = []
+    fit = factorize(
+        mask, clean, 4, members=3, validation=validation,
+        callback=lambda epoch, history: epochs.append(epoch),
+    )  # fmt: skip
+    assert fit.stages == one.stages
+    lengths = [a for a, b in zip(epochs, [*epochs[1:], 1], strict=True) if b == 1]
+    assert len(set(lengths)) == 1 or validation
+    assert len(lengths) == 3
+    stopped = factorize(
+        mask, clean, 4, members=3, callback=lambda epoch, history: epochs.append(epoch) or (
+            len(epochs) == 3 * lengths[0] + lengths[0] + 9),
+    )  # fmt: skip
+    assert stopped.stages == factorize(mask, clean, 4).stages
+
+
+def test_factors_to_begin_with_do_not_hide_that_values_are_far_from_0():
+    values, mask = table()
+    far = 1.7e9 + 15 * values
+    pair = np.full((120, 4), 0.1), np.full((80, 4), 0.1)
+    fit = factorize(mask, far, 4, init=pair, biases=True)
+    assert fit.dtype == np.float64
+    assert fit.score(mask, far) == pytest.approx(fit.noise, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["nonnegative"])
+def test_flags_may_be_numpys(name):
+    values, mask = table()
+    assert factorize(mask, values, 2, members=2, **{name: np.False_}).parameters["members"] == 2

@@ -88,12 +88,13 @@ def factorize(
         λ, for rows and columns or as a pair (rows, columns); applied at every entry. By
         default chosen likewise.
     n_epochs : int, optional
-        Passes over the entries. By default 20, and up to 80 for fewer than 100,000 entries.
-        It is a matter of resolution, not of how far training goes: the default learning rate
-        is inversely proportional to it, so twice the epochs take steps of half the size over
-        the same distance, at twice the cost, and rarely change the result. What trains
-        further is a larger `learning_rate` with the same `n_epochs`, or, on data with little noise,
-        more `stages`.
+        Passes over the entries. By default about 20, and up to 80 for fewer than 100,000
+        entries. It is a matter of resolution, not of how far training goes: the default
+        learning rate is inversely proportional to it, so twice the epochs take steps of half
+        the size over the same distance, at twice the cost. What trains further is a larger
+        `learning_rate` with the same `n_epochs`, or, on data with little noise, more `stages`.
+        (Any of these three settings turns off the search for further stages, which costs
+        accuracy on such data: then also pass `stages`.)
     biases : {"auto", True, False}, default "auto"
         Whether every row and column has a bias. Biases are fitted by empirical Bayes [3]_
         before the factors, and refitted to what the products leave at the end. "auto" fits
@@ -123,8 +124,9 @@ def factorize(
         How many times training goes through its epochs, each time with half the
         regularization, from the factors of the stage before, and with new biases. By
         default 1, unless the factors explain most of what the biases leave; then as many as
-        are found to serve held-out entries (a random tenth), in a training on the others. (That
-        needs defaults for `learning_rate`, `regularization` and `n_epochs`, and no `init`.)
+        improve the predictions of held-out entries (a random tenth), in a training on the
+        others. (That needs defaults for `learning_rate`, `regularization` and `n_epochs`, and no
+        `init`.)
     members : int, default 1
         The number of trainings, from different initial factors, whose predictions are
         averaged; the average is cut to k factors again (the nearest of rank k). Four predict
@@ -143,7 +145,8 @@ def factorize(
         one; by default half of `n_epochs`, at least 5. (Factors grow from noise, so a signal
         is learned in steps, with level stretches before them.)
     init : Factorization or pair (row_factors, col_factors), optional
-        Initial factors, of shapes (m, k) and (n, k), for a warm start. Rows and columns that
+        Initial factors, of shapes (m, k) and (n, k), for a warm start. After several stages,
+        pass `stages` too. Rows and columns that
         are new to a factorization are initialized as by its `fold_in_rows` and
         `fold_in_cols`, and Ratings are matched with it by their ids. The default learning
         rate is the same as without `init`: to continue training gently, pass a smaller
@@ -158,7 +161,8 @@ def factorize(
     dtype : numpy.float32 or numpy.float64, optional
         The dtype of the factors, of predictions and of the computation. By default float32,
         but float64 where the values are so far from 0 that float32 rounds them by more than
-        1/256 of their standard deviation (times in seconds since 1970, for example).
+        1/256 of their standard deviation (times in seconds since 1970 within one day, for
+        example).
     duplicates : {"error", "last", "mean", "sum"}, default "error"
         How to resolve duplicate entries.
     on_interrupt : {"raise", "return"}, default "raise"
@@ -203,16 +207,17 @@ def factorize(
     **Biases**: with n_i the number (or sum of weights) of entries of a row, b_i is the mean of
     what level and column biases leave of its entries, times n_i / (n_i + ρ), where ρ is the
     ratio of the variances of noise and biases, which are estimated from the data too; columns
-    likewise, by turns until the variances settle. After the SGD they are fitted again to what
+    likewise, alternately, until the variances converge. After the SGD they are fitted again to what
     the products leave.
 
     **Defaults**: with σ the standard deviation of what the biases leave, c the number of
     entries, t = c / √(m' n') (m' and n': rows and columns that have entries), g = (70 / t)^⅕
     between 0.75 and 1.4, l = max(1, min(4, (100,000 / c)^⅓, 1 + c / (8 √(m n)) + 20 c / (m n)))
     and d = l min(1, √g): n_epochs is 20 d, rounded up; the learning rate begins at
-    0.6 d / (n_epochs σ), but not above 0.06 / σ; λ is 0.05 g √l σ. Without biases, σ is the
-    standard deviation of the values, l is not limited to 4, n_epochs is 20 l, the learning
-    rate begins at 0.6 l / (n_epochs σ), but not above 0.12 / max(2σ, |mean - offset|), and λ
+    0.6 d / (n_epochs σ), but not above 0.12 / max(2σ, the level); λ is 0.05 g √l σ. Without
+    biases, σ is the standard deviation of the values, l is not limited to 4, n_epochs is 20 l,
+    the learning rate begins at 0.6 l / (n_epochs σ), but not above
+    0.12 / max(2σ, |mean - offset|), and λ
     is 0.03 σ. Values may have any scale and shift: predictions follow. The reasons, and
     figures on many data sets, are in docs/defaults.md.
 
@@ -224,7 +229,8 @@ def factorize(
     and of the biases of the others, so its predictions are typical ones.
 
     **Wild values**: a value that lies more than 50 robust standard deviations from the median
-    (1.4826 times the median distance from it) gets an `OutlierWarning`: squared errors let
+    (1.4826 times the median distance from it; of 20 entries or more) gets an
+    `OutlierWarning`: squared errors let
     one such value ruin all predictions.
 
     **Divergence**: after an epoch whose errors exceed twice those of biases alone (or of the

@@ -122,6 +122,10 @@ class State:
             if ids is not None and ids.names.size != size:
                 raise ValueError(f"{ids.names.size} ids for {size} rows or columns")
         _require_factors(tensors, options, (n_rows, n_cols), "best_rmse" in known)
+        begun = known.get("start_offset")
+        start_offset = (
+            None if begun is None else scalars.real("start_offset", float.fromhex(begun), -math.inf)
+        )
         x, y, *biases = (tensors.get(f"start.{name}") for name in (*SIDES, *BIASES))
         return cls(
             path=path,
@@ -130,7 +134,9 @@ class State:
             options=options,
             history=history,
             shape=(n_rows, n_cols),
-            start=None if x is None or y is None else Start(x, y, biases[0], biases[1], None),
+            start=(
+                None if x is None or y is None else Start(x, y, biases[0], biases[1], start_offset)
+            ),
             checkpoint=Checkpoint(path, known["every"], known["share"], (rows, cols)),
         )
 

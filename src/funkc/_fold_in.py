@@ -83,7 +83,8 @@ class Fitting:
         )  # fmt: skip
         raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
-        return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first)
+        seen = int(np.count_nonzero(np.diff(cells.first)))
+        return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""

@@ -46,8 +46,9 @@ def warn_of_outliers(
     core_plan.sample(schedule.plan, values)
     middle = float(np.median(values))
     scale = 1.4826 * float(np.median(np.abs(values - middle)))
-    if scale == 0:
-        low, high = np.quantile(values, (0.1, 0.9))
+    if scale == 0:  # of few levels
+        low = np.quantile(values, 0.1, method="lower")
+        high = np.quantile(values, 0.9, method="higher")
         scale = float(high - low) / 2.56
     middle += schedule.offset
     highest = schedule.high - middle >= middle - schedule.low
@@ -63,7 +64,7 @@ def warn_of_outliers(
     warnings.warn(
         f"values: {value:.6g} in {' and '.join(names)} lies {abs(value - middle) / scale:.0f} "
         f"robust standard deviations from the median, {middle:.6g}, and may ruin all predictions; "
-        "correct it, leave it out, or clip the values",
+        "correct it, leave it out, or clip the values (or take logarithms)",
         OutlierWarning,
         stacklevel=stacklevel + 1,
     )
@@ -75,9 +76,8 @@ def warn_of_useless_factors(training: Training, stacklevel: int) -> None:
     if reached is None or simple is None or reached < simple or training.outset[1] == 0:
         return  # or there was nothing left to explain
     warnings.warn(
-        f"k: got {training.options.k}, but factors predict the entries of validation no better "
-        f"(RMSE {reached:.5g}) than biases alone ({simple:.5g}); pass a smaller k or more "
-        "regularization, or collect more entries",
+        f"validation: factors predict its entries no better (RMSE {reached:.5g}) than biases "
+        f"alone ({simple:.5g}); use fewer factors or more regularization, or collect more entries",
         UserWarning,
         stacklevel=stacklevel + 1,
     )

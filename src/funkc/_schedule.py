@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from funkc._input.cells import Cells
     from funkc._input.options import Options
 
+Outset = tuple[float, float, int, int]  # level, deviation, rows and columns that have entries
+
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
 
@@ -117,3 +119,21 @@ def cut(problem: Cells, options: Options) -> Schedule:
         status, where = CELLS_CHANGED, None
     raise_for_status(status, where)
     return Schedule.of(plan)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings including defaults."""
+
+    learning_rate: float
+    regularization: tuple[float, float]
+    n_epochs: int
+
+
+def settle(schedule: Schedule, options: Options, outset: Outset) -> Settings:
+    """The defaults, chosen by the core, so that other callers get them too."""
+    rows, cols = options.regularization or (-1.0, -1.0)
+    rate, row_regularization, col_regularization, n_epochs = core_plan.settle(
+        schedule.plan, outset, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
+    )
+    return Settings(rate, (row_regularization, col_regularization), n_epochs)

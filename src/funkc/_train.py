@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from funkc._core import engine
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
 from funkc._input import scalars
-from funkc._schedule import Schedule, aligned, cut, padded
+from funkc._schedule import Outset, Schedule, aligned, cut, padded, settle
 from funkc._validation import Best, Validation
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from funkc._input.cells import Cells
     from funkc._input.options import History, Options, Start
-
-    Outset = tuple[float, float, int, int]
 
 # Design
 # a. The core works through spans of steps (a step is one block of one epoch) without the
@@ -67,24 +65,6 @@ FEWEST_TO_SEARCH = 10
 COARSE, USELESS = 2.0**-8, 0.25
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings including defaults."""
-
-    learning_rate: float
-    regularization: tuple[float, float]
-    n_epochs: int
-
-
-def settle(schedule: Schedule, options: Options, outset: Outset) -> Settings:
-    """The defaults, chosen by the core, so that other callers get them too."""
-    rows, cols = options.regularization or (-1.0, -1.0)
-    rate, row_regularization, col_regularization, n_epochs = core_plan.settle(
-        schedule.plan, outset, options.learning_rate or 0.0, rows, cols, options.n_epochs or 0
-    )
-    return Settings(rate, (row_regularization, col_regularization), n_epochs)
 
 
 def is_true(answer: object) -> bool:
@@ -131,6 +111,8 @@ class Training:
             self.stages = 1
         self.noise = math.nan  # root mean square of the errors of the result
         self.seen = schedule.n_rows, schedule.n_cols
+        if start is not None and start.seen is not None:
+            self.seen = start.seen
         self.baseline_rmse = {"mean": schedule.deviation if not schedule.constant else 0.0}
         self.validation_rmse: float | None = None
         self._validation = None
@@ -148,6 +130,8 @@ class Training:
         self._begin()
         if start is not None:
             squares = max(squares, self._squares_now())
+            if options.learning_rate is None:
+                self.limit_rate()
         self._limit = DIVERGED_RATIO**2 * squares
 
     def _may_search(self) -> bool:
@@ -181,7 +165,8 @@ class Training:
             if self.options.nonnegative:
                 outset = (abs(outset[0]), *outset[1:])
             self.biases.level -= outset[0]
-            left = max(fitted.left, 2.0**-19 * fitted.deviation)  # which rounding may leave
+            rounding = 2.0**-19 * fitted.deviation or cut.deviation
+            left = max(fitted.left, rounding)
             squares = cut.n_cells * left**2
             self._ridges = fitted.row_ridge, fitted.col_ridge
         if start is not None and start.row_bias is not None and start.col_bias is not None:
@@ -294,6 +279,8 @@ class Training:
                 tensors |= {f"best.{name}": b for name, b in self._stored(self.biases).items()}
                 self.biases.put(now)
         if self.start is not None:
+            offset = self.start.offset
+            numbers["start_offset"] = None if offset is None else offset.hex()
             for name in (*SIDES, *BIASES):
                 part = getattr(self.start, name)
                 if part is not None:
@@ -352,6 +339,7 @@ class Training:
             "group_size": options.group_size,
             "nonnegative": options.nonnegative,
             "members": options.members,
+            "n_entries": self.schedule.n_cells,
             "seed": options.seed,
         }
 
@@ -387,7 +375,7 @@ class Training:
 
     def _run_members(self, after_epoch: Callable[[Training], object] | None) -> str:
         """Train from several starts, and average the results."""
-        n = self.options.members
+        n, first = self.options.members, 0
         x, y = (np.zeros((n, *side.shape), side.dtype) for side in (self.x, self.y))
         biases: list[tuple[float, NDArray[Any], NDArray[Any]]] = []
         history: History = {}
@@ -397,14 +385,15 @@ class Training:
             if done:
                 self._begin()
             stopped_by = self._run_member(after_epoch)
-            if stopped_by == "interrupt" and done:
+            if stopped_by in ("interrupt", "callback") and done:
                 break  # without what has hardly begun
             x[done], y[done] = self.x, self.y
             biases += [] if self.biases is None else [self.biases.state()]
-            history = history or {name: list(column) for name, column in self.history.items()}
-            self.stages = self.stage + 1  # which the first has found out
+            if not done:
+                history = {name: list(column) for name, column in self.history.items()}
+                first, self.stages = self.stage, self._n_trained  # which it has found out
             done += 1
-        self.history = history
+        self.history, self.stage = history, first
         counted = self.biases
         if counted is None:
             counted = Biases(self.schedule, self.options.dtype, self.options.n_threads)
@@ -510,9 +499,9 @@ class Training:
         """Fit the biases to what the products leave; the first time by the first ridges."""
         if self._ended:
             return
-        self._ended = True
         if self.biases is None:
             self.noise = math.sqrt(self._squares_now() / self.schedule.n_cells)
+            self._ended = True
             return
         factors = self.x, self.y
         if self.stage:
@@ -524,9 +513,11 @@ class Training:
         else:
             self.biases.refit(self._held, factors, self._ridges, self._heed)
         self.noise = self.biases.fitted.left
+        self._ended = True  # unless it was interrupted
 
     def _end(self) -> None:
         """From the best factors so far to the result."""
+        self._n_trained = self.stage + 1
         best = None if self._validation is None else self._validation.best
         if best is not None:
             self.x[:], self.y[:] = best.x, best.y
@@ -704,7 +695,8 @@ def begin(
     problem: Cells, options: Options, start: Start | None, held_out: Cells | None
 ) -> Training:
     """Cut the entries, and initialize the factors."""
-    row = options.dtype.itemsize * (padded(options.k) + options.k) + 24
+    copies = 1 if options.members == 1 else 1 + options.members
+    row = options.dtype.itemsize * (copies * padded(options.k) + options.k) + 24
     scalars.require_memory(
         sum(problem.shape) * row,
         f"factors of k = {options.k} for shape {problem.shape}",
@@ -712,7 +704,8 @@ def begin(
     )
     tiled = problem.row_cuts.size > 0
     schedule = cut(problem, options)
-    if options.dtype == np.float32 and start is None and not tiled:
+    whole = start is None or start.ridges is None  # all entries, not a few more
+    if options.dtype == np.float32 and whole and not tiled:
         if not options.dtype_is_default and schedule.rounding > USELESS:
             size = max(abs(schedule.low), abs(schedule.high))
             reject(
@@ -724,6 +717,7 @@ def begin(
         if options.dtype_is_default and schedule.rounding > COARSE:
             options = replace(options, dtype=np.dtype(np.float64))
             schedule = cut(problem, options)
+            start = None if start is None else start.of_dtype(options.dtype)
     if options.nonnegative and not options.biases and not schedule.mean > schedule.offset:
         reject(
             "nonnegative",

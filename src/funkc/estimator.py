@@ -429,6 +429,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return changed
 
     def _trained(self, mask: Any, values: Any, shape: Any, dtype: Any) -> Factorization:
+        plain = isinstance(self.biases, (bool, np.bool_)) and not self.biases
         return factorize(
             mask,
             values,
@@ -439,7 +440,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             n_epochs=self.n_epochs,
             biases=self.biases,
             nonnegative=self.nonnegative,
-            offset=0.0 if self.scale and self.biases is False else "auto",
+            offset=0.0 if self.scale and plain else "auto",
             random_state=self.random_state,
             n_threads=scalars.jobs(self.n_jobs),
             members=self.members,

@@ -40,7 +40,8 @@ NUMBERS_AT_ONCE = 1 << 20
 class Factorization:
     """Factors of an incomplete matrix: ``reconstruct() == offset + row_factors @ col_factors.T``.
 
-    Returned by `funkc.factorize`. With biases, ``row_bias[:, None] + col_bias`` is added.
+    Returned by `funkc.factorize`. If there are biases, as by default,
+    ``row_bias[:, None] + col_bias`` is added.
 
     Attributes
     ----------
@@ -290,7 +291,10 @@ class Factorization:
         *,
         duplicates: Duplicates = "error",
     ) -> float:
-        """The RMSE on some entries: below `baseline_rmse`, the factors are worth something.
+        """The RMSE on some entries.
+
+        Held-out entries are predicted worse than those that trained the fit, so compare the
+        RMSE with that of another fit, or with `baseline_rmse` of a fit with `validation`.
 
         Parameters
         ----------
@@ -332,7 +336,7 @@ class Factorization:
     def reconstruct(
         self, rows: ArrayLike | slice = slice(None), *, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """The full product, offset + row_factors @ col_factors.T, or some of its rows.
+        """The full product, offset + row_factors @ col_factors.T and biases, or some of its rows.
 
         Parameters
         ----------
@@ -700,7 +704,7 @@ class Factorization:
         cols : int, 1-D array of int, or slice
             Indices of columns.
         n : int, default 10
-            The number of similar rows.
+            The number of similar columns.
         ids : bool, default False
             Whether ids are passed and returned instead of indices.
 
@@ -850,9 +854,10 @@ class Factorization:
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
-        trained._rows.n_seen, trained._cols.n_seen = grown.n_seen
         for name in ("parameters", "baseline_rmse", "stages", "noise"):  # of all that was learned
             setattr(trained, name, getattr(self, name))
+        if self.validation_rmse is not None:
+            trained.baseline_rmse = {}  # which was that of held-out entries
         self.__dict__.update(trained.__dict__)
         return self
 
@@ -870,12 +875,16 @@ class Factorization:
         )
 
     def _bias_ridges(self) -> tuple[float, float]:
-        """How many entries the biases of rows and of columns stand for."""
+        """How many entries the biases of rows and of columns stand for: those that the prior is
+        worth, and as many as the typical row or column was trained on.
+        """
         both = []
         for side in (self._rows, self._cols):
             away = np.zeros(1) if side.bias is None else side.bias - side.mean[-1]
             variance = math.fsum(away * away) / max(1, side.n_seen)
-            both.append(self.noise**2 / variance if variance > 0 and self.noise else 1.0)
+            typical = self.parameters.get("n_entries", 0) / max(1, side.n_seen)
+            prior = self.noise**2 / variance if variance > 0 and self.noise else 1.0
+            both.append(prior + typical)
         return both[0], both[1]
 
     def _grown(self, cells: Cells) -> Factorization:

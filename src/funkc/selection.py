@@ -16,6 +16,7 @@ from funkc._input.cells import Draw, observed_cells
 from funkc._input.options import checked_grid, is_axis
 from funkc._input.split import checked_folds
 from funkc._judge import warn_of_outliers
+from funkc._schedule import cut
 from funkc._validation import Validation
 from funkc.factorization import Factorization
 
@@ -305,6 +306,7 @@ def cross_validate(
     grid = checked_grid(parameters, seed, n_threads, dtype)
     number = checked_folds(folds, cells, seed)
     wanted = scalars.flag("refit", refit)
+    warn_of_outliers(cut(cells, grid[0][1]), cells.ids, stacklevel=2)
     listen = scalars.callback(callback, "(done, total)")
     scores = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
@@ -321,9 +323,7 @@ def cross_validate(
         raise next(score.diverged for score in scores if score.diverged is not None)
     fit = None
     if wanted:
-        training, stopped_by = _train.train(cells, grid[best][1])
-        warn_of_outliers(training.schedule, cells.ids, stacklevel=2)
-        fit = Factorization._of(training, stopped_by, *cells.ids)
+        fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
     return CrossValidation(
         table, {name: table[best][name] for name in named}, table[best]["rmse"], fit
     )

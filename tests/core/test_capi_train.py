@@ -203,7 +203,7 @@ def test_a_flag_and_a_progress_function_end_training(stage, by_flag):
 
 def test_a_flag_ends_the_search():
     """Which would find that one stage is best, after which none heeds the flag."""
-    problem = signal(0.7)
+    problem = signal(1.4)
     cells, options = cells_of(*problem), options_of(3, seed=3)
     first = fit_of(*problem, stages=1)
     fit = fit_of(*problem)

@@ -93,8 +93,8 @@ def entries(shape, share=0.6, seed=1):
 @pytest.mark.parametrize(
     "k, weighted, options, stages",
     [
-        (1, True, {}, 4),
-        (9, True, {"offset": 0.5, "biases": True}, 11),
+        (1, True, {}, 1),
+        (9, True, {"offset": 0.5, "biases": True}, 10),
         (5, False, {"nonnegative": True, "biases": True}, 1),
         (5, False, {"stages": 2, "n_epochs": 7}, 2),
         (5, False, {"n_epochs": 9}, 1),

@@ -203,8 +203,8 @@ def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization
     print(f"trained k = {fit.k} in {fit.history['seconds'][-1]:.2f} s")
     simple = fit.baseline_rmse
     print(
-        f"training RMSE {fit.noise:.5g}; of the mean {simple['mean']:.5g}, of biases alone "
-        f"{simple['biases']:.5g}"
+        f"training RMSE {fit.noise:.5g} (of the mean {simple['mean']:.5g}, of biases alone "
+        f"{simple['biases']:.5g})"
     )
     return fit
 

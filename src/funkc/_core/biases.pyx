@@ -146,6 +146,8 @@ cdef void take_sums(Biases *b, double held) noexcept nogil:
     b.level = held if b.held else add_up(b.row_sums, plan.n_rows) / b.weight
     b.spread = (squares - b.level * (2 * add_up(b.row_sums, plan.n_rows) - b.weight * b.level))
     b.spread = max(b.spread / b.weight, 0.0)
+    if plan.constant and b.x == NULL and not b.held:
+        b.spread = 0                    # but for rounding
     for i in range(plan.n_rows):
         b.row_sums[i] -= b.row_weights[i] * b.level
     for i in range(plan.n_cols):
@@ -248,6 +250,8 @@ cdef void end_fit(Biases *b, Fitted *fitted) noexcept nogil:
     fitted.col_ridge = b.noise / b.of_cols if b.spread > 0 else 0.0
     fitted.sign = -1.0 if m.both - m.errors * m.products / b.weight > 0 else 1.0
     conclude(b, &m, fitted)
+    if not b.spread > 0:
+        fitted.left = 0
     funkc_float_end(state)
 
 

@@ -513,8 +513,8 @@ def go_on(begun):
 
 
 def thinned(plan, bint wanted, uint64_t seed, double share):
-    """A plan of about a share of the entries of a plan, drawn as by `drawn`, or of the others; or
-    None, if there is no memory."""
+    """A plan of about a share of the entries of a plan, or of the others; or None, if there is no
+    memory.  They are drawn by another stream than `drawn` has, which may have left none of its draw."""
     cdef:
         const Plan *p = plan_of(plan)
         Plan *made

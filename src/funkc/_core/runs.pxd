@@ -217,8 +217,8 @@ cdef inline double usual_squares(const Prepared *prepared) noexcept nogil:
     cdef:
         const Plan *plan = prepared.plan
         double above = plan.mean - plan.offset
-        double least = 1.9073486328125e-06 * prepared.fitted.deviation      # for rounding
-        double left = max(prepared.fitted.left, least)
+        double rounding = 1.9073486328125e-06 * prepared.fitted.deviation
+        double left = max(prepared.fitted.left, rounding if rounding > 0 else plan.deviation)
     if prepared.biases:
         return plan.n_cells * left * left
     return plan.n_cells * (plan.deviation * plan.deviation + above * above)

@@ -13,6 +13,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     HELD_OUT = 5
     TILE_START = 6
     FOLD = 7
+    SEARCH = 8
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

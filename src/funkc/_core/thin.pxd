@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 from funkc._core.memory cimport give_back, obtain
-from funkc._core.stream cimport HELD_OUT, stream, stream_seed
+from funkc._core.stream cimport SEARCH, stream, stream_seed
 from funkc._core.types cimport Plan, Run, col_band_of, position, row_band_of
 
 
@@ -94,7 +94,7 @@ cdef inline bint thin_into(const Plan *plan, bint wanted, uint64_t seed, double 
     t.plan = plan
     t.rows = rows
     t.cols = cols
-    t.seed = stream_seed(seed, HELD_OUT)
+    t.seed = stream_seed(seed, SEARCH)
     t.bound = <uint64_t>(share * 9007199254740992.0)
     t.wanted = wanted
     out[0] = plan[0]

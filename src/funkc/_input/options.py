@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,16 @@ class Start:
     col_bias: NDArray[Any] | None = None
     offset: float | None = None  # None: not said
     ridges: tuple[float, float] | None = None  # towards the biases, which are otherwise refitted
+    seen: tuple[int, int] | None = None  # rows and columns that had entries
+
+    def of_dtype(self, dtype: np.dtype[Any]) -> Start:
+        """With factors and biases of another dtype."""
+        parts: dict[str, Any] = {
+            name: None if part is None else part.astype(dtype)
+            for name in ("row_factors", "col_factors", "row_bias", "col_bias")
+            for part in (getattr(self, name),)
+        }
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True)
@@ -129,12 +139,14 @@ def checked_options(
     checkpoint: object = None,
 ) -> Options:
     several = integer("members", members, 1, MOST_MEMBERS)
-    for name, other in (("nonnegative", nonnegative), ("init", init), ("checkpoint", checkpoint)):
-        if several > 1 and other is not None and other is not False:
+    constrained = flag("nonnegative", nonnegative)
+    for name, other in (
+        ("nonnegative", constrained or None), ("init", init), ("checkpoint", checkpoint)
+    ):  # fmt: skip
+        if several > 1 and other is not None:
             reject(
                 "members", f"got {several} together with {name}", f"pass members=1, or no {name}"
             )
-    constrained = flag("nonnegative", nonnegative)
     required = isinstance(biases, (bool, np.bool_)) and bool(biases)
     given = _offset(offset, constrained and not required)
     return Options(
@@ -230,4 +242,4 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
         reject("init", "has biases for one side only", "pass both or neither")
     if "row_bias" in checked and not options.biases:
         reject("init", "has biases", "pass biases=True")
-    return Start(**checked, offset=offset)
+    return Start(**checked, offset=offset, seen=getattr(init, "n_seen", None))
