@@ -44,7 +44,7 @@ _model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/sc
 _fold_in.py: _core/serve.pyx _errors.py _input/cells.py _input/ids.py _input/lookups.py
     _input/scalars.py _schedule.py _sides.py
 _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
-    _input/cells.py _input/options.py _input/scalars.py _schedule.py _validation.py
+    _history.py _input/cells.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 _biases.py: _core/biases.pyx _core/plan.pyx _schedule.py

@@ -655,3 +655,42 @@ def test_factors_to_begin_with_do_not_hide_that_values_are_far_from_0():
 def test_flags_may_be_numpys(name):
     values, mask = table()
     assert factorize(mask, values, 2, members=2, **{name: np.False_}).parameters["members"] == 2
+
+
+def test_an_offset_far_from_the_values_is_no_less_exact():
+    values, mask = table()
+    fit = factorize(mask, values, 3, offset=1e9)
+    assert fit.dtype == np.float64
+    assert fit.score(mask, values) == pytest.approx(fit.noise, rel=1e-4)
+    with pytest.raises(ValueError, match="float32"):
+        factorize(mask, values, 3, offset=1e9, dtype=np.float32)
+
+
+@pytest.mark.parametrize("regularization", [1.0, 10.0, 1e4, (0.0, 10.0)])
+@pytest.mark.parametrize("biases", [True, False])
+def test_the_default_rate_bears_any_regularization(regularization, biases, caplog):
+    caplog.set_level("INFO", "funkc")
+    rng = np.random.default_rng(0)
+    values = np.add.outer(rng.normal(size=30), rng.normal(size=20))
+    values += 1e-4 * rng.normal(size=values.shape)
+    mask = rng.random(values.shape) < 0.6
+    fit = factorize(mask, values, 3, regularization=regularization, biases=biases)
+    assert np.isfinite(fit.reconstruct()).all()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e60, 1e100])
+def test_the_search_for_stages_does_not_depend_on_the_unit(scale):
+    clean, mask = table(noise=0)
+    usual = factorize(mask, clean, 4, dtype=np.float64)
+    assert factorize(mask, clean * scale, 4, dtype=np.float64).stages == usual.stages
+
+
+def test_errors_of_another_number_of_entries_gain_nothing():
+    from funkc._core import biases
+
+    assert biases.gains(np.full(9, 2.0), np.ones(9))
+    assert not biases.gains(np.full(9, 2.0), np.ones(8))
+    assert not biases.gains(np.ones(9), np.ones(9))
+    assert not biases.gains(np.zeros(9), np.zeros(9))
+    assert not biases.gains(np.empty(0), np.empty(0))

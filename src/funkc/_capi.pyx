@@ -460,7 +460,7 @@ cdef int train_all(const funkc_plan *given_plan, void *row_factors, void *col_fa
     if status != OK:
         return status
     while True:
-        status = train_stages(prepared, &room, &params, stages, may_diverge(&asked), n_threads,
+        status = train_stages(prepared, &room, &params, &stages, may_diverge(&asked), n_threads,
                               cancel, progress, user, &result)
         if status != DIVERGED or halvings == MOST_HALVINGS:
             break

@@ -9,14 +9,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from funkc import _io
 from funkc._errors import DivergedError, ModelFileError, reject
-from funkc._history import history_of, tensors_of
+from funkc._history import BIASES, SIDES, history_of, tensors_of
 from funkc._input import scalars
 from funkc._input.arrays import MOST_ROWS
 from funkc._input.ids import Ids
 from funkc._input.options import Options, Start, checked_options
-from funkc._train import BIASES, MOST_HALVINGS, SIDES
+from funkc._train import MOST_HALVINGS
 
 if TYPE_CHECKING:
     import os
@@ -121,6 +123,11 @@ class State:
         for ids, size in ((rows, n_rows), (cols, n_cols)):
             if ids is not None and ids.names.size != size:
                 raise ValueError(f"{ids.names.size} ids for {size} rows or columns")
+        judged = tensors.get("judged", np.empty(0))
+        if judged.dtype != np.float64 or judged.ndim != 1 or not np.isfinite(judged).all():
+            raise ValueError("'judged' is not a list of finite numbers")
+        if options.members != 1:
+            raise ValueError("a checkpoint has one member")
         _require_factors(tensors, options, (n_rows, n_cols), "best_rmse" in known)
         begun = known.get("start_offset")
         start_offset = (
@@ -163,9 +170,9 @@ def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
     scalars.integer("stage_begun", known["stage_begun"], 0, n_epochs)
     if known["stages"] is not None:
         scalars.integer("stages", known["stages"], 1, 1000)
-    for name in ("level", "best_level"):
-        if name in known:
-            scalars.real(name, float.fromhex(known[name]), -math.inf)
+    levels = ["level"] * known["options"]["biases"]
+    for name in [*levels, *(f"best_{name}" for name in levels if "best_rmse" in known)]:
+        scalars.real(name, float.fromhex(known[name]), -math.inf)
     float.fromhex(known["limit"])
     if known["share"] is not None:
         scalars.real("share", known["share"], 0.0, above=True)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
     from funkc._input.options import History
 
+# The names under which the parts of a training are stored.
+SIDES = ("row_factors", "col_factors")
+BIASES = ("row_bias", "col_bias")
+
 
 def tensors_of(history: History) -> dict[str, NDArray[Any]]:
     """The arrays that store a history in a file."""

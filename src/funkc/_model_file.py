@@ -103,7 +103,10 @@ def _of_tensors(
     baseline, validation, stages = {}, None, 1
     if "noise" in metadata:  # which files of version 0.1 lack
         noise = _rmse(json.loads(metadata["noise"]))
-        baseline = {n: _rmse(rmse) for n, rmse in json.loads(metadata["baseline_rmse"]).items()}
+        baseline = {
+            n: real("RMSE", float.fromhex(rmse), 0.0)
+            for n, rmse in json.loads(metadata["baseline_rmse"]).items()
+        }
         validation = _rmse(json.loads(metadata["validation_rmse"]))
         stages = integer("stages", int(metadata["stages"]), 1, 1000)
         n_seen = [

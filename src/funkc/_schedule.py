@@ -66,7 +66,7 @@ class Schedule:
     @property
     def rounding(self) -> float:
         """What single precision rounds predictions by, in standard deviations."""
-        size = max(abs(self.low), abs(self.high))
+        size = max(abs(self.low), abs(self.high), abs(self.offset))
         return 0.0 if self.constant else 2.0**-23 * size / self.deviation
 
     def cells(self) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ from funkc._core import biases as core_biases
 from funkc._core import engine
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
+from funkc._history import BIASES, SIDES
 from funkc._input import scalars
 from funkc._schedule import Outset, Schedule, aligned, cut, padded, settle
 from funkc._validation import Best, Validation
@@ -51,8 +52,6 @@ ROW_NUMBERS_AT_ONCE = 1 << 21
 EPOCHS_AT_ONCE = 1024
 MOST_HALVINGS = 10
 MOST_STAGES = 12
-SIDES = ("row_factors", "col_factors")
-BIASES = ("row_bias", "col_bias")
 # Where a stage leaves more than this of what the biases left, a further one is not worth a search:
 # every set of ratings left .68 or more and did not gain, every set that gained .67 or less.
 SIGNAL = 0.67
@@ -65,11 +64,6 @@ FEWEST_TO_SEARCH = 10
 COARSE, USELESS = 2.0**-8, 0.25
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
-
-
-def is_true(answer: object) -> bool:
-    """Whether it is True of Python or NumPy, not merely truthy."""
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 class Training:
@@ -157,16 +151,17 @@ class Training:
         if start is None or start.ridges is None:
             beside = None if start is None or start.row_bias is not None else (self.x, self.y)
             self.biases.fit(self._held, beside, self._heed)
-            if beside is None:
-                self.baseline_rmse["biases"] = self._biases_rmse(self.biases)
             fitted = self.biases.fitted
+            if beside is None and self._validation is None:
+                self.baseline_rmse["biases"] = fitted.left
+            elif beside is None and self._validation is not None:
+                self.baseline_rmse["biases"] = self._validation.rmse_of_bases(self.bases)
             level_is_given = start is not None or not math.isnan(self._held)
             outset = core_plan.outset(cut.plan, fitted, level_is_given, self.options.k)
             if self.options.nonnegative:
                 outset = (abs(outset[0]), *outset[1:])
             self.biases.level -= outset[0]
-            rounding = 2.0**-19 * fitted.deviation or cut.deviation
-            left = max(fitted.left, rounding)
+            left = max(fitted.left, 2.0**-19 * fitted.deviation or cut.deviation)  # rounding
             squares = cut.n_cells * left**2
             self._ridges = fitted.row_ridge, fitted.col_ridge
         if start is not None and start.row_bias is not None and start.col_bias is not None:
@@ -175,12 +170,6 @@ class Training:
             self.biases.level = moved if math.isnan(self._held) else 0.0
         self._first_biases = self.biases.state()
         return outset, squares
-
-    def _biases_rmse(self, biases: Biases) -> float:
-        """The RMSE of biases alone, of held-out entries if there are any."""
-        if self._validation is None:
-            return biases.fitted.left
-        return self._validation.rmse_of_bases(biases.bases())
 
     def _heed(self) -> None:
         if self._between_spans is not None:
@@ -482,7 +471,13 @@ class Training:
         training._between_spans = self._between_spans
         judged: NDArray[np.float64] | None = None
         while training.stage < MOST_STAGES:
-            training._run(None)
+            reached = max(1, training.stage)
+            try:
+                training._run(None)
+            except DivergedError:
+                return reached
+            if training._halvings:  # it began again, and is another training
+                return reached
             training._end_stage()
             assert training.biases is not None
             before, judged = (
@@ -590,7 +585,7 @@ class Training:
                 self._validate(earlier + epoch + 1)
                 if self.keep is not None:
                     self.keep(self)
-                if after_epoch is not None and is_true(after_epoch(self)):
+                if after_epoch is not None and scalars.is_true(after_epoch(self)):
                     return "callback"
                 if self._out_of_patience():
                     return "patience"
@@ -707,7 +702,7 @@ def begin(
     whole = start is None or start.ridges is None  # all entries, not a few more
     if options.dtype == np.float32 and whole and not tiled:
         if not options.dtype_is_default and schedule.rounding > USELESS:
-            size = max(abs(schedule.low), abs(schedule.high))
+            size = max(abs(schedule.low), abs(schedule.high), abs(schedule.offset))
             reject(
                 "dtype",
                 f"got float32, which can't tell predictions apart: values of up to {size:.6g} "

@@ -883,7 +883,7 @@ class Factorization:
             away = np.zeros(1) if side.bias is None else side.bias - side.mean[-1]
             variance = math.fsum(away * away) / max(1, side.n_seen)
             typical = self.parameters.get("n_entries", 0) / max(1, side.n_seen)
-            prior = self.noise**2 / variance if variance > 0 and self.noise else 1.0
+            prior = self.noise * self.noise / variance if variance > 0 and self.noise else 1.0
             both.append(prior + typical)
         return both[0], both[1]
 

@@ -364,7 +364,7 @@ class Filling:
         """Whether the callback stops the work."""
         assert self.callback is not None
         answer = self.callback(stage, step, self._with_channels_back(self.corrected.copy()))
-        return _train.is_true(answer)
+        return scalars.is_true(answer)
 
     def by_restoration(self, method: str, k: int | None, shown: Any) -> None:
         """Fill by tiles, then by patches."""

@@ -360,15 +360,20 @@ cdef void errors_all(const Plan *plan, const void *x, const void *y, Py_ssize_t 
 cdef bint fall(const double *before, const double *after, int64_t n) noexcept nogil:
     """Whether the squares of errors fell by more than the standard error of that."""
     cdef:
-        double sum = 0, squares = 0, mean, d
+        double sum = 0, squares = 0, largest = 0, mean, a, b
         int64_t c
         unsigned long long state = funkc_float_begin()
     for c in range(n):
-        sum += before[c] * before[c] - after[c] * after[c]
+        largest = max(largest, max(fabs(before[c]), fabs(after[c])))
+    for c in range(n):
+        a = before[c] / largest             # whose fourth power is a double
+        b = after[c] / largest
+        sum += a * a - b * b
     mean = sum / <double>n
     for c in range(n):
-        d = before[c] * before[c] - after[c] * after[c] - mean
-        squares += d * d
+        a = before[c] / largest
+        b = after[c] / largest
+        squares += (a * a - b * b - mean) * (a * a - b * b - mean)
     funkc_float_end(state)
     return mean > sqrt(squares) / <double>n
 
@@ -548,8 +553,10 @@ def errors(plan, const real_t[:, ::1] x, const real_t[:, ::1] y, const double[::
 
 
 def gains(const double[::1] before, const double[::1] after):
-    """Whether the squares of errors fell by more than the standard error of that."""
-    return fall(&before[0], &after[0], before.shape[0])
+    """Whether the squares of errors fell by more than the standard error of that; never, between
+    lists of two lengths."""
+    return (0 < before.shape[0] == after.shape[0]
+            and fall(&before[0], &after[0], before.shape[0]))
 
 
 def rounded(const double[::1] numbers, double level, real_t[::1] out):

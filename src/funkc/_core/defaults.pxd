@@ -81,6 +81,10 @@ cdef inline void settle_params(const Plan *plan, const Outset *outset,
         gain = root(clipped(70 / entries_a_row(plan, outset), 0.2373046875, 5.37824), 5)
         regularization = 0.05 * gain * sqrt(longer) * deviation
         longer *= min(1.0, sqrt(gain))
+    if params.row_regularization < 0:
+        params.row_regularization = regularization
+    if params.col_regularization < 0:
+        params.col_regularization = regularization
     if params.n_epochs == 0:
         params.n_epochs = <int64_t>ceil(20 * longer)
     if params.learning_rate == 0:
@@ -89,8 +93,8 @@ cdef inline void settle_params(const Plan *plan, const Outset *outset,
             min(0.6 * longer / (<double>params.n_epochs * deviation),
                 0.12 / max(2 * deviation, fabs(outset.level))),
             (FLT_MAX if plan.real_size == 4 else DBL_MAX) / 4)
-    if params.row_regularization < 0:
-        params.row_regularization = regularization
-    if params.col_regularization < 0:
-        params.col_regularization = regularization
+        # A given regularization of eight cells must not take more than half of a factor.
+        regularization = max(params.row_regularization, params.col_regularization)
+        if regularization > 0:
+            params.learning_rate = min(params.learning_rate, 0.0625 / regularization)
     funkc_float_end(state)

@@ -514,7 +514,7 @@ def go_on(begun):
 
 def thinned(plan, bint wanted, uint64_t seed, double share):
     """A plan of about a share of the entries of a plan, or of the others; or None, if there is no
-    memory.  They are drawn by another stream than `drawn` has, which may have left none of its draw."""
+    memory.  They are drawn by another stream than that of `drawn`, which may have left none."""
     cdef:
         const Plan *p = plan_of(plan)
         Plan *made

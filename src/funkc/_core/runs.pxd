@@ -352,9 +352,10 @@ cdef inline int train_stage(const Prepared *prepared, Room *room, const funkc_pa
                  cancel, progress, user)
 
 
-cdef inline int search(const Prepared *prepared, int n_threads, const volatile int *cancel,
-                       int *stages) noexcept nogil:
-    """How many stages serve held-out cells best, in a training on the others."""
+cdef inline int search(const Prepared *prepared, bint constant_rate, int n_threads,
+                       const volatile int *cancel, int *stages) noexcept nogil:
+    """How many stages serve held-out cells best, in a training on the others; as many as there
+    were, when it diverges."""
     cdef:
         Prepared inner = prepared[0]
         double wanted = <double>ENTRIES_TO_JUDGE / <double>prepared.plan.n_cells
@@ -384,6 +385,7 @@ cdef inline int search(const Prepared *prepared, int n_threads, const volatile i
         if status == OK:
             inner.outset = outset_of(&inner)
             set_params(&params)
+            params.constant_rate = constant_rate
             prepared.plans.settle(inner.plan, &inner.outset, &params)
             before = errors
             after = errors + held.n_cells
@@ -402,7 +404,9 @@ cdef inline int search(const Prepared *prepared, int n_threads, const volatile i
                 before = after
                 after = swap
                 stage += 1
-            stages[0] = stage
+            if status == DIVERGED:
+                status = OK
+            stages[0] = max(stage, 1)
             free_room(&inner, &room)
     give_back(prepared.memory, errors)
     give_back(prepared.memory, inner.rows)
@@ -433,7 +437,7 @@ cdef inline bint may_search(const Prepared *prepared, const funkc_params *asked)
 
 
 cdef inline int train_stages(const Prepared *prepared, Room *room, const funkc_params *params,
-                             int stages, bint doubtful, int n_threads,
+                             int *stages, bint doubtful, int n_threads,
                              const volatile int *cancel, funkc_progress progress, void *user,
                              funkc_result *result) noexcept nogil:
     """With stages = 0 their number is found out, once the first has shown that it is worth it."""
@@ -445,15 +449,15 @@ cdef inline int train_stages(const Prepared *prepared, Room *room, const funkc_p
                              &level)
         if status == OK and prepared.biases:
             status = end_stage(prepared, room, stage, n_threads, &level)
-        if status == OK and stages == 0:
-            stages = 1
+        if status == OK and stages[0] == 0:
+            stages[0] = 1
             if level.fitted.left < SIGNAL_PERCENT / 100.0 * prepared.outset.deviation:
-                status = search(prepared, n_threads, cancel, &stages)
+                status = search(prepared, params.constant_rate, n_threads, cancel, stages)
         if status != OK:
             result.offset = prepared.plan.offset + level.now
             return status
         stage += 1
-        if stage >= stages:
+        if stage >= stages[0]:
             status = conclude(prepared, room, &level, stage, result)
             if (status == OK and doubtful and not squares_now(prepared, room, level.now)
                     <= 4 * usual_squares(prepared)):

@@ -147,3 +147,8 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
             f"{what} need {needed / 2**30:,.1f} GiB, and this machine has "
             f"{there / 2**30:,.1f} GiB; {remedy}"
         )
+
+
+def is_true(answer: object) -> bool:
+    """Whether it is True of Python or NumPy, not merely truthy."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
