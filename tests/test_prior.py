@@ -107,7 +107,7 @@ def test_new_rows_keep_the_noise_and_the_other_side():
     cols = fit.fold_in_cols(([1, 1], [0, 3]), [1.0, 2.0])
     assert (cols.noise, cols.n_seen) == (0.5, (8, 2))
     grown = fit._grown(fit._cells_to_learn(([9, 11], [1, 1]), [1.0, 2.0], None, None, "error"))
-    assert grown.n_seen == (11, 7)
+    assert grown.n_seen == (10, 7)
     trained = fitted(n_epochs=4)
     assert trained.n_seen == trained.shape
     assert trained.noise < trained.history["train_rmse"][-1]
