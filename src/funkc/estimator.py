@@ -193,7 +193,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.learning_rate = learning_rate
         self.regularization = regularization
         self.n_epochs = n_epochs
-        self.biases = biases
+        self.biases: bool | Literal["auto"] = biases
         self.members = members
         self.nonnegative = nonnegative
         self.random_state = random_state
