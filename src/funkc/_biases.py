@@ -25,7 +25,7 @@ REFIT_TURNS = 2
 class Fitted(NamedTuple):
     """What biases come to."""
 
-    level: float  # beside the plan's offset
+    level: float  # above the plan's offset
     deviation: float  # of the targets
     left: float  # root mean square of what the biases leave
     row_ridge: float
@@ -46,12 +46,7 @@ class Biases:
         self._work = core.Work(schedule.plan, self.rows, self.cols, self._room, n_threads)
         self.fitted = Fitted(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0, 0)
 
-    def fit(
-        self,
-        held: float,
-        factors: tuple[NDArray[Any], NDArray[Any]] | None,
-        heed: Callable[[], object],
-    ) -> None:
+    def fit(self, held: float, factors: Factors | None, heed: Callable[[], object]) -> None:
         """Fit them to the entries, or to what products of factors leave, by empirical Bayes."""
         if factors is not None:
             self._work.beside(*factors)
@@ -125,10 +120,8 @@ class Biases:
         return out[:, 0]
 
 
-def errors(
-    plan: Any, n: int, factors: tuple[NDArray[Any], NDArray[Any]], biases: Biases
-) -> NDArray[np.float64]:
+def errors(schedule: Schedule, factors: Factors, biases: Biases) -> NDArray[np.float64]:
     """The error of every entry of a plan, times the root of its weight, in its order."""
-    out = np.empty(n)
-    core.errors(plan, *factors, biases.rows, biases.cols, biases.level, out)
+    out = np.empty(schedule.n_cells)
+    core.errors(schedule.plan, *factors, biases.rows, biases.cols, biases.level, out)
     return out

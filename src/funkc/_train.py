@@ -480,10 +480,8 @@ class Training:
                 return reached
             training._end_stage()
             assert training.biases is not None
-            before, judged = (
-                judged,
-                _biases.errors(held.plan, held.n_cells, (training.x, training.y), training.biases),
-            )
+            factors = training.x, training.y
+            before, judged = judged, _biases.errors(held, factors, training.biases)
             if before is not None and not core_biases.gains(before, judged):
                 break
             training._next_stage()

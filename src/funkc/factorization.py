@@ -650,7 +650,6 @@ class Factorization:
             rows = self._rows.positions("rows", rows, False)
         i = positions_of("rows", rows, self.shape[0], False, 1)
         if are_ratings(exclude):
-            observed_cells(None, exclude, duplicates="last")  # which refuses bad indices
             known = placed(exclude, *self._require_ids(), unknown=-1)
             both = (known[0] >= 0) & (known[1] >= 0)
             exclude = known[0][both], known[1][both]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from funkc._errors import ModelFileError, reject, shown
-from funkc._input.arrays import as_array
+from funkc._input.arrays import as_array, as_index
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
@@ -307,9 +307,11 @@ def placed(
     ratings: Any, row_ids: Ids, col_ids: Ids, unknown: Literal["error", -1] = "error"
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and columns of Ratings in a matrix with these ids."""
+    rows = row_ids.find(ratings.row_ids, "values.row_ids", unknown)
+    cols = col_ids.find(ratings.col_ids, "values.col_ids", unknown)
     return (
-        row_ids.find(ratings.row_ids, "values.row_ids", unknown)[ratings.rows],
-        col_ids.find(ratings.col_ids, "values.col_ids", unknown)[ratings.cols],
+        rows[as_index("rows", ratings.rows, rows.size)],
+        cols[as_index("cols", ratings.cols, cols.size)],
     )
 
 

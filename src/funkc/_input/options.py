@@ -36,12 +36,12 @@ class Start:
 
     def of_dtype(self, dtype: np.dtype[Any]) -> Start:
         """With factors and biases of another dtype."""
-        parts: dict[str, Any] = {
-            name: None if part is None else part.astype(dtype)
-            for name in ("row_factors", "col_factors", "row_bias", "col_bias")
-            for part in (getattr(self, name),)
+        names = ("row_factors", "col_factors", "row_bias", "col_bias")
+        given = {name: getattr(self, name) for name in names}
+        cast: dict[str, Any] = {
+            name: part.astype(dtype) for name, part in given.items() if part is not None
         }
-        return replace(self, **parts)
+        return replace(self, **cast)
 
 
 @dataclass(frozen=True)
