@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     Factors = tuple[NDArray[Any], NDArray[Any]]
 
-MOST_TURNS = 20
-REFIT_TURNS = 2
-
 
 class Fitted(NamedTuple):
     """What biases come to."""
@@ -51,7 +48,7 @@ class Biases:
         if factors is not None:
             self._work.beside(*factors)
         self._work.begin(held)
-        for _ in range(MOST_TURNS):
+        for _ in range(core.most_turns):
             heed()
             if not self._work.turn():
                 break
@@ -72,7 +69,7 @@ class Biases:
         """
         self._work.beside(*factors)
         self._work.begin_again(held, from_there)
-        for _ in range(REFIT_TURNS):
+        for _ in range(core.refit_turns):
             heed()
             self._work.turn_again(*ridges)
         self._work.end_again()

@@ -523,6 +523,9 @@ bias_table = PyCapsule_New(&table, "funkc.biases", NULL)
 
 # ---------------------------------------------------------------- Python's doors
 
+most_turns, refit_turns = MOST_TURNS, REFIT_TURNS
+
+
 def room(plan):
     """How many doubles `Work` needs."""
     return room_for(<const Plan *>PyCapsule_GetPointer(plan, "funkc.plan"))

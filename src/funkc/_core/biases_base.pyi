@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 bias_table: Any
+most_turns: int
+refit_turns: int
 
 def room(plan: Any) -> int: ...
 def fill(
