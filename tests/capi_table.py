@@ -47,6 +47,7 @@ Options = struct(
     *ints("k", "real_bytes", "biases", "nonnegative", "group_size", "n_threads"),
     ("memory", P),
     ("cancel", P),
+    *ints("row_bands", "col_bands"),
 )
 RATES = ("learning_rate", "row_regularization", "col_regularization")
 Params = struct(

@@ -6,6 +6,7 @@ precisions its answer is equal to the core's to the bit, not merely close.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -102,15 +103,22 @@ def padded(k):
 
 
 def bands_of(shape, n_cells, k, itemsize):
-    """Columns of a band within two megabytes, at least 8 bands, 512 cells a block."""
-    size = shape[1] * padded(k) * itemsize
-    bands = 8 if size <= 8 * 2**21 else min(256, size // 2**21 + 1)
+    """Bands of rows and of columns: columns of a band within two megabytes unless rows have less
+    than six cells a band, at least 8 bands, 512 cells a block; rows within two megabytes where
+    columns are not."""
+    sizes = [n * padded(k) * itemsize for n in shape]
+    parts = [min(256, size // 2**21 + 1) for size in sizes]
+    bands = max(8, min(parts[1], max(8, n_cells // (6 * shape[0]))))
     while (bands + 1) ** 2 * 2**18 <= n_cells and (bands + 1) * 8 * shape[0] <= n_cells:
         bands += 1
     bands = min(256, bands)
     while bands > 1 and bands * bands * 512 > n_cells:
         bands -= 1
-    return max(1, min(bands, *shape))
+    bands = max(1, min(bands, *shape))
+    groups = 1
+    if sizes[1] > bands * 2**21:
+        groups = max(1, min(-(-parts[0] // bands), 256 // bands, n_cells // (bands**2 * 512)))
+    return groups * bands, bands
 
 
 def cut_evenly(order, counts, n_cells, bands):
@@ -123,24 +131,58 @@ def cut_evenly(order, counts, n_cells, bands):
     return [*cuts, len(order)]
 
 
-def runs_of(cells, group):
-    """Consecutive cells of one row, within a page of 65,536 columns, in groups."""
-    run = []
-    for cell in cells:
-        if run and (
-            cell[1] != run[-1][1] or cell[2] >> 16 != run[-1][2] >> 16 or len(run) == 65536
-        ):
-            yield from (run[i : i + group] for i in range(0, len(run), group))
-            run = []
-        run.append(cell)
-    yield from (run[i : i + group] for i in range(0, len(run), group))
+def runs_of(cells):
+    """Consecutive cells of one block and row, within a page of 65,536 columns."""
+    by_run = itertools.groupby(cells, lambda cell: (cell[0], cell[1], cell[2] >> 16))
+    for run in (list(run) for _, run in by_run):
+        yield from (run[i : i + 65536] for i in range(0, len(run), 65536))
+
+
+def in_order_of_training(cells):
+    """The runs of every block: whole groups of four, of each 256 runs the longest first (from 256
+    cells on they count as equal), and the loose cells beyond.  Each with its block."""
+    for block, own in itertools.groupby(cells, lambda cell: cell[0]):
+        runs = list(runs_of(own))
+        whole = [run[: len(run) // 4 * 4] for run in runs if len(run) >= 4]
+        for i in range(0, len(whole), 256):
+            for run in sorted(whole[i : i + 256], key=lambda run: -(min(len(run), 256) // 4)):
+                yield block, run
+        for run in runs:
+            for cell in run[len(run) // 4 * 4 :]:
+                yield block, [cell]
+
+
+def thinned(runs, takes):
+    """What is left of every block's runs: whole groups, then what is loose of each of them."""
+    for block, own in itertools.groupby(runs, lambda run: run[0]):
+        left = [[cell for cell in run if takes(cell)] for _, run in own]
+        yield from ((block, run[: len(run) // 4 * 4]) for run in left if len(run) >= 4)
+        yield from ((block, [cell]) for run in left for cell in run[len(run) // 4 * 4 :])
+
+
+def steps_of(runs, width, group):
+    """Groups of cells whose errors are taken at once, and whether they are loose."""
+    for _, own in itertools.groupby(runs, lambda run: run[0]):
+        own = [run for _, run in own]
+        if group == 1:
+            yield from (([cell], False) for run in own for cell in run)
+            continue
+        whole = [[run[i : i + 8] for i in range(0, len(run), 8)] for run in own if len(run) > 1]
+        at_once = 2 if width <= 32 else 1
+        for i in range(0, len(whole), at_once):  # by turns
+            for turn in itertools.zip_longest(*whole[i : i + at_once], fillvalue=None):
+                yield from ((step, False) for step in turn if step)
+        loose = [run[0] for run in own if len(run) == 1]
+        n = len(loose) // 8 * 8
+        yield from ((loose[i : i + 8], True) for i in range(0, n, 8))
+        yield from (([cell], False) for cell in loose[n:])
 
 
 def dot(a, b):
-    """Sixteen lanes, then 16 -> 8 -> 4 -> 2 -> 1; of one row with each of some."""
-    lanes = a[:16] * b[..., :16]
-    for f in range(16, len(a), 16):
-        lanes = lanes + a[f : f + 16] * b[..., f : f + 16]
+    """Sixteen lanes, then 16 -> 8 -> 4 -> 2 -> 1; of rows with rows, or one row with each."""
+    lanes = a[..., :16] * b[..., :16]
+    for f in range(16, a.shape[-1], 16):
+        lanes = lanes + a[..., f : f + 16] * b[..., f : f + 16]
     while lanes.shape[-1] > 1:
         half = lanes.shape[-1] // 2
         lanes = lanes[..., :half] + lanes[..., half:]
@@ -165,7 +207,7 @@ class Reference:
     """What funkc.factorize answers, computed slowly from rows, cols and values."""
 
     def __init__(self, rows, cols, values, shape, k, *, dtype=np.float32, seed=0, offset=None,
-                 below=2, tiles=None, weights=None, nonnegative=False):  # fmt: skip
+                 below=2, tiles=None, weights=None, nonnegative=False, bands=None):  # fmt: skip
         rows, cols = [int(i) for i in rows], [int(j) for j in cols]
         values = [float(v) for v in values]
         m, n = shape
@@ -179,24 +221,26 @@ class Reference:
         if tiles is None:
             self.row_order = permutation(m, stream_seed(seed, ROW_ORDER))
             self.col_order = permutation(n, stream_seed(seed, COL_ORDER))
-            bands = bands_of(shape, len(values), k, np.dtype(dtype).itemsize)
+            bands = bands or bands_of(shape, len(values), k, np.dtype(dtype).itemsize)
             row_cuts = cut_evenly(
-                self.row_order, np.bincount(rows, minlength=m), len(values), bands
+                self.row_order, np.bincount(rows, minlength=m), len(values), bands[0]
             )
             col_cuts = cut_evenly(
-                self.col_order, np.bincount(cols, minlength=n), len(values), bands
+                self.col_order, np.bincount(cols, minlength=n), len(values), bands[1]
             )
         else:
             self.row_order, self.col_order = list(range(m)), list(range(n))
             row_cuts, col_cuts = tiles
-            bands = len(row_cuts) - 1
+        bands = len(col_cuts) - 1
         row_at, col_at = np.argsort(self.row_order), np.argsort(self.col_order)
         row_band = np.searchsorted(row_cuts, row_at, side="right") - 1
         col_band = np.searchsorted(col_cuts, col_at, side="right") - 1
-        # (wave, row band) numbers a block; within it by row, then by column, of the order.
-        self.cells = sorted(
+        # (group, wave, place) numbers a block; within it by row, then by column, of the order.
+        cells = sorted(
             (
-                int((col_band[j] - row_band[i]) % bands) * bands + int(row_band[i]),
+                int(row_band[i] // bands) * bands**2
+                + int((col_band[j] - row_band[i]) % bands) * bands
+                + int(row_band[i] % bands),
                 int(row_at[i]),
                 int(col_at[j] - col_cuts[col_band[j]]),
                 int(col_at[j]),
@@ -205,8 +249,15 @@ class Reference:
             )
             for i, j, v, w in zip(rows, cols, values, weights, strict=True)
         )
-        self.shape, self.n_cells = shape, len(values)
+        self.put(in_order_of_training(cells))
+        self.shape = shape
         self.begin(self.mean - self.offset, self.deviation)
+
+    def put(self, runs):
+        """The cells to train on."""
+        self.runs = list(runs)
+        self.cells = [cell for _, run in self.runs for cell in run]
+        self.n_cells = len(self.cells)
 
     def begin(self, level, deviation):
         """The tiny start: products of some level, and noise by a deviation."""
@@ -238,17 +289,24 @@ class Reference:
         for rate in rates:
             squares = 0.0
             keep_col = real(1 - rate * regularization[1])
-            for cells in runs_of(self.cells, group):
-                i, js = cells[0][1], [cell[3] for cell in cells]
+            for cells, loose in steps_of(self.runs, self.x.shape[1], group):
+                rows, js = ([cell[at] for cell in cells] for at in (1, 3))
                 r, weights = (np.array([cell[at] for cell in cells]) for at in (4, 5))
                 if bases is not None:
-                    r = r - (bases[0][i] + bases[1][js])
-                x, y = self.x[i].copy(), self.y[js]
-                e = r - dot(x, y)
+                    r = r - (bases[0][rows] + bases[1][js])
+                e = r - dot(self.x[rows], self.y[js])
                 squares += add_up(weights.astype(float) * e.astype(float) ** 2)
-                move = (real(rate) * e * np.minimum(weights, real(HEAVIEST)))[:, None]
+                moves = real(rate) * e * np.minimum(weights, real(HEAVIEST))
+                if loose:
+                    for i, j, move in zip(rows, js, moves, strict=True):
+                        x, y = self.x[i].copy(), self.y[j].copy()
+                        keep_row = real(1 - rate * regularization[0])
+                        self.x[i] = self._constrain(x * keep_row + move * y)
+                        self.y[j] = self._constrain(y * keep_col + move * x)
+                    continue
+                x, y, move = self.x[rows[0]].copy(), self.y[js], moves[:, None]
                 keep_row = real(1 - rate * regularization[0] * len(cells))
-                self.x[i] = self._constrain(x * keep_row + tree_sum(move * y))
+                self.x[rows[0]] = self._constrain(x * keep_row + tree_sum(move * y))
                 self.y[js] = self._constrain(y * keep_col + move * x)
             errors.append(math.sqrt(squares / self.n_cells))
         return errors

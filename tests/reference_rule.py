@@ -7,6 +7,7 @@ bit: rows and columns are added up in double, run by run, in the order of traini
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -23,10 +24,9 @@ class Biases:
     def __init__(self, oracle, held=False):
         self.oracle, self.held = oracle, held
         self.level, self.rows, self.cols = 0.0, *(np.zeros(n) for n in oracle.shape)
-        blocks = {}
-        for run in reference.runs_of(oracle.cells, 1 << 16):
-            blocks.setdefault(run[0][0], []).append(run)
-        self.blocks = [blocks[block] for block in sorted(blocks)]
+        self.blocks = [
+            [run for _, run in own] for _, own in itertools.groupby(oracle.runs, lambda run: run[0])
+        ]
 
     def targets(self, run, products):
         """Columns, targets less the products, and weights of a run, in double."""
@@ -226,21 +226,21 @@ class Rule:
 
 def search(oracle, group, held):
     """How many stages serve held-out entries best, in a training on the others."""
-    parts = [], []
-    for cell in oracle.cells:
-        i, j = oracle.row_order[cell[1]], oracle.col_order[cell[3]]
-        place = i * oracle.shape[1] + j
-        share = max(0.1, min(0.3, 30 / oracle.n_cells))
-        held_out = reference.is_held_out(oracle.seed, place, share, reference.SEARCH)
-        parts[held_out].append(cell)
-    if not all(parts):
+    share = max(0.1, min(0.3, 30 / oracle.n_cells))
+
+    def is_held_out(cell):
+        place = oracle.row_order[cell[1]] * oracle.shape[1] + oracle.col_order[cell[3]]
+        return reference.is_held_out(oracle.seed, place, share, reference.SEARCH)
+
+    others, judged = copy.copy(oracle), copy.copy(oracle)
+    others.put(reference.thinned(oracle.runs, lambda cell: not is_held_out(cell)))
+    judged.put(reference.thinned(oracle.runs, is_held_out))
+    if not (others.cells and judged.cells):
         return 1
-    others = copy.copy(oracle)
-    others.cells, others.n_cells = parts[0], len(parts[0])
     rule, before = Rule(others, group, held), None
     for stage in range(MOST_STAGES):
         rule.train(stage)
-        errors = rule.biases.errors_of(parts[1])
+        errors = rule.biases.errors_of(judged.cells)
         if before is not None and not gains(before, errors):
             return stage
         before = errors

@@ -21,8 +21,8 @@ __main__.py: __init__.py _cli/arguments.py _cli/demo.py _cli/image.py _cli/ratin
 _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
 _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
-__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py
-    images.py ratings.py selection.py
+__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
+    ratings.py selection.py
 estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _judge.py _sides.py
     factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
@@ -30,8 +30,8 @@ selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _in
 progress.py: _errors.py _input/pixels.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
     _input/split.py _judge.py _train.py factorization.py ratings.py
-images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py
-    _input/pixels.py _input/scalars.py _sides.py _train.py
+images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
+    _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
     _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _judge.py _model_file.py
     _schedule.py _sides.py _train.py
@@ -67,8 +67,8 @@ _input/tables.py: _errors.py _input/ids.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
-_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd
-    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
+_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd
+    _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
 _history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
@@ -91,10 +91,10 @@ _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _core/best.pxd: _core/types.pxd
-_core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
+_core/thin.pxd: _core/cut.pxd _core/memory.pxd _core/stream.pxd _core/types.pxd
 _core/runs.pxd: _core/float_state.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _input/scalars.py: _core/threads.py _errors.py
-_core/types.pxd: capi.pxd
+_core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
 _core/patches.pxd: _core/patches.h
 _core/memory.pxd: capi.pxd
@@ -104,7 +104,8 @@ _core/threads.py: _core/machine.pyx
 _core/patches.h: _core/solve.h
 include/funkc_import.h: include/funkc.h
 _io.py: _errors.py
-_core/update.h: _core/lanes.h
+_core/update.h: _core/lanes.h _core/run.h
+_core/run.h:
 _core/solve.h: _core/lanes.h
 _core/machine.pyx: _core/machine.h
 _core/float_state.pxd: _core/float_state.h

@@ -18,10 +18,10 @@
 #include "float_state.h"
 #include "update.h"
 
-enum { ROWS = 40, COLUMNS = 90, WIDEST = 208, EPOCHS = 3 };
+enum { ROWS = 40, COLUMNS = 90, WIDEST = 208, EPOCHS = 3, LOOSE = 53, CELLS = ROWS * COLUMNS + LOOSE };
 
 typedef struct {
-    int width, group_size, coded, weighted, nonnegative, biases, tiny;
+    int width, fetch_ahead, coded, weighted, nonnegative, biases, tiny;
 } Case;
 
 static const int widths[] = {16, 32, 48, 64, 128, WIDEST};
@@ -54,11 +54,11 @@ static void choose_columns(uint16_t *cols, int n)
         }
 }
 
-/* First every length up to 40, so that every remainder of 8 follows any number of whole
-   groups; then what comes. */
+/* Runs of whole groups of four: first every length up to the most, then what comes. */
 static int length_of(int row, int epoch)
 {
-    return epoch == 0 ? row + 1 : 1 + (int)(random_bits() % COLUMNS);
+    return 4 * (epoch == 0 ? row % (COLUMNS / 4) + 1
+                           : 1 + (int)(random_bits() % (COLUMNS / 4)));
 }
 
 #define NAME(name) FUNKC_JOIN(name, SUFFIX)
@@ -85,17 +85,17 @@ static int report(const char *type, uint64_t (*digest_of)(const Case *))
     uint64_t digest = empty;
     for (int choice = 0; choice < 64; choice++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
-            const Case c = {widths[w],       choice & 1 ? 8 : 1, choice >> 1 & 1, choice >> 2 & 1,
-                            choice >> 3 & 1, choice >> 4 & 1,    choice >> 5 & 1};
+            const Case c = {widths[w],       choice & 1,      choice >> 1 & 1, choice >> 2 & 1,
+                            choice >> 3 & 1, choice >> 4 & 1, choice >> 5 & 1};
             const uint64_t one = digest_of(&c);
             if (!one) {
                 fprintf(stderr, "%s: a number is not finite\n", type);
                 return 1;
             }
             digest = add(digest, one, 8);
-            printf("%s, width = %d, group_size = %d, coded = %d, weighted = %d, nonnegative = %d, "
+            printf("%s, width = %d, fetch_ahead = %d, coded = %d, weighted = %d, nonnegative = %d, "
                    "biases = %d, tiny = %d: %016" PRIx64 "\n",
-                   type, c.width, c.group_size, c.coded, c.weighted, c.nonnegative, c.biases,
+                   type, c.width, c.fetch_ahead, c.coded, c.weighted, c.nonnegative, c.biases,
                    c.tiny, one);
         }
     printf("%s, all: %016" PRIx64 "\n", type, digest);
@@ -129,22 +129,6 @@ static uint64_t NAME(add_number)(uint64_t digest, REAL number)
     return add(digest, bits, sizeof bits);
 }
 
-/* The one place that knows how update.h is called, as update.pxd declares it. */
-static void NAME(take_run)(const Case *c, double rate, REAL *row, const uint16_t *cols,
-                           const uint8_t *codes, const REAL *values, const REAL *weights,
-                           const REAL *base, int n, double *squares)
-{
-    NAME(rule) rule = NAME(make_rule)(rate, 0.03, 0.02);
-    const int at_once = c->group_size == 1 ? 1 : n;
-    if (c->nonnegative) rule.nonnegative = c->width;
-    for (int g = 0; g < n; g += at_once) {
-        const NAME(targets) targets = {codes ? codes + g : NULL, codes ? values : values + g,
-                                       weights ? weights + g : NULL, base[COLUMNS],
-                                       c->biases ? base : NULL};
-        NAME(run)(row, NAME(y), cols + g, targets, at_once, c->width, &rule, squares);
-    }
-}
-
 static uint64_t NAME(add_products)(uint64_t digest, const Case *c)
 {
     const REAL *columns[8];
@@ -168,31 +152,55 @@ static void NAME(begin)(REAL *factors, int n, const Case *c, REAL scale)
 /* 0 if a number is not finite. */
 static uint64_t NAME(digest_of)(const Case *c)
 {
-    REAL table[256], values[COLUMNS], weights[COLUMNS], base[COLUMNS + 1]; /* the last: a row's */
-    uint8_t codes[COLUMNS];
-    uint16_t cols[COLUMNS];
+    static REAL table[256], values[CELLS], weights[CELLS], row_base[ROWS], col_base[COLUMNS];
+    static uint8_t codes[CELLS];
+    static uint16_t cols[CELLS];
+    static funkc_run_t runs[CELLS];
     const REAL scale = c->tiny ? SMALLEST : 1;
     uint64_t digest = empty;
 
     counter = (uint64_t)c->width;
     NAME(begin)(NAME(x), ROWS, c, scale);
     NAME(begin)(NAME(y), COLUMNS, c, 1);
-    for (int i = 0; i <= COLUMNS; i++) base[i] = NAME(uniform)() * scale;
+    for (int i = 0; i < ROWS; i++) row_base[i] = NAME(uniform)() * scale;
+    for (int j = 0; j < COLUMNS; j++) col_base[j] = NAME(uniform)() * scale;
     for (int code = 0; code < 256; code++) table[code] = 2 * NAME(uniform)() * scale;
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         double squares[8] = {0};
+        int n = 0, n_runs = 0;
+        NAME(rule) rule = NAME(make_rule)(0.06 - 0.02 * epoch, 0.03, 0.02);
+        rule.nonnegative = c->nonnegative ? c->width : 0;
         for (int row = 0; row < ROWS; row++) {
-            const int n = length_of(row, epoch);
-            choose_columns(cols, n);
-            for (int g = 0; g < n; g++) {
-                codes[g] = (uint8_t)(random_bits() >> 56);
-                values[g] = 2 * NAME(uniform)() * scale;
-                weights[g] = (REAL)0.5 + 8 * NAME(uniform)();
-            }
-            NAME(take_run)(c, 0.06 - 0.02 * epoch, NAME(x) + row * c->width, cols,
-                           c->coded ? codes : NULL, c->coded ? table : values,
-                           c->weighted ? weights : NULL, base, n, squares);
+            const int length = length_of(row, epoch);
+            const funkc_run_t run = {(uint32_t)row, 0, (uint16_t)(length - 1)};
+            choose_columns(cols + n, length);
+            runs[n_runs++] = run;
+            n += length;
         }
+        const int n_whole = n_runs;
+        for (int loose = 0; loose < LOOSE; loose++) { /* of any rows and columns, also equal ones */
+            const funkc_run_t run = {(uint32_t)(random_bits() % ROWS), 0, 0};
+            cols[n++] = (uint16_t)(random_bits() % COLUMNS);
+            runs[n_runs++] = run;
+        }
+        for (int g = 0; g < n; g++) {
+            codes[g] = (uint8_t)(random_bits() >> 56);
+            values[g] = 2 * NAME(uniform)() * scale;
+            weights[g] = (REAL)0.5 + 8 * NAME(uniform)();
+        }
+        const funkc_block_t block = {NAME(x),
+                                     NAME(y),
+                                     c->biases ? row_base : NULL,
+                                     c->biases ? col_base : NULL,
+                                     runs,
+                                     runs + n_whole,
+                                     runs + n_runs,
+                                     cols,
+                                     c->coded ? codes : NULL,
+                                     c->coded ? table : values,
+                                     c->weighted ? weights : NULL,
+                                     c->fetch_ahead};
+        NAME(sweep)(&block, c->width, &rule, squares);
         for (int g = 0; g < 8; g++) {
             uint64_t bits;
             memcpy(&bits, squares + g, sizeof bits);

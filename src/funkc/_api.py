@@ -44,6 +44,7 @@ def factorize(
     offset: float | Literal["auto"] = "auto",
     decay: Literal["linear", "constant"] = "linear",
     group_size: Literal[1, 8] = 8,
+    bands: int | tuple[int, int] | None = None,
     stages: int | None = None,
     members: int = 1,
     validation: float | tuple[Any, Any] | Ratings | None = None,
@@ -118,8 +119,15 @@ def factorize(
     decay : {"linear", "constant"}, default "linear"
         Whether the learning rate decays linearly to 0, or is constant.
     group_size : {8, 1}, default 8
-        Entries of one row that are updated together; 1 is Funk's original order, several
-        times slower and no more accurate.
+        Entries that are updated together; 1 is Funk's original order, several times slower and
+        no more accurate.
+    bands : int or pair of int, optional
+        How many bands the rows and the columns are cut into, from 1 to 256 each; the number of
+        row bands is a multiple of that of column bands. Blocks, where a band of rows meets a
+        band of columns, are trained side by side: as many threads are busy as there are column
+        bands. By default chosen from the shape, the number of entries, `k` and `dtype`, so that
+        what a block works on fits the cache. The result depends on it as on a seed;
+        ``fit.parameters["bands"]`` says it.
     stages : int, optional
         How many times training goes through its epochs, each time with half the
         regularization, from the factors of the stage before, and with new biases. By
@@ -263,6 +271,7 @@ def factorize(
         offset=offset,
         decay=decay,
         group_size=group_size,
+        bands=bands,
         random_state=random_state,
         n_threads=n_threads,
         dtype=dtype,

@@ -37,6 +37,7 @@ from funkc._core import plan as core_plan
 
 cdef enum:
     MOST_FACTORS = 65536
+    MOST_BANDS = 256
     MOST_THREADS = 256          # more find no work
     MOST_HALVINGS = 10
     MOST_ASKED = 1000           # stages
@@ -243,6 +244,13 @@ cdef int cells_check(const funkc_cells *given, int64_t *offender) noexcept nogil
 
 # ---------------------------------------------------------------- plans
 
+cdef bint fits_a_grid(int row_bands, int col_bands) noexcept nogil:
+    """Whether both numbers of bands are left to the library, or one is a multiple of the other."""
+    if col_bands == 0:
+        return row_bands == 0
+    return 0 < col_bands <= row_bands <= MOST_BANDS and row_bands % col_bands == 0
+
+
 cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
                      funkc_plan **made) noexcept nogil:
     cdef:
@@ -261,7 +269,8 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
         return status
     if (not 1 <= options.k <= MOST_FACTORS or options.real_bytes not in (4, 8)
             or options.group_size not in (1, 8) or options.n_threads < 1
-            or options.biases not in (0, 1, 2) or isinf(options.offset)):
+            or options.biases not in (0, 1, 2) or isinf(options.offset)
+            or not fits_a_grid(options.row_bands, options.col_bands)):
         return BAD_OPTION
     status = take_memory(&memory, &options.memory)
     if status != OK:

@@ -52,6 +52,7 @@ class Checkpoint:
         """A function that writes the state after an epoch, replacing the previous one."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
+        options["bands"] = training.schedule.n_row_bands, training.schedule.n_bands
         options["offset"] = None if math.isnan(options["offset"]) else options["offset"]
         known = {
             "options": options,
@@ -207,7 +208,7 @@ def _require_factors(
 def digest(training: Training) -> str:
     """A hash of all entries in training order."""
     schedule = training.schedule
-    sha = hashlib.sha256(repr((schedule.offset, schedule.n_bands)).encode())
+    sha = hashlib.sha256(repr((schedule.offset, schedule.n_row_bands, schedule.n_bands)).encode())
     for part in training.contents():
         sha.update(part)
     return sha.hexdigest()

@@ -93,11 +93,13 @@ def _of_tensors(
         x.shape[1],
         random_state=integer("seed", parameters["seed"], 0, 2**64 - 1),
         offset=float.fromhex(metadata["offset"]),
+        bands=parameters.get("bands"),  # which files of version 0.1 lack
         **{name: parameters[name] for name in _FACTORIZE},
     )
     if None in (options.learning_rate, options.n_epochs):
         raise ValueError("its parameters are incomplete")
     parameters["regularization"] = tuple(parameters["regularization"])
+    parameters["bands"] = options.bands
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
     baseline, validation, stages = {}, None, 1

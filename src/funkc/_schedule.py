@@ -40,7 +40,8 @@ class Schedule:
 
     plan: Any  # the capsule
     n_cells: int
-    n_bands: int
+    n_bands: int  # of columns: the blocks of a wave
+    n_row_bands: int
     n_blocks: int
     mean: float
     deviation: float  # of constant values: 2**-20 of their size, or 1
@@ -109,6 +110,7 @@ def cut(problem: Cells, options: Options) -> Schedule:
         0.0 if options.biases else 2.0,
         problem.row_cuts,
         problem.col_cuts,
+        *(options.bands or (0, 0)),
         options.n_threads,
     )
     raise_for_status(status)

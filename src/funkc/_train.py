@@ -326,6 +326,7 @@ class Training:
             "n_epochs": self.settings.n_epochs,
             "decay": options.decay,
             "group_size": options.group_size,
+            "bands": (self.schedule.n_row_bands, self.schedule.n_bands),
             "nonnegative": options.nonnegative,
             "members": options.members,
             "n_entries": self.schedule.n_cells,

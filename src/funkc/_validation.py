@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +45,8 @@ class Validation:
         order = np.lexsort((self._cols, self._rows))
         self._rows, self._cols = self._rows[order], self._cols[order]
         self._targets = cells.values[order].astype(np.float64) - schedule.offset
+        ends = np.searchsorted(self._rows, core_plan.band_ends(schedule.plan)).tolist()
+        self._bands = [slice(*ends) for ends in itertools.pairwise([0, *ends])]
         self._n_threads = n_threads
         self.best: Best | None = None
 
@@ -54,11 +57,15 @@ class Validation:
     def rmse(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> float:
         """The RMSE of the products and the bases."""
         targets = self._left(bases)
-        status, squares = serve.squared_errors(
-            x, y, self._rows, self._cols, targets, self._n_threads
-        )
-        raise_for_status(status, purpose="to validate")
-        return math.sqrt(squares / targets.size)
+        total = 0.0  # band by band, as machines would add it up that have some of the rows each
+        for band in self._bands:
+            if band.start < band.stop:
+                status, squares = serve.squared_errors(
+                    x, y, self._rows[band], self._cols[band], targets[band], self._n_threads
+                )
+                raise_for_status(status, purpose="to validate")
+                total += squares
+        return math.sqrt(total / targets.size)
 
     def errors(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> NDArray[np.float64]:
         """The error of every entry."""

@@ -60,6 +60,8 @@ cdef extern from "funkc.h" nogil:
         int32_t n_threads
         const funkc_memory *memory
         const volatile int *cancel
+        int32_t row_bands
+        int32_t col_bands
 
     ctypedef struct funkc_params:
         size_t size

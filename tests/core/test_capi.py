@@ -102,12 +102,13 @@ def test_any_parameters_and_any_cuts_of_a_run(data):
     cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=4)))
     constant = data.draw(st.booleans())
     group_size = data.draw(st.sampled_from([1, 8]))
+    grid = data.draw(st.sampled_from([None, (1, 1), (6, 2), (256, 64)]))
     rate, row, col = (data.draw(st.floats(1e-4, 0.05)) for _ in range(3))
     offset = data.draw(st.one_of(st.just(NAN), st.floats(-5, 5)))
     rows, cols, values, shape = problem(n=data.draw(st.integers(1, 4000)))
     fit = funkc.factorize(
         (rows, cols), values, 4, shape=shape, n_epochs=n, learning_rate=rate,
-        regularization=(row, col), group_size=group_size,
+        regularization=(row, col), group_size=group_size, bands=grid,
         offset="auto" if math.isnan(offset) else offset,
         decay="constant" if constant else "linear",
     )  # fmt: skip
@@ -115,7 +116,10 @@ def test_any_parameters_and_any_cuts_of_a_run(data):
         learning_rate=rate, row_regularization=row, col_regularization=col, n_epochs=n,
         constant_rate=constant,
     )  # fmt: skip
-    options = options_of(4, group_size=group_size, offset=offset)
+    row_bands, col_bands = grid or (0, 0)
+    options = options_of(
+        4, group_size=group_size, offset=offset, row_bands=row_bands, col_bands=col_bands
+    )
     x, y, *_ = train(cells_of(rows, cols, values, shape), options, params, 2, cuts)
     assert_same(fit, x, y)
 

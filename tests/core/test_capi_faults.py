@@ -125,6 +125,10 @@ def no_memory(**fields):
         *(({"real_bytes": n}, "BAD_OPTION") for n in (0, 2, 16)),
         *(({"group_size": n}, "BAD_OPTION") for n in (0, 2, -8)),
         *(({"n_threads": n}, "BAD_OPTION") for n in (0, -1)),
+        *(
+            ({"row_bands": rows, "col_bands": cols}, "BAD_OPTION")
+            for rows, cols in ((1, 0), (0, 1), (2, 4), (3, 2), (-2, -1), (257, 1), (514, 257))
+        ),
         *(({"offset": x}, "BAD_OPTION") for x in (math.inf, -math.inf)),
         ({"offset": 1e300}, "VALUES_TOO_WIDE"),
         ({"nonnegative": 1, "offset": 1e3}, "BAD_OPTION"),

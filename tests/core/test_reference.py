@@ -95,7 +95,7 @@ def test_several_bands_and_waves(dtype, k):
     chosen = rng.permutation(150 * 200)[:6000]
     cells = chosen // 200 * 2, chosen % 200
     compare(cells, rng.integers(1, 11, 6000) / 2, shape, k, dtype, n_epochs=2)
-    assert reference.bands_of(shape, 6000, k, np.dtype(dtype).itemsize) == 3
+    assert reference.bands_of(shape, 6000, k, np.dtype(dtype).itemsize) == (3, 3)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -124,7 +124,7 @@ def test_several_bands_and_waves(dtype, weighted):
     values = rng.integers(1, 11, shape)[mask] / 2
     weights = rng.exponential(size=values.size) + 0.01 if weighted else None
     compare(np.nonzero(mask), values, shape, 5, dtype=dtype, weights=weights, stages=2, n_epochs=2)
-    assert reference.bands_of(shape, values.size, 5, np.dtype(dtype).itemsize) == 4
+    assert reference.bands_of(shape, values.size, 5, np.dtype(dtype).itemsize) == (4, 4)
 
 
 def test_more_threads_than_one_add_up_the_biases():

@@ -144,11 +144,19 @@ def test_the_number_of_bands_follows_the_data(shape, n_cells, k, itemsize):
 
 
 def test_more_cells_give_more_threads_work():
-    assert core_plan.bands_for(6040, 3706, 10**6, 32, 4) == 8
-    assert core_plan.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == 8
-    assert core_plan.bands_for(480_189, 17_770, 10**8, 32, 4) == 19
-    assert core_plan.bands_for(10**7, 10**4, 10**8, 32, 4) == 8  # ten cells a row
-    assert core_plan.bands_for(10**5, 10**6, 10**9, 128, 4) == 245  # columns of 2 MB a band
+    assert core_plan.bands_for(6040, 3706, 10**6, 32, 4) == (8, 8)
+    assert core_plan.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == (8, 8)
+    assert core_plan.bands_for(480_189, 17_770, 10**8, 32, 4) == (19, 19)
+    assert core_plan.bands_for(10**7, 10**4, 10**8, 32, 4) == (8, 8)  # ten cells a row
+    assert core_plan.bands_for(10**5, 10**6, 10**9, 128, 4) == (245, 245)  # columns of 2 MB a band
+
+
+def test_where_columns_do_not_fit_the_cache_rows_do():
+    sparse = 800_000, 200_000, 4 * 10**6
+    assert core_plan.bands_for(*sparse, 16, 4) == (8, 8)
+    assert core_plan.bands_for(*sparse, 64, 4) == (104, 8)
+    assert core_plan.bands_for(*sparse, 128, 4) == (200, 8)
+    assert core_plan.bands_for(200_000, 10**6, 2 * 10**7, 64, 4) == (32, 16)  # six cells a band
 
 
 # ---------------------------------------------------------------- the forms that cells are read in
@@ -196,7 +204,7 @@ def source_of(form, shape, rows, cols, values, index, other, weights):
 
 def plan_of(source, n_threads, offset=0.25):
     status, begun = core_plan.begin(
-        source, 16, True, 1e150, 3, offset, 2.0, NO_CUTS, NO_CUTS, n_threads
+        source, 16, True, 1e150, 3, offset, 2.0, NO_CUTS, NO_CUTS, 0, 0, n_threads
     )
     assert status == 0
     status, plan, where = core_plan.go_on(begun)

@@ -9,6 +9,7 @@ cdef enum:
     MOST_BANDS = 256
     LEAST_CELLS = 512           # a block, on average: smaller ones cost more than they give
     MANY_CELLS = 262144         # enough for a block: more of them make more blocks
+    SHORT_RUN = 6               # cells of a row in a block that the cache is not worth
 
 
 cdef inline void shuffle(int64_t *order, int64_t n, uint64_t seed) noexcept nogil:
@@ -56,27 +57,41 @@ cdef inline void lay_out(const int64_t *counts, int64_t *order, int64_t n, int64
     put_in_order(order, cuts, n_bands, places)
 
 
-cdef inline int64_t choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width,
-                                 int real_size) noexcept nogil:
-    """Columns of a band fit the cache, blocks are worth their overhead, threads find work.
+cdef inline int64_t parts_of(double bytes) noexcept nogil:
+    """How many parts of the cache's size it takes."""
+    return MOST_BANDS if bytes > <double>MOST_BANDS * BLOCK_BYTES else (
+        <int64_t>(bytes / BLOCK_BYTES) + 1)
 
-    Every band more reads all rows once more an epoch and makes their runs shorter (18 million
-    cells, 138,000 rows: 16 bands instead of 8 cost 17, 12, 8 and 5 % at k = 16, 32, 64, 128),
-    so that more than eight are for more cells only, with runs that stay whole groups.
+
+cdef inline void choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width,
+                              int real_size, int64_t *row_bands, int64_t *col_bands) noexcept nogil:
+    """Columns of a band fit the cache, or else rows; blocks are worth their overhead, threads find
+    work.
+
+    Every band of columns more reads all rows once more an epoch and makes their runs shorter (of
+    4 million cells, 5 a row, 32 bands instead of 8 cost a fifth at k = 64), so that more than
+    eight are for rows with six cells a band, or for more cells only.  Where the columns of a
+    band don't fit, as many bands of rows as do leave a row in the cache while a group of waves
+    comes by (there, 128 instead of 8 gained a fifth at k = 64, a quarter at k = 128, and would
+    lose as much at k = 16, where the columns fit).
     """
     cdef:
-        double bytes = <double>n_cols * <double>width * <double>real_size
-        int64_t bands = LEAST_BANDS
-    if bytes > <double>LEAST_BANDS * BLOCK_BYTES:
-        bands = MOST_BANDS if bytes > <double>MOST_BANDS * BLOCK_BYTES else (
-            <int64_t>(bytes / BLOCK_BYTES) + 1)
+        double row_bytes = <double>width * <double>real_size
+        double bytes = <double>n_cols * row_bytes
+        int64_t most = max(<int64_t>LEAST_BANDS, n_cells // (SHORT_RUN * n_rows))
+        int64_t bands = max(<int64_t>LEAST_BANDS, min(parts_of(bytes), most)), groups = 1
     while ((bands + 1) * (bands + 1) * MANY_CELLS <= n_cells
             and (bands + 1) * 8 * n_rows <= n_cells):
         bands += 1
     bands = min(bands, MOST_BANDS)
     while bands > 1 and bands * bands * LEAST_CELLS > n_cells:
         bands -= 1
-    return max(<int64_t>1, min(bands, min(n_rows, n_cols)))
+    bands = max(<int64_t>1, min(bands, min(n_rows, n_cols)))
+    if bytes > <double>bands * BLOCK_BYTES:
+        groups = (parts_of(<double>n_rows * row_bytes) + bands - 1) // bands
+        groups = min(groups, min(MOST_BANDS // bands, n_cells // (bands * bands * LEAST_CELLS)))
+    col_bands[0] = bands
+    row_bands[0] = bands * max(<int64_t>1, groups)
 
 
 cdef inline int bits_for(const int64_t *cuts, int64_t n_bands) noexcept nogil:

@@ -8,11 +8,12 @@ a. A plan (see types.pxd) is waves of blocks of runs.  Blocks of one wave share 
 b. A step is one block of one epoch; steps are numbered through, epoch by epoch.  `advance`
    works through them in spans, so the caller decides how long it is until a flag is looked at
    or a signal is served, and any cut into spans gives the same bits.
-c. Every thread owns some row bands, and takes blocks of others only when its own of this wave
-   are claimed: a row band stays in the cache of one core, and most column bands do from wave
-   to wave.  No block of a wave is claimed before all of the previous wave are.  No thread waits
-   for a block whose thread the system suspended before it claimed the block: with two busy
-   processes, a fit of a million ratings took 0.4 s with claims and 3.1 s without.
+c. Every thread owns some places of a wave, and takes blocks of others only when its own of this
+   wave are claimed: the row band at a place stays in the cache of one core, and most column
+   bands do from wave to wave.  No block of a wave is claimed before all of the previous wave
+   are.  No thread waits for a block whose thread the system suspended before it claimed the
+   block: with two busy processes, a fit of a million ratings took 0.4 s with claims and 3.1 s
+   without.
 d. Squared errors are added in double, per block, and the blocks' sums in block order.
 e. What biases predict is taken from the values as the kernel picks them up, so that they stay
    packed as codes: at k = 16 that costs 3 % of an epoch, and 12 % by way of a buffer.
@@ -21,11 +22,9 @@ f. Nothing here raises, allocates, prints or takes the GIL while it works.
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._core.types cimport (
-    EngineTable, Plan, Run, col_band_of, real_t, row_band_of, short_span,
-)
+from funkc._core.types cimport EngineTable, Plan, real_t, short_span
 from funkc.capi cimport funkc_params
-from funkc._core.update cimport FUNKC_PREFETCH, Rule, make_rule, take_run
+from funkc._core.update cimport Rule, make_rule, take_block
 
 
 cdef extern from "claims.h" nogil:
@@ -46,40 +45,12 @@ cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, const r
                   int group_size) noexcept nogil:
     """All entries of one block in order; their squared errors before each step, added up."""
     cdef:
-        int64_t row_band = row_band_of(plan, block)
-        int64_t col_band = col_band_of(plan, block)
-        int64_t cell = plan.first_cell[block]
-        int64_t last = plan.first_run[block + 1]
-        int64_t r, page
-        Py_ssize_t length
-        const Run *run
-        const real_t *values = <const real_t *>plan.values
-        const real_t *weights = <const real_t *>plan.weights
         double[8] squares
         int g
         unsigned long long state = funkc_float_begin()
-    x += plan.row_cuts[row_band] * width
-    y += plan.col_cuts[col_band] * width
-    if row_base != NULL:
-        row_base += plan.row_cuts[row_band]
-        col_base += plan.col_cuts[col_band]
     for g in range(8):
         squares[g] = 0.0
-    for r in range(plan.first_run[block], last):
-        run = plan.runs + r
-        if r + 2 < last:
-            FUNKC_PREFETCH(x + run[2].row * width)
-        length = <Py_ssize_t>run.length_less_1 + 1
-        page = <int64_t>run.page << 16
-        take_run(
-            x + run.row * width, y + page * width, plan.cols + cell,
-            plan.codes + cell if plan.codes != NULL else NULL,
-            values if plan.codes != NULL else values + cell,
-            weights + cell if weights != NULL else NULL,
-            row_base[run.row] if row_base != NULL else 0,
-            col_base + page if row_base != NULL else NULL, length, group_size, width, rule,
-            squares)
-        cell += length
+    take_block(plan, block, x, y, row_base, col_base, width, rule, group_size, squares)
     squares[0] = (((squares[0] + squares[4]) + (squares[2] + squares[6]))
                   + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
     funkc_float_end(state)
@@ -117,14 +88,14 @@ cdef struct Span:               # one call's work
     double *sums                # (n_blocks)
     double *squares             # (epochs of the span)
     int workers
-    int64_t *done               # (n_bands) waves that a row band is through; the first is 0
-    Counter *claimed            # (workers) of the steps of a worker's row bands
+    int64_t *done               # (n_bands) waves that a place is through; the first is 0
+    Counter *claimed            # (workers) of the steps at a worker's places
     Counter finished            # steps of the epoch that is open
     Counter epoch               # the one that is open; past the last one: stop
     Counter sleepers            # workers that have to be woken
 
 
-cdef inline int64_t first_band_of(const Span *span, int worker) noexcept nogil:
+cdef inline int64_t first_place_of(const Span *span, int worker) noexcept nogil:
     return span.plan.n_bands * worker // span.workers
 
 
@@ -133,18 +104,18 @@ cdef int64_t claim(Span *span, int worker) noexcept nogil:
     cdef:
         int64_t bands = span.plan.n_bands
         int64_t first_wave = span.first // bands
-        int64_t band, size, count, wave, step
+        int64_t place, size, count, wave, step
         int64_t lowest = 0, least = 0, claimed = 0
         int other, turn, chosen
     while True:
         chosen = -1
         for turn in range(span.workers):        # the worker's own, then the next one's, ...
             other = (worker + turn) % span.workers
-            band = first_band_of(span, other)
-            size = first_band_of(span, other + 1) - band
+            place = first_place_of(span, other)
+            size = first_place_of(span, other + 1) - place
             count = funkc_get(&span.claimed[other].value)
             wave = first_wave + count // size
-            step = wave * bands + band + count % size
+            step = wave * bands + place + count % size
             if step < span.last and (chosen < 0 or wave < lowest):
                 chosen = other
                 lowest = wave
@@ -161,7 +132,7 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
     cdef:
         const Plan *plan = span.plan
         int64_t n = plan.n_blocks, bands = plan.n_bands
-        int64_t step, epoch, block, row_band, wave
+        int64_t step, epoch, block, place, wave
         int64_t begun = -1
         Rule rule
     while True:
@@ -170,14 +141,14 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
             return
         epoch = step // n
         block = step % n
-        row_band = row_band_of(plan, block)
+        place = block % bands
         wave = step // bands - span.first // bands
         funkc_await(&span.epoch.value, epoch, &span.sleepers.value)
         if funkc_get(&span.epoch.value) > epoch:
             return                              # stopped
-        # A block's column band was the next row band's in the wave before.
-        funkc_await(span.done + row_band, wave, &span.sleepers.value)
-        funkc_await(span.done + (row_band + 1) % bands, wave, &span.sleepers.value)
+        # A block's column band was at the next place in the wave before.
+        funkc_await(span.done + place, wave, &span.sleepers.value)
+        funkc_await(span.done + (place + 1) % bands, wave, &span.sleepers.value)
         if epoch != begun:
             rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
                              span.row_regularization, span.col_regularization, span.k,
@@ -186,7 +157,7 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
         span.sums[block] = sweep(plan, block, x, y, <const real_t *>span.row_base,
                                  <const real_t *>span.col_base, span.width, &rule,
                                  span.group_size)
-        funkc_set(span.done + row_band, wave + 1, &span.sleepers.value)
+        funkc_set(span.done + place, wave + 1, &span.sleepers.value)
         if (funkc_add(&span.finished.value, 1) + 1
                 == min(span.last, (epoch + 1) * n) - max(span.first, epoch * n)):
             close_epoch(span, epoch)
@@ -222,7 +193,7 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
         span.done[i] = i < begun
     for worker in range(span.workers):
         span.claimed[worker].value = max(
-            <int64_t>0, min(begun, first_band_of(span, worker + 1)) - first_band_of(span, worker))
+            <int64_t>0, min(begun, first_place_of(span, worker + 1)) - first_place_of(span, worker))
     span.reached = span.last
     span.finished.value = span.sleepers.value = 0
     span.epoch.value = span.first // span.plan.n_blocks

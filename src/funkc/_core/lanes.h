@@ -171,47 +171,15 @@ FUNKC_INLINE NAME(eight) NAME(sums)(const VECTOR *v)
     return sum;
 }
 
-/* A vector of nothing but the number g of the eight. */
-FUNKC_INLINE VECTOR NAME(spread)(NAME(eight) eight, int g)
+/* Eight numbers in memory, where a load puts one of them into all lanes: there are more loads
+   a cycle than shuffles.  The compiler would make shuffles of it again. */
+typedef struct { REAL number[8]; } NAME(numbers);
+FUNKC_INLINE NAME(numbers) NAME(put)(NAME(eight) eight)
 {
-#if FUNKC_VECTOR_BYTES / REAL_BYTES <= 4
-#if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
-#define SPREAD(n) FUNKC_SHUFFLE(eight.part[g / 2], eight.part[g / 2], (n, n))
-#else
-#define SPREAD(n) FUNKC_SHUFFLE(eight.part[g / 4], eight.part[g / 4], (n, n, n, n))
-#endif
-    switch (g % WIDTH) {
-    case 0: return SPREAD(0);
-    case 1: return SPREAD(1);
-#if FUNKC_VECTOR_BYTES / REAL_BYTES == 4
-    case 2: return SPREAD(2);
-    case 3: return SPREAD(3);
-#endif
-    }
-    return eight.part[0];
-#undef SPREAD
-#else /* the half that holds it, repeated, and then within every half */
-    const VECTOR all = eight.part[0];
-#if FUNKC_VECTOR_BYTES / REAL_BYTES == 8
-    const VECTOR half = g < 4 ? FUNKC_SHUFFLE(all, all, (0, 1, 2, 3, 0, 1, 2, 3))
-                              : FUNKC_SHUFFLE(all, all, (4, 5, 6, 7, 4, 5, 6, 7));
-#define SPREAD(n) FUNKC_SHUFFLE(half, half, (n, n, n, n, n + 4, n + 4, n + 4, n + 4))
-#else
-    const VECTOR half =
-        g < 4 ? FUNKC_SHUFFLE(all, all, (0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3))
-              : FUNKC_SHUFFLE(all, all, (4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7));
-#define SPREAD(n)                                                                        \
-    FUNKC_SHUFFLE(half, half, (n, n, n, n, n + 4, n + 4, n + 4, n + 4, n + 8, n + 8,      \
-                               n + 8, n + 8, n + 12, n + 12, n + 12, n + 12))
-#endif
-    switch (g % 4) {
-    case 0: return SPREAD(0);
-    case 1: return SPREAD(1);
-    case 2: return SPREAD(2);
-    default: return SPREAD(3);
-    }
-#undef SPREAD
-#endif
+    NAME(numbers) put;
+    memcpy(&put, &eight, sizeof put);
+    __asm__("" : "+m"(put));
+    return put;
 }
 
 /* values[0], values[1], ..., or values[codes[0]], values[codes[1]], ...: count of them, and
@@ -233,11 +201,11 @@ FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, in
     return eight;
 }
 
-/* s + values[at[0]], s + values[at[1]], ...: count of them, and zeros. */
-FUNKC_INLINE NAME(eight) NAME(gather)(REAL s, const REAL *values, const uint16_t *at, int count)
+/* *a[0] + *b[0], *a[1] + *b[1], ...: count of them, and zeros. */
+FUNKC_INLINE NAME(eight) NAME(gather)(const REAL *const *a, const REAL *const *b, int count)
 {
     NAME(eight) eight;
-#define AT(g) ((g) < count ? s + values[at[g]] : 0)
+#define AT(g) ((g) < count ? *a[g] + *b[g] : 0)
     FUNKC_UNROLL for (int i = 0; i < EIGHT; i++)
 #if FUNKC_VECTOR_BYTES / REAL_BYTES == 2
         eight.part[i] = (VECTOR){AT(2 * i), AT(2 * i + 1)};
@@ -354,23 +322,19 @@ FUNKC_INLINE NAME(eight) NAME(sums)(const VECTOR *v)
     }
     return sum;
 }
-FUNKC_INLINE VECTOR NAME(spread)(NAME(eight) eight, int g)
-{
-    VECTOR a;
-    EACH_LANE a.lane[l] = eight.number[g];
-    return a;
-}
+typedef NAME(eight) NAME(numbers);
+FUNKC_INLINE NAME(numbers) NAME(put)(NAME(eight) eight) { return eight; }
 FUNKC_INLINE NAME(eight) NAME(pick)(const REAL *values, const uint8_t *codes, int count)
 {
     NAME(eight) a;
     EACH a.number[g] = g < count ? values[codes ? codes[g] : g] : 0;
     return a;
 }
-FUNKC_INLINE NAME(eight) NAME(gather)(REAL s, const REAL *values, const uint16_t *at, int count)
+FUNKC_INLINE NAME(eight) NAME(gather)(const REAL *const *a, const REAL *const *b, int count)
 {
-    NAME(eight) a;
-    EACH a.number[g] = g < count ? s + values[at[g]] : 0;
-    return a;
+    NAME(eight) sum;
+    EACH sum.number[g] = g < count ? *a[g] + *b[g] : 0;
+    return sum;
 }
 FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
 {
@@ -404,8 +368,9 @@ FUNKC_INLINE void NAME(add_squares)(double *sums, NAME(eight) eight, const NAME(
 
 #endif
 
-/* x . y[g] for g < count, and zeros.  width is a multiple of 16. */
-FUNKC_INLINE NAME(eight) NAME(dots)(const REAL *x, const REAL *const *y, int count,
+/* x[g] . y[g] for g < count, and zeros; x[g] may be one row for all g.  width is a multiple of
+   16. */
+FUNKC_INLINE NAME(eight) NAME(dots)(const REAL *const *x, const REAL *const *y, int count,
                                     ptrdiff_t width)
 {
     VECTOR total[8];
@@ -413,18 +378,17 @@ FUNKC_INLINE NAME(eight) NAME(dots)(const REAL *x, const REAL *const *y, int cou
         VECTOR lanes[AT_ONCE][PARTS];
         FUNKC_UNROLL for (int g = 0; g < AT_ONCE; g++)
             FUNKC_UNROLL for (int p = 0; p < PARTS; p++)
-                lanes[g][p] = from + g < count
-                    ? NAME(mul)(NAME(load)(x + p * WIDTH), NAME(load)(y[from + g] + p * WIDTH))
-                    : NAME(zero)();
+                lanes[g][p] = from + g < count ? NAME(mul)(NAME(load)(x[from + g] + p * WIDTH),
+                                                           NAME(load)(y[from + g] + p * WIDTH))
+                                               : NAME(zero)();
         /* Unrolled, the compiler would order it dot by dot, and each addition would wait. */
         FUNKC_ROLL for (ptrdiff_t f = 16; f < width; f += 16)
-            FUNKC_UNROLL for (int p = 0; p < PARTS; p++) {
-                const VECTOR xf = NAME(load)(x + f + p * WIDTH);
+            FUNKC_UNROLL for (int p = 0; p < PARTS; p++)
                 FUNKC_UNROLL for (int g = 0; g < AT_ONCE; g++)
                     if (from + g < count)
                         lanes[g][p] = NAME(add)(
-                            lanes[g][p], NAME(mul)(xf, NAME(load)(y[from + g] + f + p * WIDTH)));
-            }
+                            lanes[g][p], NAME(mul)(NAME(load)(x[from + g] + f + p * WIDTH),
+                                                   NAME(load)(y[from + g] + f + p * WIDTH)));
         FUNKC_UNROLL for (int g = 0; g < AT_ONCE; g++) {
             FUNKC_UNROLL for (int half = PARTS / 2; half; half /= 2)
                 FUNKC_UNROLL for (int p = 0; p < half; p++)
@@ -438,7 +402,8 @@ FUNKC_INLINE NAME(eight) NAME(dots)(const REAL *x, const REAL *const *y, int cou
 FUNKC_INLINE void NAME(products)(const REAL *x, const REAL *const *y, int count,
                                  ptrdiff_t width, REAL *out)
 {
-    const NAME(eight) product = NAME(dots)(x, y, count, width);
+    const REAL *const same[8] = {x, x, x, x, x, x, x, x};
+    const NAME(eight) product = NAME(dots)(same, y, count, width);
     memcpy(out, &product, 8 * REAL_BYTES);
 }
 

@@ -108,7 +108,7 @@ cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept no
     elif cut.stage == LAY_OUT:
         if worker == 0 and first == 0:
             lay_out(cut.row_counts, cut.order, plan.n_rows, plan.n_cells,
-                    stream_seed(cut.seed, ROW_ORDER), cut.row_given, plan.n_bands,
+                    stream_seed(cut.seed, ROW_ORDER), cut.row_given, plan.n_row_bands,
                     plan.row_cuts, plan.row_places)
         elif worker == 0:
             lay_out(cut.col_counts, cut.order, plan.n_cols, plan.n_cells,
@@ -118,7 +118,7 @@ cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept no
         b = first + worker
         while b < last:
             if cut.stage == PACK:
-                pack(cut, b)
+                pack(cut, b, worker)
             elif cut.key_size == 4:
                 order_block(cut, b, worker, <uint32_t *>cut.keys)
             else:
@@ -211,7 +211,8 @@ cdef Cut *new_cut(const funkc_memory *memory) noexcept nogil:
 
 
 cdef int set_up(Cut *cut, const Source *source, Py_ssize_t width, int real_size, double largest,
-                double offset, double below, uint64_t seed, int n_threads) noexcept nogil:
+                double offset, double below, uint64_t seed, int64_t row_bands, int64_t col_bands,
+                int n_threads) noexcept nogil:
     cut.source = source[0]
     cut.plan.n_rows = source.n_rows
     cut.plan.n_cols = source.n_cols
@@ -221,6 +222,8 @@ cdef int set_up(Cut *cut, const Source *source, Py_ssize_t width, int real_size,
     cut.offset = offset
     cut.below = below
     cut.seed = seed
+    cut.row_bands = row_bands
+    cut.col_bands = col_bands
     cut.workers = n_threads
     return begin_cut(cut)
 
@@ -242,7 +245,8 @@ cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ss
         cut, &source, width, options.real_bytes,
         <double>FLT_MAX / 4 if options.real_bytes == 4 else 1e150,
         0.0 if options.nonnegative and not options.biases and isnan(options.offset)
-        else options.offset, 0.0 if options.biases else 2.0, options.seed, options.n_threads)
+        else options.offset, 0.0 if options.biases else 2.0, options.seed, options.row_bands,
+        options.col_bands, options.n_threads)
     state = funkc_float_begin()
     if status == OK:
         status = MORE
@@ -465,12 +469,13 @@ def write_cells(source, int64_t first, int64_t last, int64_t at, index_t[::1] ro
 
 def begin(source, Py_ssize_t width, bint double_precision, double largest, uint64_t seed,
           double offset, double below, const int64_t[::1] row_cuts,
-          const int64_t[::1] col_cuts, int n_threads):
+          const int64_t[::1] col_cuts, int64_t row_bands, int64_t col_bands, int n_threads):
     """Begin a cut.  Returns (status, capsule for `go_on`).
 
     `largest` is the greatest size of a value that is taken.  An offset that is not a number is
-    chosen, so many standard deviations below the mean.  With row_cuts and col_cuts (one number
-    more than tiles) the entries are block-diagonal: one wave, a block a tile, the order as given.
+    chosen, so many standard deviations below the mean; so are bands if their numbers are 0.  With
+    row_cuts and col_cuts (one number more than tiles) the entries are block-diagonal: one wave,
+    a block a tile, the order as given.
     """
     cdef:
         Cut *cut = new_cut(NULL)
@@ -482,7 +487,7 @@ def begin(source, Py_ssize_t width, bint double_precision, double largest, uint6
         cut.col_given = &col_cuts[0]
         cut.n_tiles = row_cuts.shape[0] - 1
     status = set_up(cut, source_of(source), width, 8 if double_precision else 4, largest, offset,
-                    below, seed, n_threads)
+                    below, seed, row_bands, col_bands, n_threads)
     return status, PyCapsule_New(cut, "funkc.cut", &destroy_cut)
 
 
@@ -637,8 +642,10 @@ def settle(plan, outset, double learning_rate, double row_regularization,
 
 
 def bands_for(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width, int real_size):
-    """How many bands a matrix without tiles is cut into."""
-    return choose_bands(n_rows, n_cols, n_cells, width, real_size)
+    """How many bands of rows and of columns a matrix without tiles is cut into."""
+    cdef int64_t row_bands, col_bands
+    choose_bands(n_rows, n_cols, n_cells, width, real_size, &row_bands, &col_bands)
+    return row_bands, col_bands
 
 
 def describe(plan):
@@ -647,13 +654,20 @@ def describe(plan):
     cdef int64_t n_values = 256 if p.codes != NULL else p.n_cells
     return {
         "n_rows": p.n_rows, "n_cols": p.n_cols, "n_cells": p.n_cells,
-        "n_bands": p.n_bands, "n_blocks": p.n_blocks, "coded": p.codes != NULL,
+        "n_bands": p.n_bands, "n_row_bands": p.n_row_bands, "n_blocks": p.n_blocks,
+        "coded": p.codes != NULL,
         "cell_bytes": (p.n_runs * sizeof(Run) + p.n_cells * sizeof(uint16_t)
                        + (p.n_cells * p.real_size if p.weights != NULL else 0)
                        + (p.n_cells if p.codes != NULL else 0) + n_values * p.real_size),
         "mean": p.mean, "deviation": p.deviation, "offset": p.offset,
         "low": p.low, "high": p.high, "constant": bool(p.constant),
     }
+
+
+def band_ends(plan):
+    """Positions after the last row of every row band."""
+    cdef const Plan *p = plan_of(plan)
+    return [p.row_cuts[band + 1] for band in range(p.n_row_bands)]
 
 
 def sample(plan, double[::1] out):

@@ -1,6 +1,7 @@
 """A plan of some of the cells of another, with its places, bands and order."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
+from funkc._core.cut cimport WHOLE
 from funkc._core.memory cimport give_back, obtain
 from funkc._core.stream cimport SEARCH, stream, stream_seed
 from funkc._core.types cimport Plan, Run, col_band_of, position, row_band_of
@@ -35,51 +36,81 @@ cdef struct Thinning:
     bint wanted                 # the drawn ones, or the others
 
 
-cdef inline void thin_blocks(const Thinning *t, Plan *out) noexcept nogil:
-    """Counts the runs and cells that are taken, and writes them, once there is room."""
+cdef inline bint takes(const Thinning *t, int64_t i, int64_t j) noexcept nogil:
+    """Whether a cell, by positions, is among those that are taken."""
+    cdef uint64_t place = <uint64_t>t.rows[i] * <uint64_t>t.plan.n_cols + <uint64_t>t.cols[j]
+    return (stream(t.seed, place) >> 11 < t.bound) == t.wanted
+
+
+cdef inline void copy_cell(const Plan *plan, int64_t c, Plan *out, int64_t to) noexcept nogil:
+    cdef int real_size = plan.real_size
+    out.cols[to] = plan.cols[c]
+    if plan.codes != NULL:
+        out.codes[to] = plan.codes[c]
+    else:
+        memcpy(<char *>out.values + to * real_size, <const char *>plan.values + c * real_size,
+               real_size)
+    if plan.weights != NULL:
+        memcpy(<char *>out.weights + to * real_size, <const char *>plan.weights + c * real_size,
+               real_size)
+
+
+cdef inline void thin_block(const Thinning *t, int64_t block, bint loose, int64_t *runs,
+                            int64_t *cells, Plan *out) noexcept nogil:
+    """What is left of a block's runs: whole groups, or else what is loose.  Counts runs and cells,
+    and writes them once there is room."""
     cdef:
         const Plan *plan = t.plan
-        int64_t block, r, cell, i, j, c, n, runs = 0, cells = 0
-        const Run *run
-        int real_size = plan.real_size
-    for block in range(plan.n_blocks):
-        cell = plan.first_cell[block]
-        if out.first_run != NULL:
+        const Run *run = plan.runs + plan.first_run[block]
+        const Run *end = plan.runs + plan.first_run[block + 1]
+        int64_t i, j, g, n, c, first, last = plan.first_cell[block]
+        int64_t[WHOLE] beyond       # the last cells; there are less than four beyond the groups
+    while run < end:
+        i = plan.row_cuts[row_band_of(plan, block)] + run.row
+        j = plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
+        first = last
+        last += run.length_less_1 + 1
+        n = 0
+        for c in range(first, last):
+            if takes(t, i, j + plan.cols[c]):
+                if out.cols != NULL and not loose:
+                    copy_cell(plan, c, out, cells[0] + n)   # if it is loose, to be overwritten
+                beyond[n % WHOLE] = c
+                n += 1
+        if loose:
+            for g in range(n % WHOLE):
+                if out.cols != NULL:
+                    copy_cell(plan, beyond[g], out, cells[0])
+                    out.runs[runs[0]] = run[0]
+                    out.runs[runs[0]].length_less_1 = 0
+                runs[0] += 1
+                cells[0] += 1
+        elif n >= WHOLE:
+            n -= n % WHOLE
+            if out.cols != NULL:
+                out.runs[runs[0]] = run[0]
+                out.runs[runs[0]].length_less_1 = <uint16_t>(n - 1)
+            runs[0] += 1
+            cells[0] += n
+        run += 1
+
+
+cdef inline void thin_blocks(const Thinning *t, Plan *out) noexcept nogil:
+    """Counts the runs and cells that are taken, and writes them, once there is room."""
+    cdef int64_t block, runs = 0, cells = 0
+    for block in range(t.plan.n_blocks):
+        if out.cols != NULL:
             out.first_run[block] = runs
             out.first_cell[block] = cells
-        for r in range(plan.first_run[block], plan.first_run[block + 1]):
-            run = plan.runs + r
-            i = t.rows[plan.row_cuts[row_band_of(plan, block)] + run.row]
-            j = plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
-            n = 0
-            for c in range(cell, cell + run.length_less_1 + 1):
-                if (stream(t.seed, <uint64_t>i * <uint64_t>plan.n_cols
-                           + <uint64_t>t.cols[j + plan.cols[c]]) >> 11 < t.bound) != t.wanted:
-                    continue
-                if out.cols != NULL:
-                    out.cols[cells] = plan.cols[c]
-                    if plan.codes != NULL:
-                        out.codes[cells] = plan.codes[c]
-                    else:
-                        memcpy(<char *>out.values + cells * real_size,
-                               <const char *>plan.values + c * real_size, real_size)
-                    if plan.weights != NULL:
-                        memcpy(<char *>out.weights + cells * real_size,
-                               <const char *>plan.weights + c * real_size, real_size)
-                cells += 1
-                n += 1
-            cell += run.length_less_1 + 1
-            if n > 0:
-                if out.runs != NULL:
-                    out.runs[runs].row = run.row
-                    out.runs[runs].page = run.page
-                    out.runs[runs].length_less_1 = <uint16_t>(n - 1)
-                runs += 1
+        thin_block(t, block, False, &runs, &cells, out)
+        if out.cols != NULL:
+            out.first_loose[block] = runs
+        thin_block(t, block, True, &runs, &cells, out)
     out.n_cells = cells
     out.n_runs = runs
-    if out.first_run != NULL:
-        out.first_run[plan.n_blocks] = runs
-        out.first_cell[plan.n_blocks] = cells
+    if out.cols != NULL:
+        out.first_run[t.plan.n_blocks] = runs
+        out.first_cell[t.plan.n_blocks] = cells
 
 
 cdef inline bint thin_into(const Plan *plan, bint wanted, uint64_t seed, double share,
@@ -102,8 +133,8 @@ cdef inline bint thin_into(const Plan *plan, bint wanted, uint64_t seed, double 
     out.cols = NULL
     out.codes = NULL
     out.values = out.weights = NULL
-    out.first_run = out.first_cell = NULL
-    out.row_cuts = <int64_t *>copied(plan, plan.row_cuts, plan.n_bands + 1, sizeof(int64_t))
+    out.first_run = out.first_cell = out.first_loose = NULL
+    out.row_cuts = <int64_t *>copied(plan, plan.row_cuts, plan.n_row_bands + 1, sizeof(int64_t))
     out.col_cuts = <int64_t *>copied(plan, plan.col_cuts, plan.n_bands + 1, sizeof(int64_t))
     out.row_places = <uint64_t *>copied(plan, plan.row_places, plan.n_rows, sizeof(uint64_t))
     out.col_places = <uint64_t *>copied(plan, plan.col_places, plan.n_cols, sizeof(uint64_t))
@@ -112,6 +143,7 @@ cdef inline bint thin_into(const Plan *plan, bint wanted, uint64_t seed, double 
         thin_blocks(&t, out)
         out.first_run = <int64_t *>obtain(plan.memory, plan.n_blocks + 1, sizeof(int64_t))
         out.first_cell = <int64_t *>obtain(plan.memory, plan.n_blocks + 1, sizeof(int64_t))
+        out.first_loose = <int64_t *>obtain(plan.memory, plan.n_blocks, sizeof(int64_t))
         out.runs = <Run *>obtain(plan.memory, out.n_runs, sizeof(Run))
         out.cols = <uint16_t *>obtain(plan.memory, out.n_cells, sizeof(uint16_t))
         if plan.codes != NULL:
@@ -121,7 +153,8 @@ cdef inline bint thin_into(const Plan *plan, bint wanted, uint64_t seed, double 
             out.values = obtain(plan.memory, out.n_cells, plan.real_size)
         if plan.weights != NULL:
             out.weights = obtain(plan.memory, out.n_cells, plan.real_size)
-        room = (out.first_run != NULL and out.first_cell != NULL and out.runs != NULL
+        room = (out.first_run != NULL and out.first_cell != NULL and out.first_loose != NULL
+                and out.runs != NULL
                 and out.cols != NULL and out.values != NULL and out.row_cuts != NULL
                 and out.col_cuts != NULL and out.row_places != NULL and out.col_places != NULL
                 and (plan.codes == NULL or out.codes != NULL)

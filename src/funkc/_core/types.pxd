@@ -51,28 +51,44 @@ cdef struct PicturesTable:
                        int n_threads, const volatile int *cancel,
                        const funkc_memory *memory) noexcept nogil
 
-# Consecutive cells of one row within a block whose columns lie on one page of 65,536.
-cdef struct Run:
-    uint32_t row            # within the row band
-    uint16_t page           # within the column band
-    uint16_t length_less_1
+cdef extern from "run.h":
+    ctypedef struct Run "funkc_run_t":
+        uint32_t row            # within the row band
+        uint16_t page           # within the column band
+        uint16_t length_less_1
+    ctypedef struct Block "funkc_block_t":
+        void *x                 # the factors of its bands
+        void *y
+        const void *row_base    # with col_base, what is taken from the values; or NULL
+        const void *col_base
+        const Run *runs
+        const Run *loose
+        const Run *end
+        const uint16_t *cols
+        const uint8_t *codes
+        const void *values
+        const void *weights
+        int fetch_ahead         # whether the columns have to be fetched ahead
 
-# Waves of blocks of runs of cells.  Wave w holds the blocks w * n_bands ... and block b
-# of it pairs row band b % n_bands with column band (b % n_bands + w) % n_bands: no row
-# band and no column band stands in a wave twice.
+# Waves of blocks of runs of cells.  The row bands come in groups of as many as there are column
+# bands, and a group has that many waves: block b of wave w of a group pairs its row band b with
+# column band (b + w) % n_bands, so that no row band and no column band stands in a wave twice.
+# In a block, runs of whole groups of four stand before the loose cells, whose runs hold one each.
 cdef struct Plan:
     int64_t n_rows
     int64_t n_cols
     int64_t n_cells
-    int64_t n_bands
+    int64_t n_bands         # of columns: the blocks of a wave
+    int64_t n_row_bands     # n_bands, or a multiple
     int64_t n_waves
     int64_t n_blocks
     int64_t n_runs
-    int64_t *row_cuts       # (n_bands + 1) first position of each band
-    int64_t *col_cuts
+    int64_t *row_cuts       # (n_row_bands + 1) first position of each band
+    int64_t *col_cuts       # (n_bands + 1)
     uint64_t *row_places    # (n_rows) band << 32 | position within the band
     uint64_t *col_places
     int64_t *first_run      # (n_blocks + 1)
+    int64_t *first_loose    # (n_blocks) of the runs
     int64_t *first_cell     # (n_blocks + 1)
     Run *runs
     uint16_t *cols          # (n_cells) column within its page
@@ -109,7 +125,8 @@ cdef struct Outset:
 
 
 cdef inline int64_t row_band_of(const Plan *plan, int64_t block) noexcept nogil:
-    return block % plan.n_bands
+    cdef int64_t bands = plan.n_bands
+    return block // (bands * bands) * bands + block % bands
 
 
 cdef inline int64_t col_band_of(const Plan *plan, int64_t block) noexcept nogil:

@@ -1,7 +1,7 @@
 """THE SGD rule: Funk's step for one cell at a time, and for eight the kernel of update.h."""
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport int64_t
 from funkc._core.lanes cimport product
-from funkc._core.types cimport real_t
+from funkc._core.types cimport Block, Plan, Run, col_band_of, real_t, row_band_of
 
 
 cdef extern from "update.h" nogil:
@@ -9,31 +9,17 @@ cdef extern from "update.h" nogil:
         int nonnegative
     ctypedef struct funkc_rule_f64:
         int nonnegative
-    ctypedef struct funkc_targets_f32:
-        const uint8_t *codes
-        const float *values
-        const float *weights
-        float row_base
-        const float *base
-    ctypedef struct funkc_targets_f64:
-        const uint8_t *codes
-        const double *values
-        const double *weights
-        double row_base
-        const double *base
     funkc_rule_f32 funkc_make_rule_f32(double rate, double row_regularization,
                                        double col_regularization)
     funkc_rule_f64 funkc_make_rule_f64(double rate, double row_regularization,
                                        double col_regularization)
-    void funkc_run_f32(float *x, float *y, const uint16_t *cols, funkc_targets_f32 targets,
-                       Py_ssize_t n, Py_ssize_t width, const funkc_rule_f32 *rule,
-                       double *squares)
-    void funkc_run_f64(double *x, double *y, const uint16_t *cols, funkc_targets_f64 targets,
-                       Py_ssize_t n, Py_ssize_t width, const funkc_rule_f64 *rule,
-                       double *squares)
-    void FUNKC_PREFETCH(const void *address)
+    void funkc_sweep_f32(const Block *block, Py_ssize_t width,
+                         const funkc_rule_f32 *rule, double *squares)
+    void funkc_sweep_f64(const Block *block, Py_ssize_t width,
+                         const funkc_rule_f64 *rule, double *squares)
     enum:
         FUNKC_HEAVIEST
+        FUNKC_NEAR
 
 
 # The constants of one epoch.
@@ -59,13 +45,10 @@ cdef inline Rule make_rule(double rate, double row_regularization, double col_re
     return rule
 
 
-cdef inline void one_by_one(
-    real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n,
-    Py_ssize_t width, const Rule *rule, double *squares
-) noexcept nogil:
-    """Funk's step, cell after cell of one row (Simon Funk, "Netflix update: try this at home",
-    2006), both sides moved from the old values, where a weight (see update.h) multiplies e:
+cdef inline void one_by_one(const Block *block, real_t *rows, real_t *cols, Py_ssize_t width,
+                            const Rule *rule, double *squares) noexcept nogil:
+    """Funk's step, cell after cell, both sides moved from the old values (Simon Funk, "Netflix
+    update: try this at home", 2006), where a weight (see update.h) multiplies e:
 
         e = r - x . y
         x += rate * (e * y - row_regularization * x)
@@ -75,73 +58,82 @@ cdef inline void one_by_one(
         real_t rate = <real_t>rule.rate
         real_t keep_row = <real_t>rule.keep_row
         real_t keep_col = <real_t>rule.keep_col
+        const real_t *values = <const real_t *>block.values
+        const real_t *weights = <const real_t *>block.weights
+        const real_t *row_base = <const real_t *>block.row_base
+        const real_t *col_base = <const real_t *>block.col_base
+        const Run *run = block.runs
+        Py_ssize_t cell = 0, last = 0, col, f
+        real_t *x
         real_t *y
         real_t error, move, old
         double square
-        Py_ssize_t c, f
-    for c in range(n):
-        y = page + cols[c] * width
-        error = values[codes[c]] if codes != NULL else values[c]
-        if base != NULL:
-            error = error - (row_base + base[cols[c]])
-        error = error - product(x, y, width)
-        square = <double>error * <double>error
-        move = rate * error
-        if weights != NULL:
-            square = square * <double>weights[c]
-            move = move * min(weights[c], <real_t>FUNKC_HEAVIEST)
-        for f in range(width):
-            old = x[f]
-            x[f] = keep_row * old + move * y[f]
-            y[f] = keep_col * y[f] + move * old
-        for f in range(rule.nonnegative):
-            x[f] = 0 if x[f] < 0 else x[f]
-            y[f] = 0 if y[f] < 0 else y[f]
-        squares[0] += square
+    while run < block.end:
+        x = rows + run.row * width
+        last += run.length_less_1 + 1
+        while cell < last:
+            col = (<Py_ssize_t>run.page << 16) + block.cols[cell]
+            y = cols + col * width
+            error = values[block.codes[cell] if block.codes != NULL else cell]
+            if row_base != NULL:
+                error = error - (row_base[run.row] + col_base[col])
+            error = error - product(x, y, width)
+            square = <double>error * <double>error
+            move = rate * error
+            if weights != NULL:
+                square = square * <double>weights[cell]
+                move = move * min(weights[cell], <real_t>FUNKC_HEAVIEST)
+            for f in range(width):
+                old = x[f]
+                x[f] = keep_row * old + move * y[f]
+                y[f] = keep_col * y[f] + move * old
+            for f in range(rule.nonnegative):
+                x[f] = 0 if x[f] < 0 else x[f]
+                y[f] = 0 if y[f] < 0 else y[f]
+            squares[0] += square
+            cell += 1
+        run += 1
 
 
-cdef inline void eight_at_once(
-    real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n,
-    Py_ssize_t width, const Rule *rule, double *squares
+cdef inline void take_block(
+    const Plan *plan, int64_t b, real_t *x, real_t *y, const real_t *row_base,
+    const real_t *col_base, Py_ssize_t width, const Rule *rule, int group_size, double *squares
 ) noexcept nogil:
-    """The same with the errors of up to eight cells taken before any of them is learned from.
+    """Steps over all cells of a block.  Unless row_base is NULL, row_base[i] + col_base[j] is taken
+    from every value; squares are eight running sums of squared errors.
 
-    This kernel stands in C: written as loops in Cython, with the same bits, it reached .43, .29,
-    .26 and .23 of its speed at k = 16, 32, 64 and 100.
+    Eight cells at a time are taken in C: written as loops in Cython, with the same bits, that
+    kernel reached .43, .29, .26 and .23 of its speed at k = 16, 32, 64 and 100.
     """
-    cdef funkc_targets_f32 narrow
-    cdef funkc_targets_f64 wide
-    if real_t is float:
-        narrow.codes = codes
-        narrow.values = values
-        narrow.weights = weights
-        narrow.row_base = row_base
-        narrow.base = base
-        funkc_run_f32(x, page, cols, narrow, n, width, &rule.f32, squares)
+    cdef:
+        int64_t row0 = plan.row_cuts[row_band_of(plan, b)]
+        int64_t col0 = plan.col_cuts[col_band_of(plan, b)]
+        int64_t n_cols = plan.col_cuts[col_band_of(plan, b) + 1] - col0
+        int64_t cell = plan.first_cell[b]
+        Block block
+    block.x = x + row0 * width
+    block.y = y + col0 * width
+    block.row_base = block.col_base = NULL
+    if row_base != NULL:
+        block.row_base = row_base + row0
+        block.col_base = col_base + col0
+    block.runs = plan.runs + plan.first_run[b]
+    block.loose = plan.runs + plan.first_loose[b]
+    block.end = plan.runs + plan.first_run[b + 1]
+    block.cols = plan.cols + cell
+    block.codes = NULL
+    block.values = plan.values
+    if plan.codes != NULL:
+        block.codes = plan.codes + cell
     else:
-        wide.codes = codes
-        wide.values = values
-        wide.weights = weights
-        wide.row_base = row_base
-        wide.base = base
-        funkc_run_f64(x, page, cols, wide, n, width, &rule.f64, squares)
-
-
-cdef inline void take_run(
-    real_t *x, real_t *page, const uint16_t *cols, const uint8_t *codes, const real_t *values,
-    const real_t *weights, real_t row_base, const real_t *base, Py_ssize_t n, int group_size,
-    Py_ssize_t width, const Rule *rule, double *squares
-) noexcept nogil:
-    """Steps over the n cells of one row, in order.
-
-    codes (or NULL) point into values, a table; weights may be NULL; unless base is NULL,
-    row_base + base[column] is taken from every value; squares are eight running sums of squared
-    errors.
-    """
-    if group_size == 8:
-        eight_at_once(x, page, cols, codes, values, weights, row_base, base, n, width, rule,
-                      squares)
+        block.values = <const real_t *>plan.values + cell
+    block.weights = NULL
+    if plan.weights != NULL:
+        block.weights = <const real_t *>plan.weights + cell
+    block.fetch_ahead = n_cols * width * <int64_t>sizeof(real_t) > FUNKC_NEAR
+    if group_size != 8:
+        one_by_one(&block, <real_t *>block.x, <real_t *>block.y, width, rule, squares)
+    elif real_t is float:
+        funkc_sweep_f32(&block, width, &rule.f32, squares)
     else:
-        one_by_one(x, page, cols, codes, values, weights, row_base, base, n, width, rule,
-                   squares)
+        funkc_sweep_f64(&block, width, &rule.f64, squares)

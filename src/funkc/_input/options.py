@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_FACTORS = 65_536
 MOST_MEMBERS = 1000
+MOST_BANDS = 256
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Options:
     offset: float  # not a number: to be chosen
     decay: str
     group_size: int
+    bands: tuple[int, int] | None  # of rows, of columns
     seed: int
     n_threads: int
     dtype: np.dtype[Any]
@@ -117,6 +119,25 @@ def _group_size(value: object) -> int:
     return size
 
 
+def _bands(value: object) -> tuple[int, int] | None:
+    """Bands of rows and of columns; the former come in groups of as many as the latter."""
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list, np.ndarray)) or np.ndim(value) == 0:
+        both = integer("bands", value, 1, MOST_BANDS)
+        return both, both
+    if len(value) != 2:
+        reject("bands", f"got {len(value)} numbers", "pass one number, or a pair (rows, columns)")
+    rows, cols = (integer(f"bands[{at}]", n, 1, MOST_BANDS) for at, n in enumerate(value))
+    if rows % cols:
+        reject(
+            "bands",
+            f"got {rows} bands of rows, no multiple of {cols} bands of columns",
+            f"pass ({max(cols, rows // cols * cols)}, {cols}), for example",
+        )
+    return rows, cols
+
+
 def checked_options(
     k: object,
     *,
@@ -126,6 +147,7 @@ def checked_options(
     offset: object = "auto",
     decay: object = "linear",
     group_size: object = 8,
+    bands: object = None,
     random_state: object = 0,
     n_threads: object = None,
     dtype: DTypeLike | None = None,
@@ -159,6 +181,7 @@ def checked_options(
         offset=given,
         decay=choice("decay", decay, ("linear", "constant")),
         group_size=_group_size(group_size),
+        bands=_bands(bands),
         seed=seed_of(random_state),
         n_threads=threads(n_threads),
         dtype=_float_dtype(dtype),

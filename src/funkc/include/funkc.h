@@ -99,6 +99,8 @@ typedef struct funkc_options {
     int32_t n_threads;    /* at least 1 */
     const funkc_memory *memory; /* NULL: malloc and free */
     const volatile int *cancel; /* NULL, or a flag: not 0 cancels the call */
+    int32_t row_bands;    /* a multiple of col_bands, up to 256; 0: chosen */
+    int32_t col_bands;    /* of the grid, which the result depends on; 0: chosen */
 } funkc_options;
 
 /* Parameters of a run.  funkc_params_init leaves all of them to the library. */
@@ -204,7 +206,7 @@ static inline void funkc_cells_init(funkc_cells *cells)
 
 static inline void funkc_options_init(funkc_options *options, int k)
 {
-    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 2, 0, 8, 1, NULL, NULL};
+    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 2, 0, 8, 1, NULL, NULL, 0, 0};
     *options = usual;
 }
 
