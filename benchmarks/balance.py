@@ -36,44 +36,26 @@ from funkc._input.options import checked_options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from funkc._schedule import Schedule
-
 
 class Blocks(NamedTuple):
     """The number of cells of every block; block b is of wave b // n_bands."""
 
+    n_row_bands: int
     n_bands: int
-    sizes: NDArray[np.int64]  # (n_bands * n_bands)
+    sizes: NDArray[np.int64]
 
 
-def cut(split: data.Split, k: int) -> tuple[Schedule, dict[str, NDArray[Any]]]:
-    """The plan that `funkc.factorize` would make, and its cells in the order of training."""
+def cut(split: data.Split, k: int, bands: int | None = None) -> Blocks:
+    """The plan that `funkc.factorize` would make."""
     problem = observed_cells((split.rows, split.cols), split.values, shape=split.shape)
-    schedule = _schedule.cut(problem, checked_options(k))
-    return schedule, schedule.cells()
-
-
-def bands_of(positions: NDArray[np.int64], n: int, n_bands: int) -> NDArray[np.int64]:
-    """The band of every cell when n rows (or columns), in their order, are cut into bands of
-    about equal numbers of cells: where the next part is full, as `cut_evenly` in plan.pyx.
-    """
-    cells_before = np.concatenate([[0], np.cumsum(np.bincount(positions, minlength=n))])
-    parts = positions.size * np.arange(1, n_bands)
-    cuts = np.searchsorted(cells_before * n_bands, parts)
-    return np.repeat(np.arange(n_bands), np.diff(cuts, prepend=0, append=n))[positions]
-
-
-def cut_again(schedule: Schedule, cells: dict[str, NDArray[Any]], n_bands: int) -> Blocks:
-    """The blocks that the core would cut if it chose this number of bands."""
-    row_bands = bands_of(cells["row"], schedule.n_rows, n_bands)
-    col_bands = bands_of(cells["col"], schedule.n_cols, n_bands)
-    blocks = (col_bands - row_bands) % n_bands * n_bands + row_bands
-    return Blocks(n_bands, np.bincount(blocks, minlength=n_bands**2))
+    schedule = _schedule.cut(problem, checked_options(k, bands=bands))
+    sizes = np.bincount(schedule.cells()["block"], minlength=schedule.n_blocks)
+    return Blocks(schedule.n_row_bands, schedule.n_bands, sizes)
 
 
 class Claims:
     """What is left to claim, by the rule of `claim` in engine.pyx: a step of the lowest wave
-    that has any, of the worker's own row bands, else of the next worker's, and so on.
+    that has any, at the worker's own places, else of the next worker's, and so on.
     """
 
     def __init__(self, n_bands: int, workers: int, n_waves: int) -> None:
@@ -87,7 +69,7 @@ class Claims:
         self.steps_left = 0
 
     def take(self, worker: int) -> tuple[int, int] | None:
-        """Wave and row band of the next step for a worker; None when there are none left."""
+        """Wave and place of the next step for a worker; None when there are none left."""
         if not self.steps_left:
             if not self.waves_left:
                 return None
@@ -97,29 +79,30 @@ class Claims:
             self.steps_left = self.homes[-1]
         while not self.left[worker]:
             worker = (worker + 1) % len(self.left)
-        row_band = self.homes[worker + 1] - self.left[worker]
+        place = self.homes[worker + 1] - self.left[worker]
         self.left[worker] -= 1
         self.steps_left -= 1
-        return self.wave, row_band
+        return self.wave, place
 
 
 def engine_time(costs: list[int], n_bands: int, threads: int, n_epochs: int) -> int:
     """When the last epoch ends, by the rule of `work` and `close_epoch` in engine.pyx: who has
-    claimed a step waits for it, until its epoch is open and its row band and its column band
-    (in the wave before, the next row band's) are through with the waves before.
+    claimed a step waits for it, until its epoch is open and its place and that of its column band
+    in the wave before, the next one, are through with the waves before.
     """
     workers = min(threads, n_bands)
-    claims = Claims(n_bands, workers, n_epochs * n_bands)
-    done = [0] * n_bands  # waves that a row band is through
+    n_waves = len(costs) // n_bands
+    claims = Claims(n_bands, workers, n_epochs * n_waves)
+    done = [0] * n_bands  # waves that a place is through
     finished = epoch = now = 0
-    working: list[tuple[int, int, int, int]] = []  # (end, worker, wave, row band), a heap
-    waiting: list[list[tuple[int, int]]] = [[] for _ in done]  # (wave, worker) by row band
+    working: list[tuple[int, int, int, int]] = []  # (end, worker, wave, place), a heap
+    waiting: list[list[tuple[int, int]]] = [[] for _ in done]  # (wave, worker) by place
 
-    def begin(wave: int, row_band: int, worker: int) -> bool:
-        if epoch < wave // n_bands or min(done[row_band], done[(row_band + 1) % n_bands]) < wave:
+    def begin(wave: int, place: int, worker: int) -> bool:
+        if epoch < wave // n_waves or min(done[place], done[(place + 1) % n_bands]) < wave:
             return False
-        end = now + costs[wave % n_bands * n_bands + row_band]
-        heapq.heappush(working, (end, worker, wave, row_band))
+        end = now + costs[wave % n_waves * n_bands + place]
+        heapq.heappush(working, (end, worker, wave, place))
         return True
 
     def claim(worker: int) -> None:
@@ -130,11 +113,11 @@ def engine_time(costs: list[int], n_bands: int, threads: int, n_epochs: int) -> 
     for worker in range(workers):
         claim(worker)
     while working:
-        now, free, wave, row_band = heapq.heappop(working)
-        done[row_band] = wave + 1
+        now, free, wave, place = heapq.heappop(working)
+        done[place] = wave + 1
         finished += 1
-        touched = [row_band, (row_band - 1) % n_bands] if n_bands > 1 else [row_band]
-        if finished == n_bands**2:
+        touched = [place, (place - 1) % n_bands] if n_bands > 1 else [place]
+        if finished == len(costs):
             finished = 0
             epoch += 1
             touched = list(range(n_bands))
@@ -159,7 +142,7 @@ def barrier_time(costs: list[int], n_bands: int, threads: int) -> int:
 
 def lines_of(blocks: Blocks, name: str, options: argparse.Namespace) -> list[str]:
     """Two lines of the table."""
-    n_bands, sizes = blocks
+    _, n_bands, sizes = blocks
     costs = [int(size) + options.overhead for size in sizes]
     work = sum(costs)
     engine = barrier = ""
@@ -202,23 +185,17 @@ def main() -> None:
                         help="other numbers of bands to look at")  # fmt: skip
     options = parser.parse_args()
     split = data.read(options.file) if options.file else data.generate(*options.generate)
-    if max(options.bands, default=1) > min(split.shape):
-        parser.error(f"--bands: more than the shape, {split.shape}, has rows or columns")
-    schedule, cells = cut(split, options.k)
-    plan = Blocks(schedule.n_bands, np.bincount(cells["block"], minlength=schedule.n_blocks))
-    again = cut_again(schedule, cells, schedule.n_bands)
-    assert np.array_equal(plan.sizes, again.sizes), "the core cuts by another rule"
-
-    print(f"{split.name}: {schedule.n_cells:,} to train on, k = {options.k}")
+    plan = cut(split, options.k)
+    print(f"{split.name}: {split.values.size:,} to train on, k = {options.k}")
     print(f"Efficiency = work / (threads × time), over {options.epochs} epochs; a block costs its")
     print(f"cells + {options.overhead}. engine: the engine's rule; barrier: one after every wave.")
     print(f"{'':54}threads")
     heads = "".join(f"{threads:6d} " for threads in options.threads)
     print(f"{'bands':10}{'cells/block':>12}{'max/mean':>10}{'overhead':>10}  {'':7}{heads}")
-    print(*lines_of(plan, f"{plan.n_bands} (plan)", options), sep="\n", flush=True)
-    for n_bands in options.bands:
-        blocks = cut_again(schedule, cells, n_bands)
-        print(*lines_of(blocks, str(n_bands), options), sep="\n", flush=True)
+    name = f"{plan.n_row_bands} x {plan.n_bands}"
+    print(*lines_of(plan, name, options), sep="\n", flush=True)
+    for bands in options.bands:
+        print(*lines_of(cut(split, options.k, bands), str(bands), options), sep="\n", flush=True)
     print("* More threads than bands can't help: a wave has one block a band.")
     print("This is a model without caches or memory bandwidth: it says what the sizes and the")
     print("order of the blocks allow, not how fast a machine is.")

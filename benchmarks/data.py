@@ -87,6 +87,36 @@ def plant(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Ratings:
     return Ratings(name, rows, cols, values, (n_rows, n_cols))
 
 
+# Ratings of the films of MovieLens-1M (3,706; F. M. Harper, J. A. Konstan, "The MovieLens
+# datasets", 2015) in order of popularity: after which part of the films, and how many.
+POPULARITY = (
+    (0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1),
+    (3428, 2590, 2288, 1785, 1448, 1052, 730, 429, 280, 188, 123, 74, 44, 23, 7, 1),
+)
+
+
+def sparse(n_rows: int, n_cols: int, n_cells: int, seed: int = 0) -> Split:
+    """Half stars at random, all to train on (one is also held out, for programs that need one).
+
+    Rows are equally likely, columns as popular as films in MovieLens-1M.
+    """
+    rng = np.random.default_rng(seed)
+    share = np.cumsum(np.interp((np.arange(n_cols) + 0.5) / n_cols, *POPULARITY))
+    cells = np.empty(0, np.int64)
+    while cells.size < n_cells:
+        missing = int((n_cells - cells.size) * 1.15) + 1000
+        row = rng.integers(0, n_rows, missing)
+        col = np.searchsorted(share, rng.random(missing) * share[-1])
+        cells = np.unique(np.concatenate([cells, row * n_cols + np.minimum(col, n_cols - 1)]))
+    cells = rng.permutation(cells)[:n_cells]
+    rows, cols = (part.astype(np.int32) for part in np.divmod(cells, n_cols))
+    cols = rng.permutation(n_cols).astype(np.int32)[cols]
+    values = (rng.integers(1, 11, n_cells) / 2).astype(np.float32)
+    name = f"{n_rows:,} x {n_cols:,}, {n_cells:,} ratings"
+    shape = (n_rows, n_cols)
+    return Split(name, rows, cols, values, shape, rows[:1], cols[:1], values[:1])
+
+
 def load(path: str) -> Ratings:
     """A file of ratings, as the command line reads them."""
     table = ratings.read(path)
