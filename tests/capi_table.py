@@ -76,6 +76,7 @@ Info = struct(
     "Info",
     *((name, I64) for name in ("n_rows", "n_cols", "n_cells", "length")),
     *((name, c.c_double) for name in ("mean", "deviation", "offset")),
+    *ints("row_bands", "col_bands"),
 )
 TYPES = {
     "cells_check": (P, P),

@@ -91,13 +91,14 @@ _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _core/best.pxd: _core/types.pxd
-_core/thin.pxd: _core/cut.pxd _core/memory.pxd _core/stream.pxd _core/types.pxd
+_core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
 _core/runs.pxd: _core/float_state.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
 _core/patches.pxd: _core/patches.h
-_core/memory.pxd: capi.pxd
+_core/memory.pxd: _core/pages.h capi.pxd
+_core/pages.h:
 capi.pxd: include/funkc.h include/funkc_import.h
 _core/tiles.h: _core/solve.h
 _core/threads.py: _core/machine.pyx

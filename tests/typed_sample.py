@@ -71,6 +71,7 @@ def factorizations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
         offset=0.0,
         decay="constant",
         group_size=1,
+        bands=(16, 8),
         validation=0.1,
         patience=2,
         random_state=np.random.default_rng(0),

@@ -92,9 +92,11 @@ def fits(tiny):
     for name, shape, draws, k in (
         ("bands", (300, 30_000), 60_000, 200),
         ("pages", (50, 200_000), 2000, 16),
+        ("groups", (1500, 400), 40_000, 32),
     ):
         rows, cols = draw_cells(shape, draws)
-        yield name, (rows, cols), continuous(rows, cols, shape), {"shape": shape, "k": k}
+        bands = {"bands": (24, 8)} if name == "groups" else {}
+        yield name, (rows, cols), continuous(rows, cols, shape), {"shape": shape, "k": k, **bands}
 
 
 def pictures(tiny, n_threads):

@@ -50,6 +50,7 @@ def ratings(seed):
         for given, keywords in (
             (stars, {}),
             (values, {"group_size": 1}),
+            (values, {"bands": (24, 8)}),
             (stars, {"biases": True, "validation": 0.5}),
             (values, {"weights": weights, "nonnegative": True}),
             (values, {"weights": weights, "biases": True, "validation": 0.5, "patience": 1}),

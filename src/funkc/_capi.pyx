@@ -333,6 +333,8 @@ cdef int plan_info(const funkc_plan *plan, funkc_info *given) noexcept nogil:
     info.mean = prepared.plan.mean
     info.deviation = prepared.plan.deviation
     info.offset = prepared.plan.offset + shift_of(prepared)
+    info.row_bands = <int>prepared.plan.n_row_bands
+    info.col_bands = <int>prepared.plan.n_bands
     hand_back(&info, sizeof(funkc_info), given)
     return OK
 

@@ -52,6 +52,7 @@ class Checkpoint:
         """A function that writes the state after an epoch, replacing the previous one."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
+        # What was chosen, should the rule change in another version.
         options["bands"] = training.schedule.n_row_bands, training.schedule.n_bands
         options["offset"] = None if math.isnan(options["offset"]) else options["offset"]
         known = {

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Bases = tuple[NDArray[Any], NDArray[Any]]
 
 
+PART = 4096  # held-out entries that a thread takes at once
+
+
 class Best(NamedTuple):
     """The factors of the best epoch."""
 
@@ -45,8 +48,14 @@ class Validation:
         order = np.lexsort((self._cols, self._rows))
         self._rows, self._cols = self._rows[order], self._cols[order]
         self._targets = cells.values[order].astype(np.float64) - schedule.offset
+        # Added up part by part, and then band by band of rows, as machines would do it that have
+        # some of the bands each.
         ends = np.searchsorted(self._rows, core_plan.band_ends(schedule.plan)).tolist()
-        self._bands = [slice(*ends) for ends in itertools.pairwise([0, *ends])]
+        bands = [range(*both) for both in itertools.pairwise([0, *ends])]
+        parts = [[*band[PART::PART], band.stop] for band in bands]
+        self._ends = np.array([end for part in parts for end in part])
+        self._sums = np.empty(self._ends.size)
+        self._parts = [len(part) for part in parts]
         self._n_threads = n_threads
         self.best: Best | None = None
 
@@ -57,14 +66,15 @@ class Validation:
     def rmse(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> float:
         """The RMSE of the products and the bases."""
         targets = self._left(bases)
-        total = 0.0  # band by band, as machines would add it up that have some of the rows each
-        for band in self._bands:
-            if band.start < band.stop:
-                status, squares = serve.squared_errors(
-                    x, y, self._rows[band], self._cols[band], targets[band], self._n_threads
-                )
-                raise_for_status(status, purpose="to validate")
-                total += squares
+        serve.squared_errors(
+            x, y, self._rows, self._cols, targets, self._ends, self._sums, self._n_threads
+        )
+        total, sums = 0.0, iter(self._sums.tolist())
+        for n in self._parts:
+            of_band = 0.0
+            for square in itertools.islice(sums, n):
+                of_band += square
+            total += of_band
         return math.sqrt(total / targets.size)
 
     def errors(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> NDArray[np.float64]:

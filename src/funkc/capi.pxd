@@ -99,6 +99,8 @@ cdef extern from "funkc.h" nogil:
         double mean
         double deviation
         double offset
+        int32_t row_bands
+        int32_t col_bands
 
     ctypedef struct funkc_result:
         size_t size

@@ -56,8 +56,8 @@ class Factorization:
         A constant that is added to every product.
     parameters : dict
         The training parameters including defaults: ``learning_rate``, ``regularization``
-        (of rows, of columns), ``n_epochs``, ``decay``, ``group_size``, ``nonnegative`` and
-        ``seed``.
+        (of rows, of columns), ``n_epochs``, ``decay``, ``group_size``, ``bands`` (of rows,
+        of columns; `partial_fit` chooses its own; None: unknown), ``nonnegative`` and ``seed``.
     history : dict of list
         For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors during the epoch,
         each computed before its update), ``learning_rate`` and ``seconds`` (wall time since

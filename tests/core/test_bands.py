@@ -92,3 +92,65 @@ def test_what_is_no_grid_is_refused(bands, error, words):
     cells, values, shape = problem(n=50)
     with pytest.raises(error, match=words):
         funkc.factorize(cells, values, 2, shape=shape, bands=bands)
+
+
+def oracles(cells, values, shape, bands, n_epochs=2, **options):
+    """Asserts that factors equal the oracle's, on one thread and on three."""
+    oracle = reference.Reference(*cells, values, shape, 3, bands=bands, **options)
+    oracle.train(*reference.default_settings(oracle, n_epochs))
+    oracle.fill()
+    for n_threads in (1, 3):
+        fit = funkc.factorize(
+            cells, values, 3, shape=shape, n_epochs=n_epochs, biases=False, bands=bands,
+            n_threads=n_threads, **options,
+        )  # fmt: skip
+        for found, wanted in zip((fit.row_factors, fit.col_factors), oracle.factors(), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [252, 253, 255, 256, 257, 260, 264, 248],  # those of 64 groups and more count as equal
+        [*range(1, 25)] * 25,  # more runs than are put in order of length at once
+    ],
+    ids=["long", "many"],
+)
+def test_the_order_of_runs_is_the_oracles(lengths):
+    rng = np.random.default_rng(0)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    cols = np.concatenate([rng.permutation(270)[:n] for n in lengths])
+    oracles((rows, cols), rng.normal(size=rows.size), (len(lengths), 270), (1, 1))
+
+
+@pytest.mark.parametrize("kind", ["coded", "plain", "weighted"])
+def test_blocks_of_more_than_2_to_the_32_places(kind):
+    """Whose keys take eight bytes, and whose columns lie on two pages."""
+    rng = np.random.default_rng(1)
+    places = np.unique(rng.integers(0, 70_000**2, 500))
+    cells = np.divmod(np.r_[places, np.arange(35_000, 35_040)], 70_000)  # and one long run
+    n = cells[0].size
+    values = rng.integers(1, 6, n).astype(float) if kind == "coded" else rng.normal(size=n)
+    weights = {"weights": rng.exponential(size=n) + 0.01} if kind == "weighted" else {}
+    oracles(cells, values, (70_000, 70_000), (1, 1), n_epochs=1, **weights)
+
+
+def test_held_out_errors_are_added_up_by_band():
+    cells, values, shape = problem(n=4000)
+    held = tuple(side[:3000] for side in cells), values[:3000]
+    options = {"shape": shape, "n_epochs": 1, "biases": False, "bands": (9, 3)}
+    rest = tuple(side[3000:] for side in cells), values[3000:]
+    fit = funkc.factorize(*rest, 3, validation=held, **options)
+    oracle = reference.Reference(*rest[0], rest[1], shape, 3, bands=(9, 3))
+    oracle.train(*reference.default_settings(oracle, 1))
+    row_at, col_at = np.argsort(oracle.row_order), np.argsort(oracle.col_order)
+    cuts = reference.cut_evenly(
+        oracle.row_order, np.bincount(rest[0][0], minlength=shape[0]), 1000, 9
+    )
+    rows, cols = row_at[held[0][0]], col_at[held[0][1]]
+    totals = [0.0] * 9
+    for c in np.lexsort((cols, rows)):
+        made = float(reference.dot(oracle.x[rows[c]], oracle.y[cols[c]]))
+        error = float(values[c]) - oracle.offset - made
+        totals[np.searchsorted(cuts, rows[c], side="right") - 1] += error * error
+    assert fit.history["validation_rmse"] == [(reference.add_up(totals) / 3000) ** 0.5]

@@ -127,6 +127,12 @@ def test_several_bands_and_waves(dtype, weighted):
     assert reference.bands_of(shape, values.size, 5, np.dtype(dtype).itemsize) == (4, 4)
 
 
+def test_columns_beyond_sixteen_bits_have_biases_of_their_own():
+    rng = np.random.default_rng(3)
+    cells = rng.integers(0, 5, 60), np.sort(rng.permutation(200_000)[:60])
+    compare(cells, rng.normal(size=60), (5, 200_000), 2, n_epochs=1, threads=[2])
+
+
 def test_more_threads_than_one_add_up_the_biases():
     """From 16,384 entries on, whatever the number of threads."""
     cells = np.nonzero(np.ones((130, 131), bool))

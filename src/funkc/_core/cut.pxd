@@ -21,8 +21,8 @@ from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.source cimport COLS, ROWS, SOME, VALUES, WHERE, Some, Source, fetch, number_at
 from funkc._core.survey cimport Codes, Survey, begin_survey, slot_of
 from funkc._core.types cimport (
-    CELLS_CHANGED, DUPLICATE_CELL, NO_MEMORY, OK, OUTSIDE_ITS_TILE, Plan, Run, col_band_of,
-    row_band_of,
+    CELLS_CHANGED, DUPLICATE_CELL, NO_MEMORY, OK, OUTSIDE_ITS_TILE, WHOLE, Plan, Run,
+    col_band_of, row_band_of,
 )
 from funkc.capi cimport funkc_memory
 
@@ -41,7 +41,6 @@ cdef enum:
     DIGIT_BITS = 11             # of one pass of the radix sort
     DIGITS = 6 << 11            # counters of all passes over a key of 64 bits
     MOST_WORKERS = 64
-    WHOLE = 4                   # cells of a group that is not loose
     CHUNK_RUNS = 256            # put in order of length among each other
     LONGEST = 64                # groups; longer runs count as equal
 
@@ -84,7 +83,7 @@ cdef struct Cut:
     int64_t *digits             # (workers, DIGITS)
     int64_t *duplicates         # (n_blocks) a cell that repeats the one before it, or -1
     void *keys                  # (n_cells) by block: row << col_bits | column
-    void *spare_keys            # (workers, largest block)
+    void *spare_keys            # (workers, or fewer if there are fewer blocks; largest block)
     void *spare_targets
     int64_t *cells              # with weights: the cell's position instead of its target
     int64_t largest_block
@@ -221,6 +220,7 @@ cdef inline int make_room(Cut *cut) noexcept nogil:
     cdef:
         Plan *plan = cut.plan
         int64_t n = plan.n_cells, b, count, at = 0
+        int64_t busy = min(<int64_t>cut.workers, plan.n_blocks)     # who have a block to sort
         int w
         float *narrow
         double *wide
@@ -235,12 +235,14 @@ cdef inline int make_room(Cut *cut) noexcept nogil:
     plan.first_cell[plan.n_blocks] = at
     if at != n:
         return CELLS_CHANGED
+    if cut.largest_block > <int64_t>0xffffffff:     # places in a block are numbers of 32 bits
+        return NO_MEMORY
 
     cut.row_bits = bits_for(plan.row_cuts, plan.n_row_bands)
     cut.col_bits = bits_for(plan.col_cuts, plan.n_bands)
     cut.key_size = 4 if cut.row_bits + cut.col_bits <= 32 else 8
     cut.keys = obtain(plan.memory, n, cut.key_size)
-    cut.spare_keys = obtain(plan.memory, cut.workers * cut.largest_block, cut.key_size)
+    cut.spare_keys = obtain(plan.memory, busy * cut.largest_block, cut.key_size)
     if cut.source.weights.data != NULL:
         cut.target_size = sizeof(int64_t)
         cut.cells = <int64_t *>obtain(plan.memory, n, sizeof(int64_t))
@@ -255,7 +257,7 @@ cdef inline int make_room(Cut *cut) noexcept nogil:
     else:
         cut.target_size = plan.real_size
         plan.values = obtain(plan.memory, n, plan.real_size)
-    cut.spare_targets = obtain(plan.memory, cut.workers * cut.largest_block, cut.target_size)
+    cut.spare_targets = obtain(plan.memory, busy * cut.largest_block, cut.target_size)
     if (cut.keys == NULL or cut.spare_keys == NULL or cut.spare_targets == NULL
             or plan.values == NULL or (cut.target_size == 1 and plan.codes == NULL)):
         return NO_MEMORY
@@ -439,8 +441,8 @@ cdef inline Run *emit(const Cut *cut, const key_t *keys, uint32_t first, uint32_
                       uint32_t **to) noexcept nogil:
     """Writes a run, and where its cells come from."""
     cdef uint32_t c
-    run.row = <uint32_t>(keys[first] >> cut.col_bits)
-    run.page = <uint16_t>((keys[first] & ((<uint64_t>1 << cut.col_bits) - 1)) >> 16)
+    run.row = <uint32_t>(<uint64_t>keys[first] >> cut.col_bits)
+    run.page = <uint16_t>((<uint64_t>keys[first] & ((<uint64_t>1 << cut.col_bits) - 1)) >> 16)
     run.length_less_1 = <uint16_t>(length - 1)
     for c in range(length):
         to[0][c] = first + c

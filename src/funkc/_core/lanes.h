@@ -119,7 +119,7 @@ FUNKC_INLINE VECTOR NAME(sub)(VECTOR a, VECTOR b) { return a - b; }
 FUNKC_INLINE VECTOR NAME(div)(VECTOR a, VECTOR b) { return a / b; }
 FUNKC_INLINE VECTOR NAME(all)(REAL s) { return s - (VECTOR){0}; }
 
-/* Eight numbers, in order; a vector that holds more repeats them. */
+/* Eight numbers, in order; what a vector holds beyond them does not matter. */
 #define EIGHT (WIDTH < 8 ? 8 / WIDTH : 1)
 typedef struct { VECTOR part[EIGHT]; } NAME(eight);
 typedef double NAME(doubles) __attribute__((vector_size(64 / EIGHT), aligned(8), may_alias));

@@ -4,20 +4,33 @@ from libc.string cimport memset
 from funkc.capi cimport funkc_memory
 
 
+cdef extern from "pages.h" nogil:
+    void funkc_ask_for_large_pages(void *memory, size_t bytes)
+
+
 cdef inline void *obtain(const funkc_memory *memory, size_t n, size_t size) noexcept nogil:
     """Room for n things, at least one; NULL if there is none."""
+    cdef void *room
     n = max(n, <size_t>1)
     if size and n > <size_t>0x7fffffffffffffff // size:
         return NULL
-    return malloc(n * size) if memory == NULL else memory.allocate(n * size, memory.user)
+    if memory != NULL:
+        return memory.allocate(n * size, memory.user)
+    room = malloc(n * size)
+    funkc_ask_for_large_pages(room, n * size)
+    return room
 
 
 cdef inline void *obtain_zeros(const funkc_memory *memory, size_t n, size_t size) noexcept nogil:
+    cdef void *room
+    n = max(n, <size_t>1)
     if memory == NULL:
-        return calloc(max(n, <size_t>1), size)
-    cdef void *room = obtain(memory, n, size)
+        room = calloc(n, size)
+        funkc_ask_for_large_pages(room, n * size)
+        return room
+    room = obtain(memory, n, size)
     if room != NULL:
-        memset(room, 0, max(n, <size_t>1) * size)
+        memset(room, 0, n * size)
     return room
 
 

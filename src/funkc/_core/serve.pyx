@@ -194,20 +194,34 @@ def predict(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] r
     return status
 
 
-def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] rows,
-                   const int64_t[::1] cols, const double[::1] targets, int n_threads):
-    """A status, and the sum of (targets[c] - x[rows[c]] . y[cols[c]])^2."""
+cdef void parts_of_worker(const funkc_cells *cells, const real_t *x, const real_t *y,
+                          Py_ssize_t width, const int64_t *ends, Py_ssize_t parts, int worker,
+                          int workers, real_t *room, double *sums) noexcept nogil:
     cdef:
-        double squares = 0
-        int status
+        Py_ssize_t part = worker
         real_t *nothing = NULL
+    while part < parts:
+        sums[part] = part_of_cells(cells, x, y, width, 0.0, ends[part - 1] if part else 0,
+                                   ends[part], room, nothing)
+        part += workers
+
+
+def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] rows,
+                   const int64_t[::1] cols, const double[::1] targets, const int64_t[::1] ends,
+                   double[::1] sums, int n_threads):
+    """Set sums[p] to the sum of (targets[c] - x[rows[c]] . y[cols[c]])^2 over part p of the
+    entries, which ends before entry ends[p].  The length of a row is a multiple of 16."""
+    cdef:
+        Py_ssize_t parts = ends.shape[0]
+        int w, workers = max(1, <int>min(<Py_ssize_t>n_threads, parts))
         funkc_cells cells = listed(rows, cols)
+        real_t *no_room = <real_t *>&x[0, 0]        # which rows of that length don't need
     cells.values = &targets[0]
     cells.value_bytes = 8
     with nogil:
-        status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], 0.0, NULL, n_threads, nothing,
-                            &squares)
-    return status, squares
+        for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+            parts_of_worker(&cells, &x[0, 0], &y[0, 0], x.shape[1], &ends[0], parts, w, workers,
+                            no_room, &sums[0])
 
 
 # ---------------------------------------------------------------- the best of a row

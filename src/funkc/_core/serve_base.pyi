@@ -21,8 +21,10 @@ def squared_errors(
     rows: NDArray[np.int64],
     cols: NDArray[np.int64],
     targets: NDArray[np.float64],
+    ends: NDArray[np.int64],
+    sums: NDArray[np.float64],
     n_threads: int,
-) -> tuple[int, float]: ...
+) -> None: ...
 def product(
     x: NDArray[Any], y: NDArray[Any], out: NDArray[Any], offset: float, n_threads: int
 ) -> None: ...

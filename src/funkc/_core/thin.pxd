@@ -1,10 +1,9 @@
 """A plan of some of the cells of another, with its places, bands and order."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
-from funkc._core.cut cimport WHOLE
 from funkc._core.memory cimport give_back, obtain
 from funkc._core.stream cimport SEARCH, stream, stream_seed
-from funkc._core.types cimport Plan, Run, col_band_of, position, row_band_of
+from funkc._core.types cimport WHOLE, Plan, Run, col_band_of, position, row_band_of
 
 
 cdef inline void *copied(const Plan *plan, const void *what, size_t n, size_t size) noexcept nogil:

@@ -14,6 +14,9 @@ ctypedef fused index_t:     # what the caller's row and column numbers are held 
     int32_t
     int64_t
 
+cdef enum:
+    WHOLE = 4                   # cells of a group that is not loose
+
 # What a core function returns; _errors.py has the messages.
 cdef enum Status:
     OK = 0

@@ -23,9 +23,8 @@
    b. A row's cells beyond fours are loose.  Steps of one to seven cells, each a branch of its
       own, cost as much as a step of eight: with five entries a row and k = 16, 20 ns an update
       instead of 8.
-   c. Longer vectors of coefficients (a decay that is kept as one number beside y, which saves a
-      multiplication an element) gain up to a tenth at k = 128 before their bookkeeping, and
-      nothing after it. */
+   c. A decay that is kept as one number beside y would save a multiplication an element: it
+      gains up to a tenth at k = 128 without its bookkeeping, and nothing with it. */
 #ifndef FUNKC_UPDATE_H
 #define FUNKC_UPDATE_H
 
@@ -242,7 +241,7 @@ FUNKC_INLINE void NAME(steps)(const NAME(cells) *b, const funkc_block_t *block, 
         for (; run < block->loose; run++) {
             NAME(row) row = NAME(begin_row)(b, run, at, width, based);
             at += row.left;
-            if (run + 2 < block->loose) NAME(fetch)(b->x + run[2].row * width, width);
+            if (block->loose - run > 2) NAME(fetch)(b->x + run[2].row * width, width);
             while (row.left >= 8) {
                 if (block->fetch_ahead) NAME(fetch_next)(b, &row, width);
                 STEP(&row, 8);
@@ -250,16 +249,16 @@ FUNKC_INLINE void NAME(steps)(const NAME(cells) *b, const funkc_block_t *block, 
             if (row.left) STEP(&row, 4);
         }
     else
-        for (; run < block->loose; run += 2) {
+        for (ptrdiff_t n = block->loose - run; n > 0; n -= 2, run += 2) {
             NAME(row) rows[2];
             rows[0] = NAME(begin_row)(b, run, at, width, based);
             at += rows[0].left;
             rows[1].left = 0;
-            if (run + 1 < block->loose) {
+            if (n > 1) {
                 rows[1] = NAME(begin_row)(b, run + 1, at, width, based);
                 at += rows[1].left;
             }
-            if (run + 3 < block->loose) {
+            if (n > 3) {
                 NAME(fetch)(b->x + run[2].row * width, width);
                 NAME(fetch)(b->x + run[3].row * width, width);
             }

@@ -123,7 +123,7 @@ def _bands(value: object) -> tuple[int, int] | None:
     """Bands of rows and of columns; the former come in groups of as many as the latter."""
     if value is None:
         return None
-    if not isinstance(value, (tuple, list, np.ndarray)) or np.ndim(value) == 0:
+    if not (isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim)):
         both = integer("bands", value, 1, MOST_BANDS)
         return both, both
     if len(value) != 2:

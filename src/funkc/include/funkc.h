@@ -99,8 +99,8 @@ typedef struct funkc_options {
     int32_t n_threads;    /* at least 1 */
     const funkc_memory *memory; /* NULL: malloc and free */
     const volatile int *cancel; /* NULL, or a flag: not 0 cancels the call */
-    int32_t row_bands;    /* a multiple of col_bands, up to 256; 0: chosen */
-    int32_t col_bands;    /* of the grid, which the result depends on; 0: chosen */
+    int32_t row_bands;    /* bands of the grid, on which the result depends as on the seed: */
+    int32_t col_bands;    /* row_bands is a multiple of col_bands, up to 256; both 0: chosen */
 } funkc_options;
 
 /* Parameters of a run.  funkc_params_init leaves all of them to the library. */
@@ -140,6 +140,7 @@ typedef struct funkc_info {
     int64_t length; /* numbers per row of factors: k, plus 2 with biases */
     double mean, deviation; /* of the values, by weight; `deviation` is the standard one */
     double offset;          /* of the factors of funkc_start and funkc_run */
+    int32_t row_bands, col_bands; /* of the grid, as in funkc_options */
 } funkc_info;
 
 /* What training came to. */
