@@ -225,7 +225,7 @@ static inline void funkc_model_init(funkc_model *model, int k)
 
 static inline void funkc_info_init(funkc_info *info)
 {
-    const funkc_info usual = {sizeof(funkc_info), 0, 0, 0, 0, 0, 0, 0};
+    const funkc_info usual = {sizeof(funkc_info), 0, 0, 0, 0, 0, 0, 0, 0, 0};
     *info = usual;
 }
 
