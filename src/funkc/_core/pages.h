@@ -11,7 +11,7 @@
 #include <unistd.h>
 #endif
 
-#define FUNKC_LARGE ((size_t)4 << 20) /* bytes; from there on NumPy asks for them too */
+#define FUNKC_LARGE ((size_t)32 << 20) /* bytes: a page of 2 MB that is half empty is no loss */
 
 /* Before the memory is touched.  Harmless if the system has none. */
 static void funkc_ask_for_large_pages(void *memory, size_t bytes)
