@@ -103,12 +103,11 @@ def padded(k):
 
 
 def bands_of(shape, n_cells, k, itemsize):
-    """Bands of rows and of columns: columns of a band within two megabytes unless rows have less
-    than six cells a band, at least 8 bands, 512 cells a block; rows within two megabytes where
-    columns are not."""
+    """Bands of rows and of columns: columns of a band within 4 MB unless rows have less than
+    eight cells a band, at least 8 bands, 512 cells a block; rows within 8 MB where they are
+    beyond 16."""
     sizes = [n * padded(k) * itemsize for n in shape]
-    parts = [min(256, size // 2**21 + 1) for size in sizes]
-    bands = max(8, min(parts[1], max(8, n_cells // (6 * shape[0]))))
+    bands = max(8, min(256, sizes[1] // 2**22 + 1, max(8, n_cells // (8 * shape[0]))))
     while (bands + 1) ** 2 * 2**18 <= n_cells and (bands + 1) * 8 * shape[0] <= n_cells:
         bands += 1
     bands = min(256, bands)
@@ -116,8 +115,9 @@ def bands_of(shape, n_cells, k, itemsize):
         bands -= 1
     bands = max(1, min(bands, *shape))
     groups = 1
-    if sizes[1] > bands * 2**21:
-        groups = max(1, min(-(-parts[0] // bands), 256 // bands, n_cells // (bands**2 * 512)))
+    if sizes[0] > bands * 2**24:
+        parts = min(256, sizes[0] // 2**23 + 1)
+        groups = max(1, min(-(-parts // bands), 256 // bands, n_cells // (bands**2 * 512)))
     return groups * bands, bands
 
 

@@ -90,7 +90,7 @@ def fits(tiny):
         return
     # More columns than eight bands hold in the cache, and more than a page holds in a band.
     for name, shape, draws, k in (
-        ("bands", (300, 30_000), 60_000, 200),
+        ("bands", (300, 50_000), 60_000, 200),
         ("pages", (50, 200_000), 2000, 16),
         ("groups", (1500, 400), 40_000, 32),
     ):

@@ -147,16 +147,16 @@ def test_more_cells_give_more_threads_work():
     assert core_plan.bands_for(6040, 3706, 10**6, 32, 4) == (8, 8)
     assert core_plan.bands_for(138_493, 26_744, 18 * 10**6, 128, 4) == (8, 8)
     assert core_plan.bands_for(480_189, 17_770, 10**8, 32, 4) == (19, 19)
-    assert core_plan.bands_for(10**7, 10**4, 10**8, 32, 4) == (8, 8)  # ten cells a row
-    assert core_plan.bands_for(10**5, 10**6, 10**9, 128, 4) == (245, 245)  # columns of 2 MB a band
+    assert core_plan.bands_for(10**7, 10**4, 10**8, 32, 4)[1] == 8  # ten cells a row
+    assert core_plan.bands_for(10**5, 10**6, 10**9, 128, 4) == (123, 123)  # columns of 4 MB a band
 
 
-def test_where_columns_do_not_fit_the_cache_rows_do():
+def test_rows_of_a_band_fit_the_cache():
     sparse = 800_000, 200_000, 4 * 10**6
     assert core_plan.bands_for(*sparse, 16, 4) == (8, 8)
-    assert core_plan.bands_for(*sparse, 64, 4) == (104, 8)
-    assert core_plan.bands_for(*sparse, 128, 4) == (200, 8)
-    assert core_plan.bands_for(200_000, 10**6, 2 * 10**7, 64, 4) == (32, 16)  # six cells a band
+    assert core_plan.bands_for(*sparse, 64, 4) == (32, 8)
+    assert core_plan.bands_for(*sparse, 128, 4) == (56, 8)
+    assert core_plan.bands_for(200_000, 10**6, 2 * 10**7, 64, 4) == (12, 12)  # eight cells a band
 
 
 # ---------------------------------------------------------------- the forms that cells are read in

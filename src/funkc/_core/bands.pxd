@@ -4,12 +4,12 @@ from libc.string cimport memcpy
 from funkc._core.stream cimport below
 
 cdef enum:
-    BLOCK_BYTES = 2097152       # of y that one block works on: its often met rows stay in L2
+    BLOCK_BYTES = 4194304       # of y that one block works on: its often met rows stay in L2
     LEAST_BANDS = 8             # so that several threads find work
     MOST_BANDS = 256
     LEAST_CELLS = 512           # a block, on average: smaller ones cost more than they give
     MANY_CELLS = 262144         # enough for a block: more of them make more blocks
-    SHORT_RUN = 6               # cells of a row in a block that the cache is not worth
+    SHORT_RUN = 8               # cells of a row in a block that the cache is not worth
 
 
 cdef inline void shuffle(int64_t *order, int64_t n, uint64_t seed) noexcept nogil:
@@ -65,21 +65,22 @@ cdef inline int64_t parts_of(double bytes) noexcept nogil:
 
 cdef inline void choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, Py_ssize_t width,
                               int real_size, int64_t *row_bands, int64_t *col_bands) noexcept nogil:
-    """Columns of a band fit the cache, or else rows; blocks are worth their overhead, threads find
-    work.
+    """Columns of a band fit the cache, and so do rows; blocks are worth their overhead, threads
+    find work.
 
     Every band of columns more reads all rows once more an epoch and makes their runs shorter (of
     4 million cells, 5 a row, 32 bands instead of 8 cost a fifth at k = 64), so that more than
-    eight are for rows with six cells a band, or for more cells only.  Where the columns of a
-    band don't fit, as many bands of rows as do leave a row in the cache while a group of waves
-    comes by (there, 128 instead of 8 gained a fifth at k = 64, a quarter at k = 128, and would
-    lose as much at k = 16, where the columns fit).
+    eight are for rows with eight cells a band, or for more cells only.  Where the rows of a band
+    are far more than a core's share of the last cache, more bands of them leave a row there while
+    a group of waves comes by: at k = 128 that gained a seventh to a fifth for 500,000 to 1,300,000
+    rows of 3 to 8 cells.  Where they are less (at k = 16, or 138,493 rows) it lost up to a fifth.
     """
     cdef:
         double row_bytes = <double>width * <double>real_size
-        double bytes = <double>n_cols * row_bytes
+        double bytes = <double>n_rows * row_bytes
         int64_t most = max(<int64_t>LEAST_BANDS, n_cells // (SHORT_RUN * n_rows))
-        int64_t bands = max(<int64_t>LEAST_BANDS, min(parts_of(bytes), most)), groups = 1
+        int64_t bands = max(<int64_t>LEAST_BANDS, min(parts_of(<double>n_cols * row_bytes), most))
+        int64_t groups = 1
     while ((bands + 1) * (bands + 1) * MANY_CELLS <= n_cells
             and (bands + 1) * 8 * n_rows <= n_cells):
         bands += 1
@@ -87,8 +88,8 @@ cdef inline void choose_bands(int64_t n_rows, int64_t n_cols, int64_t n_cells, P
     while bands > 1 and bands * bands * LEAST_CELLS > n_cells:
         bands -= 1
     bands = max(<int64_t>1, min(bands, min(n_rows, n_cols)))
-    if bytes > <double>bands * BLOCK_BYTES:
-        groups = (parts_of(<double>n_rows * row_bytes) + bands - 1) // bands
+    if bytes > <double>bands * 4 * BLOCK_BYTES:
+        groups = (parts_of(bytes / 2) + bands - 1) // bands
         groups = min(groups, min(MOST_BANDS // bands, n_cells // (bands * bands * LEAST_CELLS)))
     col_bands[0] = bands
     row_bands[0] = bands * max(<int64_t>1, groups)

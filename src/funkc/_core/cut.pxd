@@ -77,7 +77,7 @@ cdef struct Cut:
     Survey *surveys             # (workers); the first holds all in the end
     int64_t *row_counts
     int64_t *col_counts
-    int64_t *order
+    int64_t *order              # of rows, then of columns
     int64_t *offsets            # (workers, n_blocks) cells, then where they go
     int64_t *ends               # (workers, n_blocks) where that ends
     int64_t *digits             # (workers, DIGITS)
@@ -131,7 +131,7 @@ cdef inline int make_room_for_sides(Cut *cut) noexcept nogil:
     plan.first_loose = <int64_t *>obtain(plan.memory, plan.n_blocks, sizeof(int64_t))
     cut.row_counts = <int64_t *>obtain_zeros(plan.memory, plan.n_rows, sizeof(int64_t))
     cut.col_counts = <int64_t *>obtain_zeros(plan.memory, plan.n_cols, sizeof(int64_t))
-    cut.order = <int64_t *>obtain(plan.memory, max(plan.n_rows, plan.n_cols), sizeof(int64_t))
+    cut.order = <int64_t *>obtain(plan.memory, plan.n_rows + plan.n_cols, sizeof(int64_t))
     cut.offsets = <int64_t *>obtain_zeros(plan.memory, cut.workers * plan.n_blocks, sizeof(int64_t))
     cut.ends = <int64_t *>obtain(plan.memory, cut.workers * plan.n_blocks, sizeof(int64_t))
     cut.digits = <int64_t *>obtain(plan.memory, cut.workers * DIGITS, sizeof(int64_t))
@@ -177,9 +177,10 @@ cdef inline int find_places(const Cut *cut, const Some *some, Places *places) no
         const Plan *plan = cut.plan
         const uint64_t *row_places = plan.row_places
         const uint64_t *col_places = plan.col_places
-        int64_t bands = plan.n_bands
-        int64_t n_blocks = plan.n_blocks
-        int64_t c, place, group, wave
+        uint32_t bands = <uint32_t>plan.n_bands
+        uint32_t n_blocks = <uint32_t>plan.n_blocks
+        int64_t c
+        uint32_t place, first, wave      # of a group: its first row band
         bint outside = False
         int col_bits = cut.col_bits
         uint64_t row, col
@@ -188,12 +189,15 @@ cdef inline int find_places(const Cut *cut, const Some *some, Places *places) no
     for c in range(some.n):
         row = row_places[<int64_t>some.row[c]]
         col = col_places[some.col[c]]
-        group = <int64_t>(row >> 32) // bands
-        place = <int64_t>(row >> 32) - group * bands
-        wave = <int64_t>(col >> 32) - place
-        wave += group * bands if wave >= 0 else (group + 1) * bands
+        place = <uint32_t>(row >> 32)
+        first = 0
+        if place >= bands:
+            first = place // bands * bands
+            place -= first
+        wave = <uint32_t>(col >> 32) - place
+        wave += first if <uint32_t>(col >> 32) >= place else first + bands
         outside = outside or wave * bands >= n_blocks
-        places.block[c] = <uint32_t>(wave * bands + place)
+        places.block[c] = wave * bands + place
         places.key[c] = (<uint64_t><uint32_t>row << col_bits) | <uint32_t>col
     return OUTSIDE_ITS_TILE if outside else OK
 
@@ -472,13 +476,14 @@ cdef inline Run *emit_by_length(const Cut *cut, const key_t *keys, const Whole *
     return run
 
 
-cdef inline void pack_runs(const Cut *cut, const key_t *keys, int64_t n, Run *run,
-                           uint32_t *to) noexcept nogil:
+cdef inline void pack_runs(const Cut *cut, const key_t *keys, int64_t n, Run *run, Run *loose_run,
+                           Run *end, uint32_t *to) noexcept nogil:
     """The runs of a block, and for each cell in their order where it stands in order of key."""
     cdef:
         Whole[CHUNK_RUNS] whole
         int n_whole = 0
         int64_t c = 0, length, loose
+        uint32_t *loose_to = to + n - (end - loose_run)
     while c < n:
         length = length_of_run(cut, keys, c, n)
         if length >= WHOLE:
@@ -486,15 +491,11 @@ cdef inline void pack_runs(const Cut *cut, const key_t *keys, int64_t n, Run *ru
             whole[n_whole].length = <uint32_t>(length - length % WHOLE)
             n_whole += 1
         c += length
+        for loose in range(c - length % WHOLE, c):
+            loose_run = emit(cut, keys, <uint32_t>loose, 1, loose_run, &loose_to)
         if n_whole == CHUNK_RUNS or c == n:
             run = emit_by_length(cut, keys, whole, n_whole, run, &to)
             n_whole = 0
-    c = 0
-    while c < n:
-        length = length_of_run(cut, keys, c, n)
-        c += length
-        for loose in range(c - length % WHOLE, c):
-            run = emit(cut, keys, <uint32_t>loose, 1, run, &to)
 
 
 cdef inline void rearrange(target_t *targets, target_t *spare, const uint32_t *to,
@@ -514,15 +515,17 @@ cdef inline void pack(Cut *cut, int64_t block, int worker) noexcept nogil:
         uint64_t col_mask = (<uint64_t>1 << cut.col_bits) - 1
         double value, weight
         Run *runs = plan.runs + plan.first_run[block]
+        Run *loose = plan.runs + plan.first_loose[block]
+        Run *end = plan.runs + plan.first_run[block + 1]
         char *keys = <char *>cut.keys + first * cut.key_size
         void *targets = cut.spare_targets
         # Columns are written over what says where they come from, which is twice as long.
         uint32_t *to = <uint32_t *>(<char *>cut.spare_keys + spare * cut.key_size)
         uint16_t *cols = <uint16_t *>to
     if cut.key_size == 4:
-        pack_runs(cut, <const uint32_t *>keys, n, runs, to)
+        pack_runs(cut, <const uint32_t *>keys, n, runs, loose, end, to)
     else:
-        pack_runs(cut, <const uint64_t *>keys, n, runs, to)
+        pack_runs(cut, <const uint64_t *>keys, n, runs, loose, end, to)
     if cut.cells != NULL:
         for c in range(n):
             value = number_at(&cut.source.values, cut.cells[first + to[c]]) - plan.offset

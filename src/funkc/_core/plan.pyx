@@ -65,9 +65,9 @@ cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
         first = cut.at
         last = first
         if cut.stage == LAY_OUT:
-            if first < 2:
-                budget -= plan.n_rows if first == 0 else plan.n_cols
-                last += 1
+            if first == 0:
+                budget -= plan.n_rows + plan.n_cols
+                last = 1
         elif cut.stage >= ORDER:
             while last < plan.n_blocks and budget > 0:
                 last += 1
@@ -106,12 +106,12 @@ cdef int do_share(Cut *cut, int worker, int64_t first, int64_t last) noexcept no
         if worker == 1 or cut.workers == 1:
             status |= count_cells(cut, COLS, first, last)
     elif cut.stage == LAY_OUT:
-        if worker == 0 and first == 0:
+        if worker == 0:
             lay_out(cut.row_counts, cut.order, plan.n_rows, plan.n_cells,
                     stream_seed(cut.seed, ROW_ORDER), cut.row_given, plan.n_row_bands,
                     plan.row_cuts, plan.row_places)
-        elif worker == 0:
-            lay_out(cut.col_counts, cut.order, plan.n_cols, plan.n_cells,
+        if worker == 1 or cut.workers == 1:
+            lay_out(cut.col_counts, cut.order + plan.n_rows, plan.n_cols, plan.n_cells,
                     stream_seed(cut.seed, COL_ORDER), cut.col_given, plan.n_bands,
                     plan.col_cuts, plan.col_places)
     elif cut.stage >= ORDER:

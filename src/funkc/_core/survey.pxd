@@ -3,7 +3,7 @@
 Sums are added up in whole numbers (28-bit steps between the smallest and the largest value, and
 of the largest weight), where the order of an addition can't matter.
 """
-from libc.math cimport INFINITY, NAN, fabs, rint, sqrt
+from libc.math cimport INFINITY, fabs, rint, sqrt
 from libc.stdint cimport int16_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from funkc._core.source cimport (
@@ -29,7 +29,6 @@ cdef struct Survey:             # of the cells that one worker has seen; the fir
     int64_t n
     double low
     double high
-    double latest
     int64_t n_weightless
     double largest_weight
     double scale                # steps of a value
@@ -83,7 +82,6 @@ cdef inline void begin_survey(Survey *survey) noexcept nogil:
     """Of memory that holds zeros."""
     survey.low = INFINITY
     survey.high = -INFINITY
-    survey.latest = NAN
     survey.weight_scale = 1.0
 
 
@@ -94,7 +92,7 @@ cdef inline int find_range(const Source *source, int64_t first, int64_t last,
         Some some
         int64_t c
         double value
-        double low = survey.low, high = survey.high, latest = survey.latest
+        double low = survey.low, high = survey.high
     while first < last:
         first = fetch(source, first, last, ROWS | COLS | VALUES | WEIGHTS | SOUND, &some)
         if some.status != OK:
@@ -105,9 +103,9 @@ cdef inline int find_range(const Source *source, int64_t first, int64_t last,
             value = some.value[c]
             low = min(low, value)
             high = max(high, value)
-            if value != latest and survey.codes.n <= 256:
-                add_code(&survey.codes, value)
-                latest = value
+        if survey.codes.n <= 256:
+            for c in range(some.n):
+                add_code(&survey.codes, some.value[c])
         if source.weights.data != NULL:
             for c in range(some.n):
                 survey.largest_weight = max(survey.largest_weight, some.weight[c])
@@ -115,7 +113,6 @@ cdef inline int find_range(const Source *source, int64_t first, int64_t last,
         survey.n_weightless += some.n_weightless
     survey.low = low
     survey.high = high
-    survey.latest = latest
     return OK
 
 
