@@ -203,6 +203,70 @@ def tree_sum(terms):
 HEAVIEST = 4  # weight in a step
 
 
+# ---------------------------------------------------------------- losses, as loss.h has them
+
+LOG_2 = {np.float32: (0.693359375, -2.12194440e-4), np.float64: (0.6931471803691238,
+         1.9082149292705877e-10)}  # fmt: skip
+
+
+def power(a):
+    """e^a: the nearest whole power of two, and a Taylor series."""
+    real = a.dtype.type
+    terms, magic, least, largest = (
+        (7, 12582912.0, -87, 88) if real == np.float32 else (13, 6755399441055744.0, -708, 709)
+    )
+    a = np.clip(a, real(least), real(largest))
+    n = a * real(1.44269504088896340736) + real(magic) - real(magic)
+    high, low = (real(part) for part in LOG_2[real])
+    r = a - n * high - n * low
+    total = np.full_like(r, real(1 / math.factorial(terms)))
+    for d in range(terms - 1, 1, -1):
+        total = total * r + real(1 / math.factorial(d))
+    return np.ldexp(total * r * r + r + real(1), n.astype(int))
+
+
+def log_ratio(z):
+    """log((1 + z) / (1 - z))."""
+    real = z.dtype.type
+    last = 15 if real == np.float32 else 33
+    w = z * z
+    total = np.full_like(z, real(2 / last))
+    for d in range(last - 2, 1, -2):
+        total = total * w + real(2 / d)
+    return z * real(2) + z * w * total
+
+
+def chance(score):
+    """1 / (1 + e^-score), and log(1 + e^score)."""
+    one, two = score.dtype.type(1), score.dtype.type(2)
+    small = power(-np.abs(score))
+    likely = one / (one + small)
+    both = log_ratio(small / (small + two)) + np.maximum(score, 0)
+    return np.where(score > 0, likely, small * likely), both
+
+
+def pull(loss, value, score, bound):
+    """How hard values pull at scores, and what they cost."""
+    real = value.dtype.type
+    bound, error = real(bound), value - score
+    if loss == "squared":
+        return error, error * error
+    if loss == "absolute":
+        return np.sign(error), np.abs(error)
+    if loss == "huber":
+        inner = np.minimum(np.abs(error), bound)
+        return np.clip(error, -bound, bound), inner * (np.abs(error) - inner * real(0.5))
+    if loss == "logistic":
+        made, both = chance(score)
+        return value - made, both - value * score
+    made = power(score)
+    pulls = np.minimum((value - made) / (made * bound + real(1)), real(1) / bound)
+    return pulls, made - value * score
+
+
+# ---------------------------------------------------------------- training
+
+
 class Reference:
     """What funkc.factorize answers, computed slowly from rows, cols and values."""
 
@@ -282,20 +346,27 @@ class Reference:
         """Factors not below 0."""
         return np.maximum(x, 0) if self.nonnegative else x
 
-    def train(self, rates, regularization, group=8, bases=None):
-        """Returns the training error of every epoch; row and column bases are taken off first."""
+    def train(self, rates, regularization, group=8, bases=None, loss="squared", delta=0.0):
+        """Returns the training error of every epoch (of another loss than the squared one, its
+        sum); row and column bases are taken off first."""
         real = self.dtype
         errors = []
         for rate in rates:
             squares = 0.0
+            bound = delta * rate if loss == "poisson" else delta
             keep_col = real(1 - rate * regularization[1])
             for cells, loose in steps_of(self.runs, self.x.shape[1], group):
                 rows, js = ([cell[at] for cell in cells] for at in (1, 3))
                 r, weights = (np.array([cell[at] for cell in cells]) for at in (4, 5))
-                if bases is not None:
-                    r = r - (bases[0][rows] + bases[1][js])
-                e = r - dot(self.x[rows], self.y[js])
-                squares += add_up(weights.astype(float) * e.astype(float) ** 2)
+                score = dot(self.x[rows], self.y[js])
+                base = bases[0][rows] + bases[1][js] if bases is not None else None
+                if loss != "squared":
+                    score = score if base is None else score + base
+                    e, costs = pull(loss, r, score, bound)
+                    squares += add_up(weights.astype(float) * costs.astype(float))
+                else:
+                    e = (r if base is None else r - base) - score
+                    squares += add_up(weights.astype(float) * e.astype(float) ** 2)
                 moves = real(rate) * e * np.minimum(weights, real(HEAVIEST))
                 if loose:
                     for i, j, move in zip(rows, js, moves, strict=True):
@@ -308,7 +379,7 @@ class Reference:
                 keep_row = real(1 - rate * regularization[0] * len(cells))
                 self.x[rows[0]] = self._constrain(x * keep_row + tree_sum(move * y))
                 self.y[js] = self._constrain(y * keep_col + move * x)
-            errors.append(math.sqrt(squares / self.n_cells))
+            errors.append(squares if loss != "squared" else math.sqrt(squares / self.n_cells))
         return errors
 
     def seen(self):

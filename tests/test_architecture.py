@@ -29,53 +29,59 @@ selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _in
     _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
-    _input/split.py _judge.py _train.py factorization.py ratings.py
+    _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
     _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
-    _input/ids.py _input/lookups.py _input/options.py _input/scalars.py _judge.py _model_file.py
-    _schedule.py _sides.py _train.py
+    _input/ids.py _input/lookups.py _input/loss.py _input/options.py _input/scalars.py _judge.py
+    _model_file.py _schedule.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
-    _input/scalars.py _io.py _train.py
+    _input/scalars.py _io.py _state.py _train.py
+_state.py: _biases.py _history.py _input/options.py _train.py _validation.py
 _bar.py: _errors.py _input/options.py _train.py
-_judge.py: _core/plan.pyx _errors.py _input/ids.py _schedule.py _train.py
+_judge.py: _core/plan.pyx _errors.py _input/ids.py _input/loss.py _schedule.py _train.py
 _model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/scalars.py _io.py
     _sides.py
-_fold_in.py: _core/serve.pyx _errors.py _input/cells.py _input/ids.py _input/lookups.py
-    _input/scalars.py _schedule.py _sides.py
-_train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
-    _history.py _input/cells.py _input/options.py _input/scalars.py _schedule.py _validation.py
+_fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/ids.py
+    _input/lookups.py _input/loss.py _input/scalars.py _schedule.py _sides.py
+_train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/newton.pyx _core/plan.pyx
+    _errors.py _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py
+    _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
-_biases.py: _core/biases.pyx _core/plan.pyx _schedule.py
-_validation.py: _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py _schedule.py
+_biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
+_validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
+    _input/loss.py _schedule.py
 ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
 capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
-_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
-    _input/scalars.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/runs.pxd _core/stream.pxd
     _core/types.pxd capi.pxd
-_core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
-    _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
-    _core/thin.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
-    _core/pictures.pyx _core/serve.pyx _errors.py
+    _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
-_core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
-    capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd
     _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
 _history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
-_input/options.py: _errors.py _input/arrays.py _input/scalars.py
+_input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
+_input/loss.py: _core/newton.pyx _errors.py _input/cells.py _input/scalars.py
+_core/newton.pyx: _core/float_state.pxd _core/lanes.pxd _core/loss.pxd _core/types.pxd
+_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
+    _input/scalars.py
+_core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
+    _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
+    _core/thin.pxd _core/types.pxd capi.pxd
+_core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
+    capi.pxd
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
-_core/update.pxd: _core/lanes.pxd _core/types.pxd _core/update.h
+_core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
+_core/loss.pxd: _core/loss.h _core/types.pxd
 _core/survey.pxd: _core/source.pxd _core/types.pxd
 _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/symmetric.pxd
     _core/types.pxd
@@ -105,7 +111,8 @@ _core/threads.py: _core/machine.pyx
 _core/patches.h: _core/solve.h
 include/funkc_import.h: include/funkc.h
 _io.py: _errors.py
-_core/update.h: _core/lanes.h _core/run.h
+_core/update.h: _core/lanes.h _core/loss.h _core/run.h
+_core/loss.h: _core/lanes.h
 _core/run.h:
 _core/solve.h: _core/lanes.h
 _core/machine.pyx: _core/machine.h
@@ -364,6 +371,7 @@ def test_threads_start_in_the_core_alone():
     assert holding(r"\bin prange\(") == {
         "_core/average.pyx",
         "_core/biases.pyx",
+        "_core/newton.pyx",
         "_core/engine.pyx",
         "_core/serve.pyx",
         "_core/plan.pyx",

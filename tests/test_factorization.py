@@ -398,7 +398,7 @@ def test_repr_tells_shape_k_dtype_epochs_and_error():
 def test_repr_of_no_epoch():
     fit = fitted()
     fit.history = {name: [] for name in fit.history}
-    fit.noise, fit.baseline_rmse = None, {}
+    fit.noise, fit.baseline_loss = None, {}
     assert repr(fit) == "Factorization(shape=(67, 75), k=3, dtype=float32, epochs=0)"
 
 

@@ -259,7 +259,7 @@ F = np.float32
 NO_CHECKPOINT = {
     **{f"no {name}": gone(name) for name in (
         "row_factors", "col_factors", "best.row_factors", "best.col_factors", "start.row_factors",
-        "start.col_factors", "history.epoch", "history.train_rmse", "history.seconds",
+        "start.col_factors", "history.epoch", "history.train_loss", "history.seconds",
         "history.learning_rate",
     )},
     "nothing": lambda t, m: t.clear(),
@@ -275,7 +275,7 @@ NO_CHECKPOINT = {
         ("shape", [60, "45"]), ("shape", [0, 45]), ("shape", [60, 2**40]), ("shape", [61, 45]),
         ("shape", {"a": 1}), ("shape", [45, 60]), ("halvings", -1), ("halvings", 11),
         ("halvings", None), ("halvings", 0.5), ("limit", 1.0), ("limit", "x"), ("limit", None),
-        ("best_rmse", 1.0), ("best_rmse", "x"), ("best_epoch", 0), ("best_epoch", 4),
+        ("best_loss", 1.0), ("best_loss", "x"), ("best_epoch", 0), ("best_epoch", 4),
         ("best_epoch", "1"), ("cells", None), ("options", None), ("options", []),
     )},
     **{f"option {name} = {value!r}": optioned(**{name: value}) for name, value in (
@@ -310,7 +310,7 @@ NO_CHECKPOINT = {
     "ids twice": tensors(row_ids=np.r_[np.arange(59), 3]),
     "real ids": tensors(col_ids=np.arange(45.0)),
     "no epochs": lambda t, m: t.update({name: np.zeros(0) for name in t if "history" in name}),
-    "a short history": tensors(history__train_rmse=np.zeros(2)),
+    "a short history": tensors(history__train_loss=np.zeros(2)),
     "epochs from 0": tensors(history__epoch=np.arange(3.0)),
 }  # fmt: skip
 

@@ -135,7 +135,7 @@ NO_MODEL = {
     "nothing": lambda t, m: (t.clear(), m.pop("offset")),
     **{f"no {name}": gone(name) for name in (
         "row_factors", "col_factors", "row_bias", "col_bias", "history.epoch",
-        "history.train_rmse", "history.learning_rate", "history.seconds",
+        "history.train_loss", "history.learning_rate", "history.seconds",
     )},
     **{f"no text {name}": lambda t, m, name=name: m.pop(name) for name in (
         "offset", "parameters", "stopped_by",
@@ -163,10 +163,10 @@ NO_MODEL = {
     "few text ids": lambda t, m: t.update(text_ids("a", "b")),
     "offsets alone": lambda t, m: t.update({"row_ids.offsets": np.zeros(61, np.int64)}),
     "text alone": lambda t, m: t.update({"row_ids.text": np.zeros(0, np.uint8)}),
-    "a short history": tensors(history__train_rmse=np.zeros(2)),
+    "a short history": tensors(history__train_loss=np.zeros(2)),
     "a long history": tensors(history__seconds=np.zeros(4)),
     "a history of integers": tensors(history__epoch=np.arange(1, 4)),
-    "a history of two dimensions": tensors(history__train_rmse=np.zeros((3, 1))),
+    "a history of two dimensions": tensors(history__train_loss=np.zeros((3, 1))),
     "no dimension of history": tensors(history__epoch=np.array(1.0)),
     "epochs from 0": tensors(history__epoch=np.arange(3.0)),
     "an epoch that is no number": tensors(history__epoch=np.array([1, NAN, 3])),

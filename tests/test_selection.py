@@ -355,7 +355,7 @@ def test_a_combination_that_diverges_is_said_and_not_chosen():
 
 def test_an_infinite_error_counts_as_divergence(monkeypatch):
     rows, cols, values = ratings()
-    monkeypatch.setattr("funkc._train.Validation.rmse", lambda *_: math.nan)
+    monkeypatch.setattr("funkc._train.Validation.loss", lambda *_: math.nan)
     with pytest.raises(funkc.DivergedError, match="epoch 2 "):
         funkc.cross_validate((rows, cols), values, 2, n_epochs=2)
 

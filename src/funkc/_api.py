@@ -13,6 +13,7 @@ from funkc._input.cells import UNKNOWN, Axis, observed_cells
 from funkc._input.options import checked_options, checked_start
 from funkc._input.split import held_out, is_own
 from funkc._judge import warn_of_outliers, warn_of_useless_factors
+from funkc._state import restore
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def factorize(
     bands: int | tuple[int, int] | None = None,
     stages: int | None = None,
     members: int = 1,
+    loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
+    huber_delta: float | None = None,
     validation: float | tuple[Any, Any] | Ratings | None = None,
     patience: int | None = None,
     init: Factorization | tuple[ArrayLike, ArrayLike] | None = None,
@@ -140,11 +143,19 @@ def factorize(
         averaged; the average is cut to k factors again (the nearest of rank k). Four predict
         ratings 0.1 to 0.4 % better than one, at four times the cost. `history` is that of the
         first. Not with `nonnegative`, `init` or `checkpoint`.
+    loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
+        What is made small, on average over the entries. "absolute" and "huber" are for values of
+        which some are wild; "logistic" for values 0 and 1 (or booleans), whose predictions are
+        probabilities; "poisson" for counts, whose predictions are means. See Notes. "logistic" and
+        "poisson" do not go with `nonnegative`.
+    huber_delta : float, optional
+        With ``loss="huber"``: the size of an error beyond which its loss grows in proportion. By
+        default 1.345 robust standard deviations of what biases leave.
     validation : float, pair (mask, values) or Ratings, optional
         Held-out entries, which are predicted after every epoch to compute
-        ``history["validation_rmse"]``: a share of the observed entries, drawn by the seed,
-        or other entries in any form of `mask` and `values` (if `mask` selects them too, the
-        RMSE is that of training); Ratings are matched by their ids. Repeated entries are
+        ``history["validation_loss"]`` (and ``["validation_rmse"]``): a share of the observed
+        entries, drawn by the seed, or other entries in any form of `mask` and `values` (if `mask`
+        selects them too, the loss is that of training); Ratings are matched by their ids. Repeated entries are
         treated as `duplicates` says. The factors of the best epoch are returned, with biases
         refitted to them; these entries also determine the number of `stages`. A warning
         says when the factors don't predict them better than biases alone.
@@ -229,6 +240,27 @@ def factorize(
     is 0.03 σ. Values may have any scale and shift: predictions follow. The reasons, and
     figures on many data sets, are in docs/defaults.md.
 
+    **Losses**: with s the score of an entry, offset + x · y + biases, and r its value,
+
+    =========== =============== ======================================================
+    loss        prediction      loss of an entry
+    =========== =============== ======================================================
+    "squared"   s               (r - s)²
+    "absolute"  s               |r - s|
+    "huber"     s               (r - s)² / 2, from δ on δ (|r - s| - δ / 2)
+    "logistic"  1 / (1 + e⁻ˢ)   log(1 + eˢ) - r s
+    "poisson"   eˢ              eˢ - r s + r log r - r (half the deviance)
+    =========== =============== ======================================================
+
+    The rule of the SGD has minus the derivative by s in place of the error e (of the squared loss,
+    half of it; of counts divided by 1 + 2 η σ eˢ, and at most 1 / (2 η σ), so that no count makes
+    it diverge). Biases are fitted by Newton's steps, with ridges as below. With h the mean second
+    derivative of the loss, σ is the standard deviation of the first, divided by h; λ is h times,
+    and the learning rate 1 / h times, what it is for a squared loss. History, validation,
+    `patience`, stages and `Factorization.score` follow the loss; ``history["train_rmse"]`` and the
+    like are there for the squared loss only. No library's exponential or logarithm takes part, so
+    the bits are the same everywhere.
+
     **Initial factors** are noise of standard deviation 0.05 √(σ / k). To the first ones a
     constant is added, so that one factor can follow what rows and columns have in common; the
     offset takes its product back.
@@ -239,7 +271,8 @@ def factorize(
     **Wild values**: a value that lies more than 50 robust standard deviations from the median
     (1.4826 times the median distance from it; of 20 entries or more) gets an
     `OutlierWarning`: squared errors let
-    one such value ruin all predictions.
+    one such value ruin all predictions. With ``loss="huber"`` or ``"absolute"`` it pulls no harder
+    than others.
 
     **Divergence**: after an epoch whose errors exceed twice those of biases alone (or of the
     offset), training restarts at half the learning rate, as ``history["learning_rate"]`` shows.
@@ -281,6 +314,8 @@ def factorize(
         patience=patience,
         stages=stages,
         members=members,
+        loss=loss,
+        huber_delta=huber_delta,
         init=init,
         checkpoint=checkpoint,
     )
@@ -303,7 +338,7 @@ def factorize(
         keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, cells.ids)
     listen = scalars.callback(callback, "(epoch, history)")
     training = _train.begin(cells, options, start, held)
-    warn_of_outliers(training.schedule, cells.ids, stacklevel=2)
+    warn_of_outliers(training.schedule, options.loss, cells.ids, stacklevel=2)
     return _finished(training, cells.ids, keep, listen, verbose)
 
 
@@ -377,7 +412,7 @@ def resume(
     )
     training = _train.begin(cells, options, state.start, held)
     state.require_same_cells(training)
-    training.go_on_from(state.tensors, state.known, state.history)
+    restore(training, state.tensors, state.known, state.history)
     listen = scalars.callback(callback, "(epoch, history)")
     return _finished(training, keep.ids, keep, listen, verbose)
 

@@ -44,9 +44,10 @@ def listener(
 
     def tell(training: Training) -> object:
         epoch, history = _epoch(training)
-        error = f"RMSE {history['train_rmse'][-1]:.4g}"
-        if "validation_rmse" in history:
-            error += f", held out {history['validation_rmse'][-1]:.4g}"
+        kind, word = ("rmse", "RMSE") if "train_rmse" in history else ("loss", "loss")
+        error = f"{word} {history[f'train_{kind}'][-1]:.4g}"
+        if f"validation_{kind}" in history:
+            error += f", held out {history[f'validation_{kind}'][-1]:.4g}"
         n_epochs = training.settings.n_epochs
         if shown is None:
             log.info("epoch %d of %d: %s", epoch, n_epochs, error)

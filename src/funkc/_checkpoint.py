@@ -18,6 +18,7 @@ from funkc._input import scalars
 from funkc._input.arrays import MOST_ROWS
 from funkc._input.ids import Ids
 from funkc._input.options import Options, Start, checked_options
+from funkc._state import state_of
 from funkc._train import MOST_HALVINGS
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Checkpoint:
         """A function that writes the state after an epoch, replacing the previous one."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
+        loss = training.options.loss
+        options["loss"] = [loss.name, None if math.isnan(loss.delta) else loss.delta]
         # What was chosen, should the rule change in another version.
         options["bands"] = training.schedule.n_row_bands, training.schedule.n_bands
         options["offset"] = None if math.isnan(options["offset"]) else options["offset"]
@@ -69,7 +72,7 @@ class Checkpoint:
             if epochs % self.every and more:
                 return
             try:
-                tensors, numbers = training.state()
+                tensors, numbers = state_of(training)
             except DivergedError:  # in its last steps; the next epoch, or the end, handles it
                 return
             tensors |= tensors_of(training.history)
@@ -113,6 +116,7 @@ class State:
         offset = math.nan if given["offset"] is None else given["offset"]
         told = ("seed", "offset", "dtype_is_default")
         checked = {name: value for name, value in given.items() if name not in told}
+        checked["loss"], checked["huber_delta"] = given["loss"]
         options = dataclasses.replace(
             checked_options(**checked, random_state=given["seed"], offset=0.0), offset=offset
         )
@@ -130,7 +134,7 @@ class State:
             raise ValueError("'judged' is not a list of finite numbers")
         if options.members != 1:
             raise ValueError("a checkpoint has one member")
-        _require_factors(tensors, options, (n_rows, n_cols), "best_rmse" in known)
+        _require_factors(tensors, options, (n_rows, n_cols), "best_loss" in known)
         begun = known.get("start_offset")
         start_offset = (
             None if begun is None else scalars.real("start_offset", float.fromhex(begun), -math.inf)
@@ -172,14 +176,15 @@ def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
     scalars.integer("stage_begun", known["stage_begun"], 0, n_epochs)
     if known["stages"] is not None:
         scalars.integer("stages", known["stages"], 1, 1000)
-    levels = ["level"] * known["options"]["biases"]
-    for name in [*levels, *(f"best_{name}" for name in levels if "best_rmse" in known)]:
+    linked = known["options"]["loss"][0] != "squared"
+    levels = ["level"] * (known["options"]["biases"] or linked)
+    for name in [*levels, *(f"best_{name}" for name in levels if "best_loss" in known)]:
         scalars.real(name, float.fromhex(known[name]), -math.inf)
     float.fromhex(known["limit"])
     if known["share"] is not None:
         scalars.real("share", known["share"], 0.0, above=True)
-    if "best_rmse" in known:
-        float.fromhex(known["best_rmse"])
+    if "best_loss" in known:
+        float.fromhex(known["best_loss"])
         scalars.integer("best_epoch", known["best_epoch"], 1, n_epochs)
         scalars.integer("best_stage", known["best_stage"], 0, known["stage"])
 
@@ -192,13 +197,13 @@ def _require_factors(
     for name, bias, size in zip(SIDES, BIASES, shape, strict=True):
         for prefix in ("", "best.") if best else ("",):
             wanted[f"{prefix}{name}"] = (size, options.k)
-            if options.biases:
+            if options.biases or not options.loss.squared:
                 wanted[f"{prefix}{bias}"] = (size,)
         if any(given.startswith("start.") for given in tensors):
             wanted[f"start.{name}"] = (size, options.k)
         if any(f"start.{given}" in tensors for given in BIASES):
             wanted[f"start.{bias}"] = (size,)
-    if ("row_bias" in tensors) != options.biases:
+    if ("row_bias" in tensors) != (options.biases or not options.loss.squared):
         raise ValueError("its biases don't fit its options")
     for name, expected in wanted.items():
         if tensors[name].shape != expected or tensors[name].dtype != options.dtype:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._core import serve
+from funkc._core import newton, serve
 from funkc._errors import raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
@@ -26,8 +26,13 @@ from funkc._schedule import padded
 from funkc._sides import Side
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from funkc._input.cells import Cells, CellsByRow
     from funkc._input.ids import Ids
+    from funkc._input.loss import Loss
+
+NEWTON_TURNS = 20  # a row must not depend on others, so there are as many for all
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Fitting:
     noise: float | None
     nonnegative: bool
     n_threads: int
+    loss: Loss
 
     def side(
         self,
@@ -77,14 +83,54 @@ class Fitting:
             prior = looked_for.precision(self.n_threads)
             ridge = self.noise * self.noise if prior.size else math.inf
         out = np.zeros((n, fixed.ready.shape[1]), dtype)
-        status = serve.fold_in(
-            fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
-            cells.weights, looked_for.mean, prior, ridge, self.nonnegative, out, self.n_threads,
-        )  # fmt: skip
-        raise_for_status(status)
+        values, weights = cells.values, cells.weights
+        for turn in range(1 if self.loss.squared else NEWTON_TURNS):
+            if not self.loss.squared:
+                values, weights = self._working(cells, fixed, looked_for, out, begun=turn > 0)
+            status = serve.fold_in(
+                fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, values,
+                weights, looked_for.mean, prior, ridge, self.nonnegative, not self.loss.squared,
+                out, self.n_threads,
+            )  # fmt: skip
+            raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
+
+    def _working(
+        self, cells: CellsByRow, fixed: Side, looked_for: Side, out: NDArray[Any], *, begun: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Values and weights whose least squares are a step of Newton's from the rows `out`, or
+        from the mean row.
+        """
+        n = cells.first.size - 1
+        rows = np.repeat(np.arange(n), np.diff(cells.first))
+        x = out
+        if not begun:
+            x, rows = np.zeros((1, out.shape[1]), out.dtype), np.zeros_like(rows)
+            k = fixed.factors.shape[1]
+            x[0, :k] = looked_for.mean[:k]
+            if fixed.bias is not None:
+                x[0, k : k + 2] = 1
+                x[0, looked_for.bias_at] = looked_for.mean[-1]
+        scores = np.empty(rows.size, out.dtype)
+        pairs = rows, cells.cols.astype(np.int64)
+        raise_for_status(
+            serve.predict(x, fixed.ready, *pairs, scores, self.offset, self.n_threads)
+            if looked_for.first
+            else serve.predict(fixed.ready, x, *reversed(pairs), scores, self.offset,
+                               self.n_threads)
+        )  # fmt: skip
+        values, weights = np.empty(rows.size), np.empty(rows.size)
+        newton.working(
+            self.loss.kind, self.loss.delta, cells.values, scores.astype(np.float64), values,
+            weights,
+        )  # fmt: skip
+        if cells.weights.size:  # 1 on average in every row
+            of_row = np.repeat(np.arange(n), np.diff(cells.first))
+            sums = np.bincount(of_row, cells.weights, n) / np.maximum(1, np.diff(cells.first))
+            weights *= cells.weights / sums[of_row]
+        return values, weights
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""

@@ -28,7 +28,7 @@ def history_of(tensors: dict[str, NDArray[Any]]) -> History:
         for name, column in tensors.items()
         if name.startswith("history.")
     }
-    missing = {"epoch", "train_rmse", "learning_rate", "seconds"} - columns.keys()
+    missing = {"epoch", "train_loss", "learning_rate", "seconds"} - columns.keys()
     if missing:
         raise ValueError(f"the history lacks {', '.join(sorted(missing))}")
     n_epochs = columns["epoch"].size

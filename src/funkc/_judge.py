@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from funkc._input.ids import Ids
+    from funkc._input.loss import Loss
     from funkc._schedule import Schedule
     from funkc._train import Training
 
@@ -37,10 +39,10 @@ def without_outliers() -> Iterator[None]:
 
 
 def warn_of_outliers(
-    schedule: Schedule, ids: tuple[Ids | None, Ids | None], stacklevel: int
+    schedule: Schedule, loss: Loss, ids: tuple[Ids | None, Ids | None], stacklevel: int
 ) -> None:
-    """Name a value that is wild among the others."""
-    if _SILENT.get() or schedule.n_cells < FEWEST:
+    """Name a value that is wild among the others, if its squared error counts."""
+    if _SILENT.get() or not loss.squared or schedule.n_cells < FEWEST:
         return
     values = np.empty(min(schedule.n_cells, LARGEST_SAMPLE))
     core_plan.sample(schedule.plan, values)
@@ -64,7 +66,7 @@ def warn_of_outliers(
     warnings.warn(
         f"values: {value:.6g} in {' and '.join(names)} lies {abs(value - middle) / scale:.0f} "
         f"robust standard deviations from the median, {middle:.6g}, and may ruin all predictions; "
-        "correct it, leave it out, or clip the values (or take logarithms)",
+        "correct it, leave it out, clip the values (or take logarithms), or pass loss='huber'",
         OutlierWarning,
         stacklevel=stacklevel + 1,
     )
@@ -72,11 +74,14 @@ def warn_of_outliers(
 
 def warn_of_useless_factors(training: Training, stacklevel: int) -> None:
     """Say when held-out entries are predicted no better than by biases."""
-    reached, simple = training.validation_rmse, training.baseline_rmse.get("biases")
+    reached, simple = training.validation_loss, training.baseline_loss.get("biases")
     if reached is None or simple is None or reached < simple or training.outset[1] == 0:
         return  # or there was nothing left to explain
+    what = "loss"
+    if training.loss.squared:
+        what, reached, simple = "RMSE", math.sqrt(reached), math.sqrt(simple)
     warnings.warn(
-        f"validation: factors predict its entries no better (RMSE {reached:.5g}) than biases "
+        f"validation: factors predict its entries no better ({what} {reached:.5g}) than biases "
         f"alone ({simple:.5g}); use fewer factors or more regularization, or collect more entries",
         UserWarning,
         stacklevel=stacklevel + 1,

@@ -35,8 +35,8 @@ def write(
     history: History,
     stopped_by: str,
     noise: float | None,
-    baseline_rmse: Mapping[str, float],
-    validation_rmse: float | None,
+    baseline_loss: Mapping[str, float],
+    validation_loss: float | None,
     stages: int,
 ) -> None:
     """Write the file of a model, replacing an existing one."""
@@ -55,8 +55,8 @@ def write(
         "stopped_by": stopped_by,
         "noise": json.dumps(None if noise is None else float(noise).hex()),
         "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
-        "baseline_rmse": json.dumps({name: rmse.hex() for name, rmse in baseline_rmse.items()}),
-        "validation_rmse": json.dumps(None if validation_rmse is None else validation_rmse.hex()),
+        "baseline_loss": json.dumps({name: loss.hex() for name, loss in baseline_loss.items()}),
+        "validation_loss": json.dumps(None if validation_loss is None else validation_loss.hex()),
         "stages": str(stages),
     }
     _io.write(path, tensors, metadata)
@@ -93,23 +93,26 @@ def _of_tensors(
         x.shape[1],
         random_state=integer("seed", parameters["seed"], 0, 2**64 - 1),
         offset=float.fromhex(metadata["offset"]),
-        bands=parameters.get("bands"),  # which files of version 0.1 lack
+        bands=parameters.get("bands"),  # which files of version 0.1 lack, and the loss
+        loss=parameters.get("loss", "squared"),
+        huber_delta=parameters.get("huber_delta"),
         **{name: parameters[name] for name in _FACTORIZE},
     )
     if None in (options.learning_rate, options.n_epochs):
         raise ValueError("its parameters are incomplete")
     parameters["regularization"] = tuple(parameters["regularization"])
-    parameters["bands"] = options.bands
+    parameters |= {"bands": options.bands, "loss": options.loss.name}
+    parameters["huber_delta"] = parameters.get("huber_delta")
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
     baseline, validation, stages = {}, None, 1
     if "noise" in metadata:  # which files of version 0.1 lack
-        noise = _rmse(json.loads(metadata["noise"]))
+        noise = _positive("noise", json.loads(metadata["noise"]))
         baseline = {
-            n: real("RMSE", float.fromhex(rmse), 0.0)
-            for n, rmse in json.loads(metadata["baseline_rmse"]).items()
+            n: real("loss", float.fromhex(loss), 0.0)
+            for n, loss in json.loads(metadata["baseline_loss"]).items()
         }
-        validation = _rmse(json.loads(metadata["validation_rmse"]))
+        validation = _positive("loss", json.loads(metadata["validation_loss"]))
         stages = integer("stages", int(metadata["stages"]), 1, 1000)
         n_seen = [
             integer("n_seen", n, 0, len(side))
@@ -128,16 +131,16 @@ def _of_tensors(
         "col_ids": ids[1],
         "noise": noise,
         "n_seen": tuple(n_seen),
-        "baseline_rmse": baseline,
-        "validation_rmse": validation,
+        "baseline_loss": baseline,
+        "validation_loss": validation,
         "stages": stages,
     }
 
 
-def _rmse(written: str | None) -> float | None:
-    return None if written is None else real("RMSE", float.fromhex(written), 0.0)
+def _positive(name: str, written: str | None) -> float | None:
+    return None if written is None else real(name, float.fromhex(written), 0.0)
 
 
 def noise_of(history: History) -> float | None:
     """The error of the last epoch, if there was one."""
-    return history["train_rmse"][-1] if history["train_rmse"] else None
+    return history["train_rmse"][-1] if history.get("train_rmse") else None

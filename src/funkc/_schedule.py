@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from funkc._input.cells import Cells
     from funkc._input.options import Options
 
-Outset = tuple[float, float, int, int]  # level, deviation, rows and columns that have entries
+# Level, deviation, rows and columns that have entries, curvature of the loss.
+Outset = tuple[float, float, int, int, float]
 
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
@@ -106,8 +107,8 @@ def cut(problem: Cells, options: Options) -> Schedule:
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,
-        options.offset,
-        0.0 if options.biases else 2.0,
+        0.0 if options.loss.linked else options.offset,
+        0.0 if options.biases or not options.loss.squared else 2.0,
         problem.row_cuts,
         problem.col_cuts,
         *(options.bands or (0, 0)),

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc import _biases
 from funkc._average import averaged
 from funkc._biases import Biases
 from funkc._core import biases as core_biases
-from funkc._core import engine
+from funkc._core import engine, newton
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
-from funkc._history import BIASES, SIDES
 from funkc._input import scalars
+from funkc._input.loss import Loss, require_allowed, require_allowed_entries
 from funkc._schedule import Outset, Schedule, aligned, cut, padded, settle
 from funkc._validation import Best, Validation
 
@@ -85,16 +84,13 @@ class Training:
         width = padded(options.k)
         self.x = aligned(schedule.n_rows, width, options.dtype)
         self.y = aligned(schedule.n_cols, width, options.dtype)
-        self.history: History = {
-            "epoch": [],
-            "train_rmse": [],
-            "learning_rate": [],
-            "seconds": [],
-        }
+        self.loss = options.loss
+        names = ["epoch", "train_loss", "train_rmse", "learning_rate", "seconds"]
+        self.history: History = {name: [] for name in names if self._known(name)}
         self._sums = np.zeros(schedule.n_blocks)
-        self._squares = np.zeros(EPOCHS_AT_ONCE)
+        self._losses = np.zeros(EPOCHS_AT_ONCE)
         self._scratch = np.zeros(schedule.n_bands + 8 * options.n_threads, np.int64)
-        self._halvings = 0
+        self.halvings = 0  # of the learning rate
         self._between_spans: Callable[[], object] | None = None
         self.keep: Callable[[Training], object] | None = None  # after every epoch
         self.member = 0  # of those that are averaged
@@ -107,26 +103,40 @@ class Training:
         self.seen = schedule.n_rows, schedule.n_cols
         if start is not None and start.seen is not None:
             self.seen = start.seen
-        self.baseline_rmse = {"mean": schedule.deviation if not schedule.constant else 0.0}
-        self.validation_rmse: float | None = None
-        self._validation = None
+        self.baseline_loss: dict[str, float] = {}  # of simpler models
+        self.validation_loss: float | None = None
+        self.validation = None
         if held_out is not None:
-            self._validation = Validation(schedule, held_out, options.n_threads)
-            self.history["validation_rmse"] = []
-            self.baseline_rmse["mean"] = self._validation.mean_rmse(schedule.mean - schedule.offset)
+            self.validation = Validation(schedule, held_out, options.n_threads, self.loss)
+            names = ["validation_loss", "validation_rmse"]
+            self.history |= {name: [] for name in names if self._known(name)}
         self._ended = False  # whether the stage's biases have been refitted
-        self._judged = np.empty(0)  # errors of held-out entries after the last stage
-        self.biases = Biases(schedule, options.dtype, options.n_threads) if options.biases else None
+        self.judged = np.empty(0)  # errors of held-out entries after the last stage
+        # Beside another loss than the squared one there always is a level, without biases alone.
+        self.biases: Biases | None = None
+        if options.biases or not self.loss.squared:
+            self.biases = self._biases()
+        self._least = 0.0  # what the losses of the core lack
+        if not self.loss.squared:
+            self._least = newton.least(schedule.plan, self.loss.kind)
         if start is not None:
-            self._put_in(start.row_factors, start.col_factors, self.x, self.y)
-        self.outset, squares = self._outset()
+            self.put_in(start.row_factors, start.col_factors, self.x, self.y)
+        self.outset, losses = self._outset()
         self.settings = settle(schedule, options, self.outset)
         self._begin()
         if start is not None:
-            squares = max(squares, self._squares_now())
+            losses = max(losses, self._losses_now())
             if options.learning_rate is None:
                 self.limit_rate()
-        self._limit = DIVERGED_RATIO**2 * squares
+        self.limit = DIVERGED_RATIO**2 * losses
+
+    def _known(self, name: str) -> bool:
+        """Whether a column of the history belongs to the loss."""
+        return self.loss.squared or not name.endswith("rmse")
+
+    def _biases(self, *, alone: bool = False) -> Biases:
+        o = self.options
+        return Biases(self.schedule, o.dtype, o.n_threads, self.loss, alone=alone or not o.biases)
 
     def _may_search(self) -> bool:
         """Whether further stages may be worth it; a caller's own settings are kept to."""
@@ -138,38 +148,64 @@ class Training:
     @property
     def _held(self) -> float:
         """The level above the plan's offset, if it must not move."""
-        given = self.options.biases and not math.isnan(self.options.offset)
-        return 0.0 if given else math.nan
+        if math.isnan(self.options.offset) or self.biases is None:
+            return math.nan
+        return self.options.offset - self.schedule.offset  # 0, unless values have a link
 
     def _outset(self) -> tuple[Outset, float]:
         """What training begins with, and its squared errors; biases are fitted, or taken over."""
         cut, start = self.schedule, self.start
         outset = core_plan.outset(cut.plan, None, False, self.options.k)
+        losses = cut.zero_model_squares
+        self._judge_mean()
         if self.biases is None:
-            return outset, cut.zero_model_squares
-        squares = cut.zero_model_squares
+            return outset, losses
+        if not self.loss.squared:
+            self.biases.settle_loss(self._heed)
+            if self.validation is not None:
+                self.validation.delta = self.biases.delta
         if start is None or start.ridges is None:
             beside = None if start is None or start.row_bias is not None else (self.x, self.y)
             self.biases.fit(self._held, beside, self._heed)
             fitted = self.biases.fitted
-            if beside is None and self._validation is None:
-                self.baseline_rmse["biases"] = fitted.left
-            elif beside is None and self._validation is not None:
-                self.baseline_rmse["biases"] = self._validation.rmse_of_bases(self.bases)
+            if beside is None and self.validation is None:
+                self.baseline_loss["biases"] = fitted.cost + self._least / cut.n_cells
+            elif beside is None and self.validation is not None:
+                self.baseline_loss["biases"] = self.validation.loss_of_bases(self.bases)
             level_is_given = start is not None or not math.isnan(self._held)
             outset = core_plan.outset(cut.plan, fitted, level_is_given, self.options.k)
             if self.options.nonnegative:
                 outset = (abs(outset[0]), *outset[1:])
             self.biases.level -= outset[0]
-            left = max(fitted.left, 2.0**-19 * fitted.deviation or cut.deviation)  # rounding
-            squares = cut.n_cells * left**2
+            if self.loss.squared:
+                left = max(fitted.left, 2.0**-19 * fitted.deviation or cut.deviation)  # rounding
+                losses = cut.n_cells * left**2
+            else:
+                losses = cut.n_cells * fitted.cost + self._least
             self._ridges = fitted.row_ridge, fitted.col_ridge
         if start is not None and start.row_bias is not None and start.col_bias is not None:
             self.biases.given(start.row_bias, start.col_bias)
             moved = 0.0 if start.offset is None else start.offset - cut.offset
             self.biases.level = moved if math.isnan(self._held) else 0.0
         self._first_biases = self.biases.state()
-        return outset, squares
+        return outset, losses
+
+    def _judge_mean(self) -> None:
+        """The loss of a level alone."""
+        cut = self.schedule
+        if self.loss.squared:
+            level = cut.mean - cut.offset
+            self.baseline_loss["mean"] = 0.0 if cut.constant else cut.deviation**2
+        else:
+            alone = self._biases(alone=True)
+            alone.settle_loss(self._heed)
+            alone.fit(math.nan, None, self._heed)
+            level = alone.level
+            self.baseline_loss["mean"] = alone.fitted.cost + self._least / cut.n_cells
+        if self.validation is not None:
+            if not self.loss.squared:
+                self.validation.delta = alone.delta
+            self.baseline_loss["mean"] = self.validation.loss_of_level(level)
 
     def _heed(self) -> None:
         if self._between_spans is not None:
@@ -181,7 +217,9 @@ class Training:
         if self.biases is None:
             level = max(2 * cut.deviation, abs(cut.mean - cut.offset))
         else:
-            level = 2 * math.sqrt(self._squares_now() / cut.n_cells)
+            level = self.outset[4] * 2 * self.outset[1]
+            if self.loss.squared:
+                level = 2 * math.sqrt(self._losses_now() / cut.n_cells)
         if self.settings.learning_rate * level > 0.12:
             self.settings = replace(self.settings, learning_rate=0.12 / level)
 
@@ -200,9 +238,9 @@ class Training:
                     o.nonnegative, first, last, o.n_threads,
                 )  # fmt: skip
         else:
-            self._put_in(self.start.row_factors, self.start.col_factors, self.x, self.y)
-        if self._validation is not None:
-            self._validation.best = None
+            self.put_in(self.start.row_factors, self.start.col_factors, self.x, self.y)
+        if self.validation is not None:
+            self.validation.best = None
         for column in self.history.values():
             column.clear()
 
@@ -221,96 +259,25 @@ class Training:
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The current row and column factors in the caller's order."""
         k = self.options.k
-        return self._taken_out(False, self.x, k), self._taken_out(True, self.y, k)
+        return self.taken_out(False, self.x, k), self.taken_out(True, self.y, k)
 
     def ready(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The same as padded rows, with biases.  There is nothing left to train on with, and never
         was more than one side held twice.
         """
         width = padded(self.options.k + 2 * self.options.biases)
-        rows = self._taken_out(False, self.x, width)
+        rows = self.taken_out(False, self.x, width)
         del self.x
-        cols = self._taken_out(True, self.y, width)
+        cols = self.taken_out(True, self.y, width)
         del self.y
         return rows, cols
 
     def contents(self) -> list[Any]:
         """The memory that determines the entries and their order, in training and validation."""
-        held_out = [] if self._validation is None else self._validation.contents()
+        held_out = [] if self.validation is None else self.validation.contents()
         return [*core_plan.contents(self.schedule.plan), *held_out]
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """All that changes while training, and the initial factors if they were passed."""
-        tensors: dict[str, NDArray[Any]] = dict(zip(SIDES, self.factors(), strict=True))
-        numbers: dict[str, Any] = {
-            "halvings": self._halvings,
-            "limit": self._limit.hex(),
-            "stage": self.stage,
-            "stage_begun": self.stage_begun,
-            "stages": self.stages,
-        }
-        if self.biases is not None:
-            numbers["level"] = self.biases.level.hex()
-            tensors |= self._stored(self.biases)
-        if self._judged.size:
-            tensors["judged"] = self._judged
-        best = None if self._validation is None else self._validation.best
-        if best is not None:
-            numbers |= {
-                "best_rmse": best.rmse.hex(), "best_epoch": best.epoch, "best_stage": best.stage
-            }  # fmt: skip
-            tensors["best.row_factors"] = self._taken_out(False, best.x, self.options.k)
-            tensors["best.col_factors"] = self._taken_out(True, best.y, self.options.k)
-            if self.biases is not None and best.biases is not None:
-                now = self.biases.state()
-                self.biases.put(best.biases)
-                numbers["best_level"] = self.biases.level.hex()
-                tensors |= {f"best.{name}": b for name, b in self._stored(self.biases).items()}
-                self.biases.put(now)
-        if self.start is not None:
-            offset = self.start.offset
-            numbers["start_offset"] = None if offset is None else offset.hex()
-            for name in (*SIDES, *BIASES):
-                part = getattr(self.start, name)
-                if part is not None:
-                    tensors[f"start.{name}"] = part
-        return tensors, numbers
-
-    def _stored(self, biases: Biases) -> dict[str, NDArray[Any]]:
-        return dict(zip(BIASES, (biases.taken(False), biases.taken(True)), strict=True))
-
-    def go_on_from(
-        self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], history: History
-    ) -> None:
-        """Restore the state from `state`."""
-        self._halvings = known["halvings"]
-        self._limit = float.fromhex(known["limit"])
-        self.stage, self.stages = known["stage"], known["stages"]
-        self.stage_begun = known["stage_begun"]
-        self._judged = tensors.get("judged", self._judged)
-        if self._validation is not None and "best_rmse" in known:
-            x, y = self.x.copy(), self.y.copy()
-            self._put_in(tensors["best.row_factors"], tensors["best.col_factors"], x, y)
-            biases = self._stored_biases(tensors, known, "best.", "best_level")
-            self._validation.best = Best(
-                float.fromhex(known["best_rmse"]), known["best_epoch"], x, y, known["best_stage"],
-                biases,
-            )  # fmt: skip
-        self._put_in(tensors["row_factors"], tensors["col_factors"], self.x, self.y)
-        self._stored_biases(tensors, known, "", "level")
-        for name, column in history.items():
-            self.history[name][:] = column
-
-    def _stored_biases(
-        self, tensors: dict[str, NDArray[Any]], known: dict[str, Any], prefix: str, level: str
-    ) -> tuple[float, NDArray[Any], NDArray[Any]] | None:
-        if self.biases is None:
-            return None
-        self.biases.given(tensors[f"{prefix}row_bias"], tensors[f"{prefix}col_bias"])
-        self.biases.level = float.fromhex(known[level])
-        return self.biases.state()
-
-    def _put_in(
+    def put_in(
         self, rows: NDArray[Any], cols: NDArray[Any], x: NDArray[Any], y: NDArray[Any]
     ) -> None:
         """Copy factors with biases from the caller's order into training order."""
@@ -329,18 +296,20 @@ class Training:
             "bands": (self.schedule.n_row_bands, self.schedule.n_bands),
             "nonnegative": options.nonnegative,
             "members": options.members,
+            "loss": self.loss.name,
+            "huber_delta": self._delta if self.loss.name == "huber" else None,
             "n_entries": self.schedule.n_cells,
             "seed": options.seed,
         }
 
-    def _taken_out(self, columns: bool, x: NDArray[Any], length: int) -> NDArray[Any]:
+    def taken_out(self, columns: bool, x: NDArray[Any], length: int) -> NDArray[Any]:
         """In the caller's order; what is longer than k is padded, with biases if there are any."""
         out = np.zeros((len(x), length), self.options.dtype)
         k = self.options.k
         for first, last in self._parts(len(out)):
             if not core_plan.take_out(self.schedule.plan, columns, x, k, out, first, last):
                 raise DivergedError(len(self.history["epoch"]), self._rates()[0])
-        if length > k and self.biases is not None:
+        if length > k and self.biases is not None and self.options.biases:
             out[:, k : k + 2] = 1
             out[:, k + columns] = self.biases.taken(columns)
         return out
@@ -386,7 +355,7 @@ class Training:
         self.history, self.stage = history, first
         counted = self.biases
         if counted is None:
-            counted = Biases(self.schedule, self.options.dtype, self.options.n_threads)
+            counted = Biases(self.schedule, self.options.dtype, self.options.n_threads, Loss())
             counted.fit(math.nan, None, self._heed)
         counts = counted.counts
         self.x, self.y = averaged(
@@ -398,7 +367,8 @@ class Training:
                 (math.fsum(levels) / done, np.sum(rows, 0) / done, np.sum(cols, 0) / done)
             )
         self._fill()
-        self.noise = math.sqrt(self._squares_now() / self.schedule.n_cells)
+        if self.loss.squared:
+            self.noise = math.sqrt(self._losses_now() / self.schedule.n_cells)
         return stopped_by
 
     def _run_member(self, after_epoch: Callable[[Training], object] | None) -> str:
@@ -442,16 +412,24 @@ class Training:
         if self.stages is not None and self.stage + 1 >= self.stages:
             return False
         self._end_stage()
-        if self.stages is None and self.stage == 0 and not self.noise < SIGNAL * self.outset[1]:
+        if self.stages is None and self.stage == 0 and not self._explains_most():
             self.stages = 1
-        if self.stages is None and self._validation is None:
+        if self.stages is None and self.validation is None:
             self.stages = self._search()
-        if self.stages is None and self._validation is not None:
-            judged = self._validation.errors(self.x, self.y, self.bases)
-            if self.stage and not core_biases.gains(self._judged, judged):
+        if self.stages is None and self.validation is not None:
+            judged = self.validation.errors(self.x, self.y, self.bases)
+            if self.stage and not core_biases.gains(self.judged, judged):
                 self.stages = self.stage + 1
-            self._judged = judged
+            self.judged = judged
         return self.stage + 1 < (MOST_STAGES if self.stages is None else self.stages)
+
+    def _explains_most(self) -> bool:
+        """Whether the factors explain most of what biases left."""
+        assert self.biases is not None
+        if self.loss.squared:
+            return self.noise < SIGNAL * self.outset[1]
+        left = self.biases.fitted.left
+        return left < SIGNAL * self.outset[1]
 
     def _search(self) -> int:
         """How many stages serve held-out entries best, in a training on the others."""
@@ -467,7 +445,8 @@ class Training:
         held, others = (Schedule.of(part) for part in parts)
         if not (held.n_cells and others.n_cells):
             return 1
-        options = replace(self.options, stages=MOST_STAGES)
+        loss = self.loss._replace(delta=self.biases.delta) if self.biases else self.loss
+        options = replace(self.options, stages=MOST_STAGES, loss=loss)
         training = Training(others, options)
         training._between_spans = self._between_spans
         judged: NDArray[np.float64] | None = None
@@ -477,12 +456,12 @@ class Training:
                 training._run(None)
             except DivergedError:
                 return reached
-            if training._halvings:  # it began again, and is another training
+            if training.halvings:  # it began again, and is another training
                 return reached
             training._end_stage()
             assert training.biases is not None
             factors = training.x, training.y
-            before, judged = judged, _biases.errors(held, factors, training.biases)
+            before, judged = judged, training.biases.errors(held, factors)
             if before is not None and not core_biases.gains(before, judged):
                 break
             training._next_stage()
@@ -494,7 +473,7 @@ class Training:
         if self._ended:
             return
         if self.biases is None:
-            self.noise = math.sqrt(self._squares_now() / self.schedule.n_cells)
+            self.noise = math.sqrt(self._losses_now() / self.schedule.n_cells)
             self._ended = True
             return
         factors = self.x, self.y
@@ -506,13 +485,14 @@ class Training:
             )
         else:
             self.biases.refit(self._held, factors, self._ridges, self._heed)
-        self.noise = self.biases.fitted.left
+        fitted = self.biases.fitted
+        self.noise = fitted.left if self.loss.squared else math.sqrt(fitted.dispersion)
         self._ended = True  # unless it was interrupted
 
     def _end(self) -> None:
         """From the best factors so far to the result."""
         self._n_trained = self.stage + 1
-        best = None if self._validation is None else self._validation.best
+        best = None if self.validation is None else self.validation.best
         if best is not None:
             self.x[:], self.y[:] = best.x, best.y
             self.stage = best.stage
@@ -534,12 +514,20 @@ class Training:
             status, *seen = core_biases.fill(self.schedule.plan, self.x, self.y, rows, cols)
             raise_for_status(status, purpose="to finish")
             self.seen = seen[0], seen[1]
-        if self._validation is not None:
-            self.validation_rmse = self._validation.rmse(self.x, self.y, self.bases)
+        if self.validation is not None:
+            self.validation_loss = self.validation.loss(self.x, self.y, self.bases)
 
     def error(self, test: Validation) -> float:
-        """The RMSE of the result on other entries."""
-        return test.rmse(self.x, self.y, self.bases)
+        """The mean loss of the result on other entries."""
+        test.delta = self._delta
+        return test.loss(self.x, self.y, self.bases)
+
+    @property
+    def _delta(self) -> float:
+        """What the core is told of the loss, as loss.h explains."""
+        if self.loss.name == "poisson":
+            return 2 * self.outset[1]
+        return self.loss.delta if self.biases is None else self.biases.delta
 
     def _sound(self) -> bool:
         """Whether the last steps did not diverge, whose errors no epoch has seen.
@@ -548,13 +536,13 @@ class Training:
         """
         if self.options.learning_rate is None and self.options.regularization is None:
             return True
-        return self._squares_now() <= self._limit
+        return self._losses_now() <= self.limit
 
     def _run(self, after_epoch: Callable[[Training], object] | None) -> str:
         blocks = self.schedule.n_blocks
         last = self.settings.n_epochs * blocks
-        limit = self._limit
-        watched = any(x is not None for x in (after_epoch, self._validation, self.keep))
+        limit = self.limit
+        watched = any(x is not None for x in (after_epoch, self.validation, self.keep))
         at_once = 1 if watched else EPOCHS_AT_ONCE
         earlier = self.stage_begun
         step = (len(self.history["epoch"]) - earlier) * blocks
@@ -573,7 +561,7 @@ class Training:
             spent = max(now - called, 1e-9)
             span = min(last, 4 * span, max(1, int(span * CALL_SECONDS / spent)))
             done = reached // blocks - epoch  # epochs that ended in this call
-            bad = done and not self._squares[done - 1] <= limit
+            bad = done and not self._losses[done - 1] + self._least <= limit
             self._record(epoch, done, before, now)
             before, step = now, reached
             if bad:
@@ -591,33 +579,35 @@ class Training:
         return "epochs"
 
     def _validate(self, epoch: int) -> None:
-        """Record the validation RMSE of an epoch."""
-        if self._validation is None:
+        """Record the loss of held-out entries after an epoch."""
+        if self.validation is None:
             return
-        rmse = self._validation.rmse(self.x, self.y, self._bases)
-        self.history["validation_rmse"].append(rmse)
-        best = self._validation.best
-        if best is None or rmse < best.rmse:
+        loss = self.validation.loss(self.x, self.y, self._bases)
+        self.history["validation_loss"].append(loss)
+        if self.loss.squared:
+            self.history["validation_rmse"].append(math.sqrt(loss))
+        best = self.validation.best
+        if best is None or loss < best.loss:
             biases = None if self.biases is None else self.biases.state()
-            self._validation.best = Best(
-                rmse, epoch, self.x.copy(), self.y.copy(), self.stage, biases
+            self.validation.best = Best(
+                loss, epoch, self.x.copy(), self.y.copy(), self.stage, biases
             )
 
     def _out_of_patience(self) -> bool:
         """Whether `patience` epochs have passed since the best one."""
-        if self._validation is None or self._validation.best is None:
+        if self.validation is None or self.validation.best is None:
             return False
         if self.stage:  # which begins at the full rate, and so gains at its end only
             return False
         patience = self.options.patience or max(5, self.settings.n_epochs // 2)
-        return len(self.history["epoch"]) - self._validation.best.epoch >= patience
+        return len(self.history["epoch"]) - self.validation.best.epoch >= patience
 
-    def _squares_now(self) -> float:
-        """The squared errors of the current factors: an epoch with learning rate 0."""
+    def _losses_now(self) -> float:
+        """The losses of the current factors, added up: an epoch with learning rate 0."""
         n = self.schedule.n_blocks
         self._bases = self.bases
         self._advance(0, n, n, math.inf, rates=(0.0, 1, False), keep=(0.0, 0.0))
-        return float(self._squares[0])
+        return float(self._losses[0]) + self._least
 
     def _advance(
         self,
@@ -641,34 +631,38 @@ class Training:
             self.options.group_size,
             self.options.k,
             self.options.nonnegative,
+            self.loss.kind,
+            self._delta,
             self.options.n_threads,
             self._sums,
-            self._squares,
+            self._losses,
             self._scratch,
-            limit,
+            limit - self._least,
         )
         return reached
 
     def _rates(self) -> tuple[float, int, bool]:
         """The arguments from which the core computes the rate of every epoch."""
-        rate = self.settings.learning_rate * 0.5**self._halvings
+        rate = self.settings.learning_rate * 0.5**self.halvings
         return rate, self.settings.n_epochs, self.options.decay == "linear"
 
     def _back_off(self, epoch: int) -> None:
         """Restart at half the learning rate."""
         rate = self.history["learning_rate"][-1]
-        if self._halvings == MOST_HALVINGS:
+        if self.halvings == MOST_HALVINGS:
             raise DivergedError(epoch, rate)
-        self._halvings += 1
+        self.halvings += 1
         log.info("epoch %d diverged at a learning rate of %.3g; it is halved", epoch, rate)
         self._begin()
 
     def _record(self, first: int, done: int, before: float, now: float) -> None:
         """History of the epochs that ended in a call; they share its time equally."""
         for nth in range(done):
-            squares = float(self._squares[nth])
+            loss = (float(self._losses[nth]) + self._least) / self.schedule.n_cells
             self.history["epoch"].append(self.stage_begun + first + nth + 1)
-            self.history["train_rmse"].append(math.sqrt(squares / self.schedule.n_cells))
+            self.history["train_loss"].append(loss)
+            if self.loss.squared:
+                self.history["train_rmse"].append(math.sqrt(loss))
             self.history["learning_rate"].append(engine.learning_rate(first + nth, *self._rates()))
             self.history["seconds"].append(before + (nth + 1) / done * (now - before))
 
@@ -712,6 +706,9 @@ def begin(
             options = replace(options, dtype=np.dtype(np.float64))
             schedule = cut(problem, options)
             start = None if start is None else start.of_dtype(options.dtype)
+    require_allowed(schedule.plan, options.loss)
+    if held_out is not None:
+        require_allowed_entries(held_out, options.loss, "validation, values")
     if options.nonnegative and not options.biases and not schedule.mean > schedule.offset:
         reject(
             "nonnegative",

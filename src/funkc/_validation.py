@@ -1,4 +1,4 @@
-"""Held-out entries while factors are trained: their RMSE, and the best factors so far."""
+"""Held-out entries while factors are trained: their loss, and the best factors so far."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from funkc._core import newton, serve
 from funkc._core import plan as core_plan
-from funkc._core import serve
 from funkc._errors import CELLS_CHANGED, raise_for_status
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from funkc._input.cells import Cells
+    from funkc._input.loss import Loss
     from funkc._schedule import Schedule
 
     Bases = tuple[NDArray[Any], NDArray[Any]]
@@ -27,7 +28,7 @@ PART = 4096  # held-out entries that a thread takes at once
 class Best(NamedTuple):
     """The factors of the best epoch."""
 
-    rmse: float
+    loss: float
     epoch: int
     x: NDArray[Any]
     y: NDArray[Any]
@@ -36,9 +37,9 @@ class Best(NamedTuple):
 
 
 class Validation:
-    """The RMSE on held-out entries, and the best factors so far."""
+    """The mean loss of held-out entries, and the best factors so far."""
 
-    def __init__(self, schedule: Schedule, cells: Cells, n_threads: int) -> None:
+    def __init__(self, schedule: Schedule, cells: Cells, n_threads: int, loss: Loss) -> None:
         n = cells.rows.size
         self._rows, self._cols = np.empty(n, np.int64), np.empty(n, np.int64)
         inside = core_plan.positions(schedule.plan, False, cells.rows, self._rows)
@@ -57,14 +58,18 @@ class Validation:
         self._sums = np.empty(self._ends.size)
         self._parts = [len(part) for part in parts]
         self._n_threads = n_threads
+        self._loss, self.delta = loss, loss.delta
         self.best: Best | None = None
 
     def contents(self) -> list[NDArray[Any]]:
         """The held-out entries."""
         return [self._rows, self._cols, self._targets]
 
-    def rmse(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> float:
-        """The RMSE of the products and the bases."""
+    def loss(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> float:
+        """The mean loss of the products and the bases."""
+        if not self._loss.squared:
+            errors = self.errors(x, y, bases)
+            return math.fsum(errors * errors) / errors.size
         targets = self._left(bases)
         serve.squared_errors(
             x, y, self._rows, self._cols, targets, self._ends, self._sums, self._n_threads
@@ -75,14 +80,23 @@ class Validation:
             for square in itertools.islice(sums, n):
                 of_band += square
             total += of_band
-        return math.sqrt(total / targets.size)
+        return total / targets.size
 
     def errors(self, x: NDArray[Any], y: NDArray[Any], bases: Bases) -> NDArray[np.float64]:
-        """The error of every entry."""
+        """The error of every entry, or the root of its loss."""
         made = np.empty(self._targets.size, x.dtype)
         status = serve.predict(x, y, self._rows, self._cols, made, 0.0, self._n_threads)
         raise_for_status(status, purpose="to validate")
-        return self._left(bases) - made
+        return self._errors_beside(made.astype(np.float64), bases)
+
+    def _errors_beside(self, made: NDArray[np.float64], bases: Bases) -> NDArray[np.float64]:
+        """Of entries to which products give so much."""
+        left = self._left(bases)
+        if self._loss.squared:
+            return left - made
+        scores = made + (self._targets - left)
+        newton.costs(self._loss.kind, self.delta, self._targets, scores, scores)
+        return np.sqrt(np.maximum(scores, 0.0))
 
     def _left(self, bases: Bases) -> NDArray[np.float64]:
         """The targets of the products."""
@@ -91,12 +105,12 @@ class Validation:
             return self._targets
         return self._targets - (rows[self._rows].astype(np.float64) + cols[self._cols])
 
-    def rmse_of_bases(self, bases: Bases) -> float:
-        """The RMSE of the bases alone."""
-        left = self._left(bases)
-        return math.sqrt(math.fsum(left * left) / left.size)
+    def loss_of_bases(self, bases: Bases) -> float:
+        """The mean loss of the bases alone."""
+        errors = self._errors_beside(np.zeros(self._targets.size), bases)
+        return math.fsum(errors * errors) / errors.size
 
-    def mean_rmse(self, level: float) -> float:
-        """The RMSE of a constant above the offset."""
-        left = self._targets - level
-        return math.sqrt(math.fsum(left * left) / left.size)
+    def loss_of_level(self, level: float) -> float:
+        """The mean loss of a constant above the offset."""
+        errors = self._errors_beside(np.full(self._targets.size, level), (np.empty(0),) * 2)
+        return math.fsum(errors * errors) / errors.size

@@ -19,6 +19,7 @@ from funkc._input.arrays import are_ratings, require_apart, writable
 from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
+from funkc._input.loss import Loss, mean_loss, predictions, require_allowed_entries
 from funkc._input.options import checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._schedule import padded
@@ -57,25 +58,29 @@ class Factorization:
     parameters : dict
         The training parameters including defaults: ``learning_rate``, ``regularization``
         (of rows, of columns), ``n_epochs``, ``decay``, ``group_size``, ``bands`` (of rows,
-        of columns; `partial_fit` chooses its own; None: unknown), ``nonnegative`` and ``seed``.
+        of columns; `partial_fit` chooses its own; None: unknown), ``nonnegative``, ``loss``,
+        ``huber_delta`` (or None) and ``seed``.
     history : dict of list
-        For every epoch: ``epoch`` (from 1), ``train_rmse`` (of the errors during the epoch,
-        each computed before its update), ``learning_rate`` and ``seconds`` (wall time since
+        For every epoch: ``epoch`` (from 1), ``train_loss`` (the mean loss of entries during the
+        epoch, each computed before its update), ``learning_rate`` and ``seconds`` (wall time since
         the beginning of training; epochs of less than 50 ms may be trained in one call, and
-        then share its time equally); with validation also ``validation_rmse``.
+        then share its time equally); with validation also ``validation_loss``. With the squared
+        loss also their roots, ``train_rmse`` and ``validation_rmse``.
     stopped_by : str
         "epochs", "patience", "callback" or "interrupt"; "fold-in" for the result of
         `fold_in_rows` or `fold_in_cols`.
     noise : float or None
-        The RMSE of these factors on the entries that trained them, by weight, which
-        `fold_in_rows` and `fold_in_cols` use. None: unknown, for factors from elsewhere; may be
-        set.
-    baseline_rmse : dict of float
-        What simpler models reach: the RMSE of the mean of all values, "mean", and, if biases
-        were fitted, of biases without factors, "biases"; of the entries of `validation` if there
-        are any, otherwise of those that trained.
-    validation_rmse : float or None
-        With validation: the RMSE of these factors on its entries.
+        The RMSE of these factors on the entries that trained them, by weight (with another loss
+        than the squared one, the root of the dispersion: squares of the loss's derivatives, by
+        the second ones), which `fold_in_rows` and `fold_in_cols` use. None: unknown, for factors
+        from elsewhere; may be set.
+    baseline_loss, baseline_rmse : dict of float
+        What simpler models reach: the mean loss of one prediction for all entries, "mean", and, if
+        biases were fitted, of biases without factors, "biases"; of the entries of `validation` if
+        there are any, otherwise of those that trained. The roots, if the loss is the squared one.
+    validation_loss, validation_rmse : float or None
+        With validation: the mean loss of these factors on its entries; its root, if the loss is
+        the squared one.
     stages : int
         How many times the training went through its epochs; see `funkc.factorize`.
     n_seen : pair of int
@@ -118,8 +123,8 @@ class Factorization:
         col_ids: Ids | None = None,
         noise: float | None = None,
         n_seen: tuple[int | None, int | None] = (None, None),
-        baseline_rmse: Mapping[str, float] | None = None,
-        validation_rmse: float | None = None,
+        baseline_loss: Mapping[str, float] | None = None,
+        validation_loss: float | None = None,
         stages: int = 1,
     ) -> None:
         self._rows = Side(row_factors, row_bias, row_ids, first=True, n_seen=n_seen[0])
@@ -130,8 +135,8 @@ class Factorization:
         self.history = history
         self.stopped_by = stopped_by
         self.n_threads = n_threads
-        self.baseline_rmse = dict(baseline_rmse or {})
-        self.validation_rmse = validation_rmse
+        self.baseline_loss = dict(baseline_loss or {})
+        self.validation_loss = validation_loss
         self.stages = stages
 
     @property
@@ -142,6 +147,30 @@ class Factorization:
     @n_threads.setter
     def n_threads(self, n_threads: int) -> None:
         self._n_threads = scalars.threads(n_threads)
+
+    @property
+    def loss(self) -> str:
+        """The loss that it was trained by."""
+        return self._loss.name
+
+    @property
+    def _loss(self) -> Loss:
+        delta = self.parameters.get("huber_delta")
+        return Loss(self.parameters.get("loss", "squared"), math.nan if delta is None else delta)
+
+    @property
+    def baseline_rmse(self) -> dict[str, float]:
+        """The roots of `baseline_loss`, of the squared loss; of another one, nothing."""
+        if not self._loss.squared:
+            return {}
+        return {name: math.sqrt(loss) for name, loss in self.baseline_loss.items()}
+
+    @property
+    def validation_rmse(self) -> float | None:
+        """The root of `validation_loss`, of the squared loss; or None."""
+        if self.validation_loss is None or not self._loss.squared:
+            return None
+        return math.sqrt(self.validation_loss)
 
     @property
     def noise(self) -> float | None:
@@ -207,14 +236,16 @@ class Factorization:
         told = f"shape={self.shape}, k={self.k}, dtype={self.dtype}, epochs={epochs}"
         if self.stages > 1:
             told += f", stages={self.stages}"
+        kind, reached, simple = "rmse", self.validation_rmse, self.baseline_rmse
+        if not self._loss.squared:
+            told += f", loss={self.loss!r}"
+            kind, reached, simple = "loss", self.validation_loss, self.baseline_loss
         if self.noise is not None:
             told += f", noise={self.noise:.4g}"
-        if self.validation_rmse is not None:
-            told += f", validation_rmse={self.validation_rmse:.4g}"
-        if self.baseline_rmse:
-            told += (
-                f", baseline_rmse={ {n: float(f'{v:.4g}') for n, v in self.baseline_rmse.items()} }"
-            )
+        if reached is not None:
+            told += f", validation_{kind}={reached:.4g}"
+        if simple:
+            told += f", baseline_{kind}={ {n: float(f'{v:.4g}') for n, v in simple.items()} }"
         return f"Factorization({told})"
 
     # ------------------------------------------------------------ entries
@@ -281,6 +312,7 @@ class Factorization:
                 serve.predict(x, y, x_index, y_index, flat[part], self.offset, self.n_threads),
                 purpose="to predict",
             )
+        predictions(self._loss, flat)
         return out[()]
 
     def score(
@@ -291,7 +323,7 @@ class Factorization:
         *,
         duplicates: Duplicates = "error",
     ) -> float:
-        """The RMSE on some entries.
+        """The RMSE on some entries; with another loss than the squared one, the mean loss.
 
         Held-out entries are predicted worse than those that trained the fit, so compare the
         RMSE with that of another fit, or with `baseline_rmse` of a fit with `validation`.
@@ -304,7 +336,8 @@ class Factorization:
         Returns
         -------
         float
-            The root of the weighted mean of squared errors. The bits don't depend on the order
+            The root of the weighted mean of squared errors, or the weighted mean of losses; the
+            lower the better. The bits don't depend on the order
             of the entries.
 
         Examples
@@ -318,23 +351,38 @@ class Factorization:
         cells = observed_cells(
             mask, values, weights=weights, duplicates=duplicates, matrix=self._matrix()
         ).listed()
+        if not self._loss.squared:
+            require_allowed_entries(cells, self._loss)
+            scores = self._changed(parameters={}).predict(cells.rows, cells.cols)
+            return mean_loss(self._loss, cells.values, scores, cells.weights)
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
         if not cells.weights.size:
             return math.sqrt(math.fsum(errors * errors) / errors.size)
         return math.sqrt(math.fsum(cells.weights * errors * errors) / math.fsum(cells.weights))
 
     def _product(
-        self, rows: NDArray[Any], cols: NDArray[Any], out: NDArray[Any] | None = None
+        self,
+        rows: NDArray[Any],
+        cols: NDArray[Any],
+        out: NDArray[Any] | None = None,
+        *,
+        link: bool = True,
     ) -> NDArray[Any]:
-        """The product of rows and columns in padded form."""
+        """The product of rows and columns in padded form; with `link`, as predictions."""
         if out is None:
             out = np.empty((len(rows), len(cols)), self.dtype)
         if out.size:
             serve.product(rows, cols, out, self.offset, self.n_threads)
+            if link:
+                predictions(self._loss, out)
         return out
 
     def reconstruct(
-        self, rows: ArrayLike | slice = slice(None), *, out: NDArray[Any] | None = None
+        self,
+        rows: ArrayLike | slice = slice(None),
+        *,
+        out: NDArray[Any] | None = None,
+        link: bool = True,
     ) -> NDArray[Any]:
         """The full product, offset + row_factors @ col_factors.T and biases, or some of its rows.
 
@@ -344,6 +392,9 @@ class Factorization:
             The rows to compute; by default all.
         out : (r, n) array, optional
             The output: C-contiguous, aligned, of the dtype of the factors.
+        link : bool, default True
+            Whether to turn the product into predictions: probabilities of a logistic loss, counts
+            of a Poisson loss; others need nothing.
 
         Returns
         -------
@@ -364,7 +415,7 @@ class Factorization:
             writable(out, (i.size, self.shape[1]), self.dtype)
         everything = isinstance(rows, slice) and i.size == self.shape[0] and rows.step in (None, 1)
         x = self._rows.ready if everything else self._rows.taken(i.reshape(-1))
-        return self._product(x, self._cols.ready, out)
+        return self._product(x, self._cols.ready, out, link=scalars.flag("link", link))
 
     def impute(
         self,
@@ -569,8 +620,10 @@ class Factorization:
         ridge = None
         if regularization is not None:
             ridge = scalars.real("regularization", regularization, 0.0)
+        cells = cells.listed()
+        require_allowed_entries(cells, self._loss)
         fitted = self._fitting.side(
-            by_row(cells.listed(), by_col=by_col),
+            by_row(cells, by_col=by_col),
             *((self._rows, self._cols) if by_col else (self._cols, self._rows)),
             ridge,
             ids=cells.ids[by_col] if are_ratings(values) else None,
@@ -589,7 +642,9 @@ class Factorization:
     @property
     def _fitting(self) -> Fitting:
         """How factors of new rows and columns are computed."""
-        return Fitting(self.offset, self.noise, self.parameters["nonnegative"], self.n_threads)
+        return Fitting(
+            self.offset, self.noise, self.parameters["nonnegative"], self.n_threads, self._loss
+        )
 
     def _changed(self, **parts: Any) -> Factorization:
         """A copy with some attributes replaced, such as `_rows`."""
@@ -656,6 +711,9 @@ class Factorization:
         hidden = excluded_columns(exclude, i.reshape(-1), self.shape)
         x = self._rows.taken(i.reshape(-1))
         found, scores = self._best(x, self._cols.ready, self.offset, n, *hidden)
+        padding = found < 0
+        predictions(self._loss, scores)
+        scores[padding] = -np.inf
         if ids:
             found = self._cols.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
@@ -839,6 +897,8 @@ class Factorization:
             dtype=self.dtype,
             biases=self._rows.bias is not None,
             nonnegative=self.parameters["nonnegative"],
+            loss=self.loss,
+            huber_delta=self.parameters.get("huber_delta"),
         )
         listen = scalars.callback(callback, "(epoch, history)")
         cells = self._cells_to_learn(mask, values, shape, weights, duplicates)
@@ -847,16 +907,16 @@ class Factorization:
         assert start is not None
         start = dataclasses.replace(start, ridges=self._bias_ridges())
         training = _train.begin(cells, options, start, None)
-        warn_of_outliers(training.schedule, cells.ids, stacklevel=2)
+        warn_of_outliers(training.schedule, self._loss, cells.ids, stacklevel=2)
         if inherited:
             training.limit_rate()
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
-        for name in ("parameters", "baseline_rmse", "stages", "noise"):  # of all that was learned
+        for name in ("parameters", "baseline_loss", "stages", "noise"):  # of all that was learned
             setattr(trained, name, getattr(self, name))
-        if self.validation_rmse is not None:
-            trained.baseline_rmse = {}  # which was that of held-out entries
+        if self.validation_loss is not None:
+            trained.baseline_loss = {}  # which was that of held-out entries
         self.__dict__.update(trained.__dict__)
         return self
 
@@ -914,8 +974,8 @@ class Factorization:
             stopped_by=stopped_by,
             n_threads=training.options.n_threads,
             noise=training.noise,
-            baseline_rmse=training.baseline_rmse,
-            validation_rmse=training.validation_rmse,
+            baseline_loss=training.baseline_loss,
+            validation_loss=training.validation_loss,
             stages=training.stage + 1,
         )
         return fit._changed(_rows=rows, _cols=cols)
@@ -974,8 +1034,8 @@ class Factorization:
             history=self.history,
             stopped_by=self.stopped_by,
             noise=self.noise,
-            baseline_rmse=self.baseline_rmse,
-            validation_rmse=self.validation_rmse,
+            baseline_loss=self.baseline_loss,
+            validation_loss=self.validation_loss,
             stages=self.stages,
         )
 
@@ -1009,10 +1069,11 @@ class Factorization:
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot()
         marker = "." if len(self.history["epoch"]) <= 50 else None
-        for name, label in (("train_rmse", "training"), ("validation_rmse", "validation")):
+        kind, what = ("rmse", "RMSE") if self._loss.squared else ("loss", f"{self.loss} loss")
+        for name, label in ((f"train_{kind}", "training"), (f"validation_{kind}", "validation")):
             if name in self.history:
                 axes.plot(self.history["epoch"], self.history[name], marker=marker, label=label)
-        axes.set(xlabel="epoch", ylabel="RMSE")
+        axes.set(xlabel="epoch", ylabel=what)
         axes.legend(frameon=False)
         return figure
 

@@ -43,13 +43,14 @@ class CrossValidation:
         One for every combination, in grid order: ``k`` and the parameters that were given as
         lists, ``rmse`` (the mean over the folds), ``standard_error`` (of that mean),
         ``fold_rmse`` (a list) and ``seconds`` (total of its fits). If a fit diverged, its RMSE
-        and the mean are infinite and the standard error is NaN.
+        and the mean are infinite and the standard error is NaN. With another loss than the
+        squared one there are ``loss`` and ``fold_loss`` instead, means per entry.
         ``pandas.DataFrame(result.table)`` converts it to a data frame.
     best_parameters : dict
         ``k`` and the parameters that were given as lists, as `funkc.factorize` takes them,
-        of the combination with the lowest ``rmse``.
+        of the combination with the lowest ``rmse`` (or ``loss``).
     best_rmse : float
-        The mean RMSE of that combination.
+        The mean RMSE (or loss) of that combination.
     fit : Factorization or None
         Trained on all entries with the best parameters, if `refit` is True.
 
@@ -69,21 +70,21 @@ class CrossValidation:
     fit: Factorization | None
 
     def __repr__(self) -> str:
-        best = self._best
+        best, kind = self._best, self._kind
         limit = self.best_rmse + best["standard_error"]
-        lines = [[*self.best_parameters, "rmse", "standard error", "seconds", ""]]
+        lines = [[*self.best_parameters, kind, "standard error", "seconds", ""]]
         for row in self.table:
             mark = ""
             if row is best:
                 mark = "best"
-            elif row["rmse"] <= limit:
+            elif row[kind] <= limit:
                 mark = "within one standard error"
-            elif math.isinf(row["rmse"]):
-                diverged = sum(math.isinf(rmse) for rmse in row["fold_rmse"])
-                mark = f"diverged in {diverged} of {len(row['fold_rmse'])} folds"
+            elif math.isinf(row[kind]):
+                errors = row[f"fold_{kind}"]
+                mark = f"diverged in {sum(map(math.isinf, errors))} of {len(errors)} folds"
             shown = [_text(row[name]) for name in self.best_parameters]
-            errors = [f"{row['rmse']:.5g}", f"{row['standard_error']:.2g}"]
-            lines.append([*shown, *errors, f"{row['seconds']:.2f}", mark])
+            numbers = [f"{row[kind]:.5g}", f"{row['standard_error']:.2g}"]
+            lines.append([*shown, *numbers, f"{row['seconds']:.2f}", mark])
         *columns, marks = zip(*lines, strict=True)
         widths = [max(map(len, column)) for column in columns]
         return "\n".join(
@@ -92,8 +93,12 @@ class CrossValidation:
         )
 
     @property
+    def _kind(self) -> str:
+        return "rmse" if "rmse" in self.table[0] else "loss"
+
+    @property
     def _best(self) -> dict[str, Any]:
-        return min(self.table, key=lambda row: row["rmse"])
+        return min(self.table, key=lambda row: row[self._kind])
 
     def plot(self) -> Figure:
         """Plot the RMSE against the first parameter that has several values.
@@ -119,7 +124,7 @@ class CrossValidation:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise missing_extra("matplotlib", "plot", "a figure") from error
-        best = self._best
+        best, kind = self._best, self._kind
         values = {name: _distinct(row[name] for row in self.table) for name in self.best_parameters}
         across, *others = [name for name in values if len(values[name]) > 1] or ["k"]
         ticks = values[across]
@@ -138,7 +143,7 @@ class CrossValidation:
             color = colormaps["viridis"](0.85 * nth / max(1, len(lines) - 1))
             axes.errorbar(
                 places,
-                [row["rmse"] if math.isfinite(row["rmse"]) else math.nan for row in rows],
+                [row[kind] if math.isfinite(row[kind]) else math.nan for row in rows],
                 [row["standard_error"] for row in rows],
                 color=color,
                 marker="o",
@@ -148,7 +153,7 @@ class CrossValidation:
                 label=label,
             )
             at_top = [
-                place for place, row in zip(places, rows, strict=True) if math.isinf(row["rmse"])
+                place for place, row in zip(places, rows, strict=True) if math.isinf(row[kind])
             ]
             if at_top:
                 axes.plot(
@@ -161,7 +166,7 @@ class CrossValidation:
                 )
             if best in rows:
                 place = places[rows.index(best)]
-                axes.plot(place, best["rmse"], "ko", markersize=12, fillstyle="none", label="best")
+                axes.plot(place, best[kind], "ko", markersize=12, fillstyle="none", label="best")
         if logarithmic:
             axes.set_xscale("log")
         shown = slice(None, None, -(-len(ticks) // MOST_TICKS))
@@ -171,7 +176,7 @@ class CrossValidation:
         )
         axes.set_xticks([], minor=True)
         axes.set_xlabel(across)
-        axes.set_ylabel("RMSE on held-out entries")
+        axes.set_ylabel(f"{'RMSE' if kind == 'rmse' else 'loss'} on held-out entries")
         axes.grid(alpha=0.3)
         drawn.legend(loc="outside lower center", ncols=2, fontsize="small")
         return drawn
@@ -198,6 +203,8 @@ def cross_validate(
     group_size: Literal[1, 8] | Sequence[Literal[1, 8]] = 8,
     stages: int | Sequence[int | None] | NDArray[Any] | None = None,
     members: int | Sequence[int] | NDArray[Any] = 1,
+    loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
+    huber_delta: float | Sequence[float | None] | NDArray[Any] | None = None,
     folds: int = 5,
     refit: bool = True,
     shape: tuple[int, int] | None = None,
@@ -223,8 +230,10 @@ def cross_validate(
         an axis of the grid**; anything else is a single value, so a tuple is a pair of
         regularizations (of rows, of columns), but a list of two numbers is not. None in a list
         means the default chosen from the data. All combinations are tried.
-    group_size, stages, members
+    group_size, stages, members, huber_delta
         Likewise.
+    loss
+        As for `funkc.factorize`: a single one, as different losses can't be compared.
     folds : int, default 5
         The number of folds, from 2 to 1,000. Each has about the same number of entries.
     refit : bool, default True
@@ -302,30 +311,32 @@ def cross_validate(
         "group_size": group_size,
         "stages": stages,
         "members": members,
+        "huber_delta": huber_delta,
     }
-    grid = checked_grid(parameters, seed, n_threads, dtype)
+    grid = checked_grid(parameters, seed, n_threads, dtype, loss)
     number = checked_folds(folds, cells, seed)
     wanted = scalars.flag("refit", refit)
-    warn_of_outliers(cut(cells, grid[0][1]), cells.ids, stacklevel=2)
+    warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids, stacklevel=2)
     listen = scalars.callback(callback, "(done, total)")
     scores = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
     n_folds = len(scores) // len(grid)
+    kind = "rmse" if grid[0][1].loss.squared else "loss"
     table = [
         {
             **{name: combination[name] for name in named},
-            **_summary(scores[nth * n_folds : (nth + 1) * n_folds]),
+            **_summary(scores[nth * n_folds : (nth + 1) * n_folds], kind),
         }
         for nth, (combination, _) in enumerate(grid)
     ]
-    best = min(range(len(grid)), key=lambda nth: table[nth]["rmse"])
-    if math.isinf(table[best]["rmse"]):
+    best = min(range(len(grid)), key=lambda nth: table[nth][kind])
+    if math.isinf(table[best][kind]):
         raise next(score.diverged for score in scores if score.diverged is not None)
     fit = None
     if wanted:
         fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
     return CrossValidation(
-        table, {name: table[best][name] for name in named}, table[best]["rmse"], fit
+        table, {name: table[best][name] for name in named}, table[best][kind], fit
     )
 
 
@@ -333,7 +344,7 @@ def cross_validate(
 class _Score:
     """The result of one fit."""
 
-    rmse: float
+    error: float
     seconds: float
     diverged: DivergedError | None = None
 
@@ -361,14 +372,16 @@ def _scores(
         try:
             training, _ = _train.train(replace(cells, draw=draw), options, between_spans=heed)
             held = replace(cells, draw=replace(draw, drawn=True)).listed()
-            test = Validation(training.schedule, held, options.n_threads)
-            rmse = training.error(test)
-            if not math.isfinite(rmse):
+            test = Validation(training.schedule, held, options.n_threads, options.loss)
+            error = training.error(test)
+            if options.loss.squared:
+                error = math.sqrt(error)
+            if not math.isfinite(error):
                 epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))
                 raise DivergedError(int(epoch), rate)
-        except DivergedError as error:
-            return _Score(math.inf, time.perf_counter() - began, error)
-        return _Score(rmse, time.perf_counter() - began)
+        except DivergedError as diverged:
+            return _Score(math.inf, time.perf_counter() - began, diverged)
+        return _Score(error, time.perf_counter() - began)
 
     with ThreadPoolExecutor(workers, "funkc") as pool:
         try:
@@ -389,15 +402,15 @@ def _scores(
     return [fit.result() for fit in fits]
 
 
-def _summary(scores: list[_Score]) -> dict[str, Any]:
+def _summary(scores: list[_Score], kind: str) -> dict[str, Any]:
     """Mean and standard error over the folds of one combination."""
-    errors = [score.rmse for score in scores]
+    errors = [score.error for score in scores]
     mean = math.fsum(errors) / len(errors)
-    squares = math.fsum((rmse - mean) ** 2 for rmse in errors)
+    squares = math.fsum((error - mean) ** 2 for error in errors)
     return {
-        "rmse": mean,
+        kind: mean,
         "standard_error": math.sqrt(squares / (len(errors) - 1) / len(errors)),
-        "fold_rmse": errors,
+        f"fold_{kind}": errors,
         "seconds": math.fsum(score.seconds for score in scores),
     }
 

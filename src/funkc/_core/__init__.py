@@ -47,6 +47,7 @@ def _choose() -> str:
 
 name: str = _choose()
 biases: ModuleType = import_module(f"funkc._core.biases_{name}")
+newton: ModuleType = import_module(f"funkc._core.newton_{name}")
 engine: ModuleType = import_module(f"funkc._core.engine_{name}")
 serve: ModuleType = import_module(f"funkc._core.serve_{name}")
 average: ModuleType = import_module(f"funkc._core.average_{name}")

@@ -272,6 +272,8 @@ cdef void narrow(double *bias, int64_t n) noexcept nogil:
 cdef void conclude(const Biases *b, const Moments *m, Fitted *fitted) noexcept nogil:
     fitted.level = b.level
     fitted.left = sqrt(m.squares / b.weight)
+    fitted.cost = fitted.dispersion = fitted.left * fitted.left
+    fitted.curvature = 1
     fitted.rows_seen = count_seen(b.row_weights, b.plan.n_rows)
     fitted.cols_seen = count_seen(b.col_weights, b.plan.n_cols)
 
@@ -600,7 +602,8 @@ cdef class Work:
     def fitted(self):
         found = self.found
         return (found.level, found.deviation, found.left, found.row_ridge, found.col_ridge,
-                found.sign, found.rows_seen, found.cols_seen)
+                found.sign, found.rows_seen, found.cols_seen, found.cost, found.curvature,
+                found.dispersion)
 
     def beside(self, const real_t[:, ::1] x, const real_t[:, ::1] y):
         """Of what products of these factors leave."""

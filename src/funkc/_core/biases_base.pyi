@@ -30,7 +30,7 @@ def gains(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool: ...
 
 @final
 class Work:
-    fitted: tuple[float, float, float, float, float, float, int, int]
+    fitted: tuple[float, float, float, float, float, float, int, int, float, float, float]
 
     def __init__(
         self,

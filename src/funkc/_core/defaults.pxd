@@ -36,6 +36,7 @@ cdef inline Outset outset_without_biases(const Plan *plan) noexcept nogil:
     outset.level = plan.mean - plan.offset
     outset.deviation = plan.deviation
     outset.rows_seen = outset.cols_seen = 0
+    outset.curvature = 1
     return outset
 
 
@@ -47,6 +48,11 @@ cdef inline Outset outset_with_biases(const Plan *plan, const Fitted *fitted, bi
     cdef Outset outset
     outset.rows_seen = fitted.rows_seen
     outset.cols_seen = fitted.cols_seen
+    outset.curvature = fitted.curvature
+    if not fitted.rows_seen:            # of another loss, without biases
+        outset.deviation = fitted.left
+        outset.level = 0.0 if held else 2 * fitted.left
+        return outset
     # What is left of additive values is rounding.
     outset.deviation = fitted.left if fitted.left > 9.5367431640625e-07 * fitted.deviation else 0.0
     outset.level = clipped(entries_a_row(plan, &outset) / 800, 0.03, 0.03 if k < 8 else 0.3)
@@ -65,6 +71,8 @@ cdef inline void settle_params(const Plan *plan, const Outset *outset,
     begin with squared lengths of about the level of the values above the offset.
 
     Beside biases, regularization grows where rows have few cells, and with the length.
+
+    A loss of another curvature than 1 pulls as much harder, so that its steps are as much shorter.
     """
     cdef:
         double n = <double>plan.n_cells
@@ -74,12 +82,12 @@ cdef inline void settle_params(const Plan *plan, const Outset *outset,
         unsigned long long state = funkc_float_begin()
     if n < 1e5:
         longer = max(1.0, min(root(1e5 / n, 3), 1 + n / sqrt(places) / 8 + 20 * n / places))
-    regularization = 0.03 * deviation
+    regularization = 0.03 * deviation * outset.curvature
     if outset.rows_seen > 0:
         longer = min(longer, 4.0)
         # The fifth root of the entries that a row lacks to 70, from .75 to 1.4.
         gain = root(clipped(70 / entries_a_row(plan, outset), 0.2373046875, 5.37824), 5)
-        regularization = 0.05 * gain * sqrt(longer) * deviation
+        regularization = 0.05 * gain * sqrt(longer) * deviation * outset.curvature
         longer *= min(1.0, sqrt(gain))
     if params.row_regularization < 0:
         params.row_regularization = regularization
@@ -91,7 +99,7 @@ cdef inline void settle_params(const Plan *plan, const Outset *outset,
         # The last for values that differ by denormals only.
         params.learning_rate = min(
             min(0.6 * longer / (<double>params.n_epochs * deviation),
-                0.12 / max(2 * deviation, fabs(outset.level))),
+                0.12 / max(2 * deviation, fabs(outset.level))) / outset.curvature,
             (FLT_MAX if plan.real_size == 4 else DBL_MAX) / 4)
         # A given regularization of eight cells must not take more than half of a factor.
         regularization = max(params.row_regularization, params.col_regularization)

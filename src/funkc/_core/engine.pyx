@@ -14,7 +14,7 @@ c. Every thread owns some places of a wave, and takes blocks of others only when
    are.  No thread waits for a block whose thread the system suspended before it claimed the
    block: with two busy processes, a fit of a million ratings took 0.4 s with claims and 3.1 s
    without.
-d. Squared errors are added in double, per block, and the blocks' sums in block order.
+d. Losses are added in double, per block, and the blocks' sums in block order.
 e. What biases predict is taken from the values as the kernel picks them up, so that they stay
    packed as codes: at k = 16 that costs 3 % of an epoch, and 12 % by way of a buffer.
 f. Nothing here raises, allocates, prints or takes the GIL while it works.
@@ -22,7 +22,7 @@ f. Nothing here raises, allocates, prints or takes the GIL while it works.
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from funkc._core.types cimport EngineTable, Plan, real_t, short_span
+from funkc._core.types cimport EngineTable, Loss, Plan, real_t, short_span
 from funkc.capi cimport funkc_params
 from funkc._core.update cimport Rule, make_rule, take_block
 
@@ -43,18 +43,18 @@ cdef extern from "float_state.h" nogil:
 cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, const real_t *row_base,
                   const real_t *col_base, Py_ssize_t width, const Rule *rule,
                   int group_size) noexcept nogil:
-    """All entries of one block in order; their squared errors before each step, added up."""
+    """All entries of one block in order; their losses before each step, added up."""
     cdef:
-        double[8] squares
+        double[8] losses
         int g
         unsigned long long state = funkc_float_begin()
     for g in range(8):
-        squares[g] = 0.0
-    take_block(plan, block, x, y, row_base, col_base, width, rule, group_size, squares)
-    squares[0] = (((squares[0] + squares[4]) + (squares[2] + squares[6]))
-                  + ((squares[1] + squares[5]) + (squares[3] + squares[7])))
+        losses[g] = 0.0
+    take_block(plan, block, x, y, row_base, col_base, width, rule, group_size, losses)
+    losses[0] = (((losses[0] + losses[4]) + (losses[2] + losses[6]))
+                 + ((losses[1] + losses[5]) + (losses[3] + losses[7])))
     funkc_float_end(state)
-    return squares[0]
+    return losses[0]
 
 
 cdef double rate_of(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil:
@@ -79,14 +79,15 @@ cdef struct Span:               # one call's work
     bint falling
     double row_regularization
     double col_regularization
+    const Loss *loss
     int group_size
     int k
     bint nonnegative
-    const void *row_base        # what is taken from the values beside the product, or NULL
+    const void *row_base        # what predictions are made of beside the product, or NULL
     const void *col_base
     double limit
     double *sums                # (n_blocks)
-    double *squares             # (epochs of the span)
+    double *losses             # (epochs of the span)
     int workers
     int64_t *done               # (n_bands) waves that a place is through; the first is 0
     Counter *claimed            # (workers) of the steps at a worker's places
@@ -152,7 +153,7 @@ cdef void work(Span *span, int worker, real_t *x, real_t *y) noexcept nogil:
         if epoch != begun:
             rule = make_rule(rate_of(epoch, span.rate, span.n_epochs, span.falling),
                              span.row_regularization, span.col_regularization, span.k,
-                             span.nonnegative)
+                             span.nonnegative, span.loss)
             begun = epoch
         span.sums[block] = sweep(plan, block, x, y, <const real_t *>span.row_base,
                                  <const real_t *>span.col_base, span.width, &rule,
@@ -171,7 +172,7 @@ cdef void close_epoch(Span *span, int64_t epoch) noexcept nogil:
     if (epoch + 1) * n <= span.last:
         for block in range(n):
             total = total + span.sums[block]
-        span.squares[epoch - span.first // n] = total
+        span.losses[epoch - span.first // n] = total
         if not total <= span.limit:
             span.reached = (epoch + 1) * n
             funkc_set(&span.epoch.value, span.n_epochs + 1, &span.sleepers.value)
@@ -214,9 +215,9 @@ cdef inline int64_t end_of_span(const Plan *plan, int64_t first, int64_t last, i
 
 cdef int64_t advance_plan(
     const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first, int64_t last,
-    int64_t at_once, const funkc_params *params, int group_size, int k, bint nonnegative,
-    const void *row_base, const void *col_base, int n_threads, double *sums, double *squares,
-    int64_t *scratch, double limit, const volatile int *cancel
+    int64_t at_once, const funkc_params *params, const Loss *loss, int group_size, int k,
+    bint nonnegative, const void *row_base, const void *col_base, int n_threads, double *sums,
+    double *losses, int64_t *scratch, double limit, const volatile int *cancel
 ) noexcept nogil:
     """What `advance` says, of factors in the plan's precision.  With `cancel` it continues, span by
     span, until the flag is set."""
@@ -231,6 +232,7 @@ cdef int64_t advance_plan(
     span.falling = not params.constant_rate
     span.row_regularization = params.row_regularization
     span.col_regularization = params.col_regularization
+    span.loss = loss
     span.group_size = group_size
     span.k = k
     span.nonnegative = nonnegative
@@ -241,7 +243,7 @@ cdef int64_t advance_plan(
     while first < last and (cancel == NULL or not cancel[0]):
         span.first = first
         span.last = end_of_span(plan, first, last, at_once, n_threads)
-        span.squares = squares + (first // plan.n_blocks - begun)
+        span.losses = losses + (first // plan.n_blocks - begun)
         span.workers = <int>min(<int64_t>n_threads, min(plan.n_bands, span.last - first))
         span.claimed = <Counter *>scratch
         span.done = scratch + 8 * span.workers
@@ -265,21 +267,22 @@ def advance(
     plan, real_t[:, ::1] x, real_t[:, ::1] y, const real_t[::1] row_base,
     const real_t[::1] col_base, int64_t first, int64_t last, int64_t span, double rate,
     int64_t n_epochs, bint falling, double row_regularization, double col_regularization,
-    int group_size, int k, bint nonnegative, int n_threads, double[::1] sums,
-    double[::1] squares, int64_t[::1] scratch, double limit,
+    int group_size, int k, bint nonnegative, int loss, double delta, int n_threads,
+    double[::1] sums, double[::1] losses, int64_t[::1] scratch, double limit,
 ):
     """Train x and y, in the plan's order, through some `span` of the steps first ... last - 1.
 
-    row_base[i] + col_base[j], unless they are empty, is taken from every value.  With
-    `nonnegative` the factors are kept from falling below 0.
+    row_base[i] + col_base[j], unless they are empty, is added to every product.  With
+    `nonnegative` the factors are kept from falling below 0.  loss and delta are those of loss.h.
     The rate of an epoch is `rate`, or falls from it to 0 over n_epochs.  sums (one double per
-    block) carries an unfinished epoch from call to call; squares (one for every epoch of the
-    span) receives the sum of squared errors of those that end; scratch is one number a band
+    block) carries an unfinished epoch from call to call; losses (one for every epoch of the
+    span) receives the sum of losses of those that end; scratch is one number a band
     and eight a thread.  Returns the step reached, and stops early after an epoch whose sum is
     not <= limit.  The GIL is free.
     """
     cdef:
         funkc_params params
+        Loss by
         const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
         const void *row_bases = NULL
         const void *col_bases = NULL
@@ -288,13 +291,15 @@ def advance(
     params.col_regularization = col_regularization
     params.n_epochs = n_epochs
     params.constant_rate = not falling
+    by.kind = loss
+    by.delta = delta
     if row_base.shape[0]:
         row_bases = &row_base[0]
         col_bases = &col_base[0]
     with nogil:
         first = advance_plan(p, &x[0, 0], &y[0, 0], x.shape[1], first, last, span, &params,
-                             group_size, k, nonnegative, row_bases, col_bases, n_threads,
-                             &sums[0], &squares[0], &scratch[0], limit, NULL)
+                             &by, group_size, k, nonnegative, row_bases, col_bases, n_threads,
+                             &sums[0], &losses[0], &scratch[0], limit, NULL)
     return first
 
 

@@ -23,9 +23,11 @@ def advance(
     group_size: int,
     k: int,
     nonnegative: bool,
+    loss: int,
+    delta: float,
     n_threads: int,
     sums: NDArray[np.float64],
-    squares: NDArray[np.float64],
+    losses: NDArray[np.float64],
     scratch: NDArray[np.int64],
     limit: float,
 ) -> int: ...

@@ -46,12 +46,15 @@
 
 #if defined(__GNUC__)
 #define FUNKC_INLINE static inline __attribute__((always_inline, unused))
+#define FUNKC_APART static __attribute__((noinline, unused))
 #define FUNKC_PREFETCH(address) __builtin_prefetch((address), 1, 3)
 #else
 #if defined(_MSC_VER)
 #define FUNKC_INLINE static __forceinline
+#define FUNKC_APART static __declspec(noinline)
 #else
 #define FUNKC_INLINE static inline
+#define FUNKC_APART static
 #endif
 #define FUNKC_PREFETCH(address) ((void)0)
 #endif
@@ -224,6 +227,11 @@ FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
     EACH_PART a.part[i] -= b.part[i];
     return a;
 }
+FUNKC_INLINE NAME(eight) NAME(plus)(NAME(eight) a, NAME(eight) b)
+{
+    EACH_PART a.part[i] += b.part[i];
+    return a;
+}
 FUNKC_INLINE NAME(eight) NAME(times)(NAME(eight) a, NAME(eight) b)
 {
     EACH_PART a.part[i] *= b.part[i];
@@ -339,6 +347,11 @@ FUNKC_INLINE NAME(eight) NAME(gather)(const REAL *const *a, const REAL *const *b
 FUNKC_INLINE NAME(eight) NAME(minus)(NAME(eight) a, NAME(eight) b)
 {
     EACH a.number[g] -= b.number[g];
+    return a;
+}
+FUNKC_INLINE NAME(eight) NAME(plus)(NAME(eight) a, NAME(eight) b)
+{
+    EACH a.number[g] += b.number[g];
     return a;
 }
 FUNKC_INLINE NAME(eight) NAME(times)(NAME(eight) a, NAME(eight) b)

@@ -24,6 +24,7 @@ cdef struct NewRows:
     const int64_t *cols         # the cells' columns
     const double *values
     const double *weights       # or NULL
+    bint as_they_are            # or they are made 1 on average, row by row
     Py_ssize_t n
     const double *usual         # the row that new ones are drawn towards: factors, then bias
     Py_ssize_t k
@@ -75,7 +76,9 @@ cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_s
         put_row(new, new.usual, out)
         return
     memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
-    if new.weights != NULL:                # 1 on average, whatever other rows have
+    if new.as_they_are:
+        heaviest = scale = 1
+    elif new.weights != NULL:
         for c in range(first, last):
             heaviest = max(heaviest, new.weights[c])
         for c in range(first, last):

@@ -73,10 +73,10 @@ def take_out(
 def contents(plan: Any) -> list[memoryview]: ...
 def outset(
     plan: Any, fitted: tuple[Any, ...] | None, held: bool, k: int
-) -> tuple[float, float, int, int]: ...
+) -> tuple[float, float, int, int, float]: ...
 def settle(
     plan: Any,
-    outset: tuple[float, float, int, int],
+    outset: tuple[float, float, int, int, float],
     learning_rate: float,
     row_regularization: float,
     col_regularization: float,

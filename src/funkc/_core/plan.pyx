@@ -611,17 +611,17 @@ def contents(plan):
 
 
 def outset(plan, fitted, bint held, int k):
-    """(level, standard deviation, rows, columns that have entries) of what training begins with,
-    from what `biases.fit` answered, or None: without biases."""
+    """(level, standard deviation, rows, columns that have entries, curvature) of what training
+    begins with, from what a fit of biases answered, or None: of squared errors without biases."""
     cdef:
         const Plan *p = plan_of(plan)
         Fitted found
         Outset made
     if fitted is not None:
         (found.level, found.deviation, found.left, found.row_ridge, found.col_ridge, found.sign,
-         found.rows_seen, found.cols_seen) = fitted
+         found.rows_seen, found.cols_seen, found.cost, found.curvature, found.dispersion) = fitted
     made = outset_of(p, NULL if fitted is None else &found, held, k)
-    return made.level, made.deviation, made.rows_seen, made.cols_seen
+    return made.level, made.deviation, made.rows_seen, made.cols_seen, made.curvature
 
 
 def settle(plan, outset, double learning_rate, double row_regularization,
@@ -631,7 +631,7 @@ def settle(plan, outset, double learning_rate, double row_regularization,
     cdef:
         funkc_params params
         Outset begun
-    begun.level, begun.deviation, begun.rows_seen, begun.cols_seen = outset
+    (begun.level, begun.deviation, begun.rows_seen, begun.cols_seen, begun.curvature) = outset
     params.learning_rate = learning_rate
     params.row_regularization = row_regularization
     params.col_regularization = col_regularization

@@ -5,8 +5,8 @@ from libc.string cimport memcpy, memset
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
 from funkc._core.memory cimport give_back, obtain
 from funkc._core.types cimport (
-    CANCELLED, DIVERGED, NO_MEMORY, OK, BiasTable, EngineTable, Fitted, Outset, Plan, PlanTable,
-    position, real_t, short_span,
+    CANCELLED, DIVERGED, NO_MEMORY, OK, BiasTable, EngineTable, Fitted, Loss, Outset, Plan,
+    PlanTable, position, real_t, short_span,
 )
 from funkc.capi cimport funkc_memory, funkc_params, funkc_progress, funkc_result
 
@@ -40,6 +40,7 @@ cdef struct Prepared:
     double *cols
     Fitted fitted
     Outset outset
+    Loss loss                   # squared: all that zeros say
 
 
 cdef inline Outset outset_of(const Prepared *prepared) noexcept nogil:
@@ -240,8 +241,9 @@ cdef inline int train(const Prepared *prepared, const Room *room, const funkc_pa
         last = (epoch + 1) * plan.n_blocks
         if prepared.engine.advance(
             plan, room.x_line, room.y_line, prepared.width, last - plan.n_blocks, last, span,
-            params, prepared.group_size, prepared.k, prepared.nonnegative, room.row_base,
-            room.col_base, n_threads, room.sums, &squares, room.scratch, INFINITY, cancel,
+            params, &prepared.loss, prepared.group_size, prepared.k, prepared.nonnegative,
+            room.row_base, room.col_base, n_threads, room.sums, &squares, room.scratch, INFINITY,
+            cancel,
         ) < last:
             return CANCELLED
         if not isfinite(squares) or squares > limit:
@@ -291,9 +293,9 @@ cdef inline double squares_now(const Prepared *prepared, const Room *room,
     if prepared.biases:
         set_bases(prepared, room, shift)
     prepared.engine.advance(plan, room.x_line, room.y_line, prepared.width, 0, plan.n_blocks,
-                            plan.n_blocks, &still, prepared.group_size, prepared.k,
-                            prepared.nonnegative, room.row_base, room.col_base, 1, room.sums,
-                            &squares, room.scratch, INFINITY, &never)
+                            plan.n_blocks, &still, &prepared.loss, prepared.group_size,
+                            prepared.k, prepared.nonnegative, room.row_base, room.col_base, 1,
+                            room.sums, &squares, room.scratch, INFINITY, &never)
     return squares
 
 

@@ -359,12 +359,13 @@ cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t 
 def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double offset,
             const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
             const double[::1] weights, const double[::1] usual, const double[:, ::1] prior,
-            double ridge, bint nonnegative, real_t[:, ::1] out, int n_threads):
+            double ridge, bint nonnegative, bint as_they_are, real_t[:, ::1] out, int n_threads):
     """Fit rows to columns: out[i] = x with the least sum over the row's entries c of
     weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2; or, unless the prior
     is empty, that sum + ridge (x - usual)' prior (x - usual).
 
-    The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty.  With biases,
+    The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty; they are made 1
+    on average in every row, unless they are to be taken as they are.  With biases,
     those of the columns are number bias_at, k or k + 1, of y (-1: there are none); usual then
     holds the bias after the k factors, and out what a row of ready factors does.  With
     `nonnegative` the factors are not below 0.  An infinite ridge makes every row the usual one.
@@ -375,6 +376,7 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     new.cols = &cols[0] if cols.shape[0] else NULL
     new.values = &values[0] if cols.shape[0] else NULL
     new.weights = &weights[0] if weights.shape[0] else NULL
+    new.as_they_are = as_they_are
     new.n = out.shape[0]
     new.usual = &usual[0]
     new.prior = &prior[0, 0] if prior.shape[0] else NULL
@@ -640,6 +642,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.cols = cols
         new.values = values
         new.weights = weights
+        new.as_they_are = False
         new.n = cells.n_rows
         new.usual = usual
         new.prior = NULL

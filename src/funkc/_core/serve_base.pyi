@@ -51,6 +51,7 @@ def fold_in(
     prior: NDArray[np.float64],
     ridge: float,
     nonnegative: bool,
+    as_they_are: bool,
     out: NDArray[Any],
     n_threads: int,
 ) -> int: ...

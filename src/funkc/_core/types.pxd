@@ -108,6 +108,10 @@ cdef struct Plan:
     bint constant               # the values differ by no more than their dtype rounds
 
 
+cdef struct Loss:               # see loss.h
+    int kind
+    double delta                # Huber; Poisson: 1 / of how far a step may go, times the rate
+
 # What biases come to, fitted by empirical Bayes.
 cdef struct Fitted:
     double level                # beside the plan's offset
@@ -118,6 +122,9 @@ cdef struct Fitted:
     double sign                 # -1: what is left goes against the products of the biases
     int64_t rows_seen           # that have entries
     int64_t cols_seen
+    double cost                 # mean loss of what the biases leave
+    double curvature            # of the loss, on average: 1 of a squared one
+    double dispersion           # squares of pulls, by curvature: of a squared loss, left^2
 
 # What training begins with.
 cdef struct Outset:
@@ -125,6 +132,7 @@ cdef struct Outset:
     double deviation            # of what the factors are to explain
     int64_t rows_seen           # that have entries; 0: there are no biases
     int64_t cols_seen
+    double curvature            # of the loss, on average
 
 
 cdef inline int64_t row_band_of(const Plan *plan, int64_t block) noexcept nogil:
@@ -181,7 +189,7 @@ cdef struct PlanTable:
 cdef struct EngineTable:
     double (*rate_of)(int64_t epoch, double rate, int64_t n_epochs, bint falling) noexcept nogil
     int64_t (*advance)(const Plan *plan, void *x, void *y, Py_ssize_t width, int64_t first,
-                       int64_t last, int64_t at_once, const funkc_params *params,
+                       int64_t last, int64_t at_once, const funkc_params *params, const Loss *loss,
                        int group_size, int k, bint nonnegative, const void *row_base,
                        const void *col_base, int n_threads, double *sums, double *squares,
                        int64_t *scratch, double limit,

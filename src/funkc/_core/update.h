@@ -13,7 +13,8 @@
        x_i += rate * (e_g * y_j - row_regularization * x_i)    and then, cell after cell,
        y_j += rate * (e_g * x_i - col_regularization * y_j)    with x_i and y_j as they come
 
-   Either is Funk's step if there is one cell.  A weight, but no more than FUNKC_HEAVIEST,
+   With another loss than the squared one (loss.h), e_g is the pull of the cell.  Either is Funk's
+   step if there is one cell.  A weight, but no more than FUNKC_HEAVIEST,
    multiplies e_g in both updates: a step of a cell that weighs a thousand times the mean would
    overshoot.  Like lanes.h, the file includes itself for float and for double.
 
@@ -29,6 +30,7 @@
 #define FUNKC_UPDATE_H
 
 #include "lanes.h"
+#include "loss.h"
 #include "run.h"
 
 #if defined(NAME) || defined(REAL) || defined(REAL_BYTES) || defined(SUFFIX)
@@ -64,6 +66,8 @@ typedef struct {
     REAL keep_row[9];
     REAL keep_col;
     int nonnegative;     /* how many factors must not fall below 0 */
+    int loss;
+    REAL bound;          /* see loss.h */
 } NAME(rule);
 
 FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
@@ -75,6 +79,8 @@ FUNKC_INLINE NAME(rule) NAME(make_rule)(double rate, double row_regularization,
         rule.keep_row[count] = (REAL)(1.0 - rate * row_regularization * count);
     rule.keep_col = (REAL)(1.0 - rate * col_regularization);
     rule.nonnegative = 0;
+    rule.loss = FUNKC_SQUARED_LOSS;
+    rule.bound = 0;
     return rule;
 }
 
@@ -132,14 +138,33 @@ FUNKC_INLINE NAME(row) NAME(begin_row)(const NAME(cells) *b, const funkc_run_t *
     return row;
 }
 
+/* How far to move along each of the other side's rows, by another loss than the squared one. */
+FUNKC_APART void NAME(pulled)(const NAME(eight) *value, const NAME(eight) *score,
+                              const REAL *weights, int count, const NAME(rule) *rule,
+                              double *losses, NAME(eight) *move)
+{
+    *move = NAME(by)(NAME(pulls)(rule->loss, rule->bound, *value, *score, weights, count, losses),
+                     rule->rate);
+    if (weights)
+        *move = NAME(times)(*move,
+                            NAME(at_most)(NAME(pick)(weights, NULL, count), FUNKC_HEAVIEST));
+}
+
 /* How far to move along each of the other side's rows; the errors' squares are added up. */
 FUNKC_INLINE NAME(numbers) NAME(moves)(const NAME(cells) *b, ptrdiff_t at, NAME(eight) product,
                                        const REAL *const *row_base, const REAL *const *col_base,
-                                       int count, int coded, int based, int weighted,
+                                       int count, int coded, int based, int weighted, int squared,
                                        const NAME(rule) *rule, double *squares)
 {
     NAME(eight) error = coded ? NAME(pick)(b->values, b->codes + at, count)
                               : NAME(pick)(b->values + at, NULL, count);
+    if (!squared) {
+        NAME(eight) move;
+        if (based) product = NAME(plus)(product, NAME(gather)(row_base, col_base, count));
+        NAME(pulled)(&error, &product, weighted ? b->weights + at : NULL, count, rule, squares,
+                     &move);
+        return NAME(put)(move);
+    }
     if (based) error = NAME(minus)(error, NAME(gather)(row_base, col_base, count));
     error = NAME(minus)(error, product);
     NAME(eight) move = NAME(by)(error, rule->rate);
@@ -155,8 +180,8 @@ FUNKC_INLINE NAME(numbers) NAME(moves)(const NAME(cells) *b, ptrdiff_t at, NAME(
 
 /* The next cells of a row. */
 FUNKC_INLINE void NAME(step)(const NAME(cells) *b, NAME(row) *row, int count, ptrdiff_t width,
-                             int coded, int based, int weighted, const NAME(rule) *rule,
-                             double *squares)
+                             int coded, int based, int weighted, int squared,
+                             const NAME(rule) *rule, double *squares)
 {
     const uint16_t *cols = b->cols + row->at;
     REAL *const x = row->x;
@@ -171,7 +196,7 @@ FUNKC_INLINE void NAME(step)(const NAME(cells) *b, NAME(row) *row, int count, pt
     }
     const NAME(eight) product = NAME(dots)(rows, (const REAL *const *)columns, count, width);
     const NAME(numbers) move = NAME(moves)(b, row->at, product, row_base, col_base, count, coded,
-                                           based, weighted, rule, squares);
+                                           based, weighted, squared, rule, squares);
     NAME(vector) moves[8];
     FUNKC_UNROLL for (int g = 0; g < 8; g++)
         if (g < count) moves[g] = NAME(all)(move.number[g]);
@@ -200,7 +225,7 @@ FUNKC_INLINE void NAME(step)(const NAME(cells) *b, NAME(row) *row, int count, pt
 /* Eight loose cells. */
 FUNKC_INLINE void NAME(step_apart)(const NAME(cells) *b, const funkc_run_t *runs, ptrdiff_t at,
                                    ptrdiff_t width, int coded, int based, int weighted,
-                                   const NAME(rule) *rule, double *squares)
+                                   int squared, const NAME(rule) *rule, double *squares)
 {
     REAL *rows[8], *columns[8];
     const REAL *row_base[8], *col_base[8];
@@ -214,7 +239,7 @@ FUNKC_INLINE void NAME(step_apart)(const NAME(cells) *b, const funkc_run_t *runs
     const NAME(eight) product = NAME(dots)((const REAL *const *)rows,
                                            (const REAL *const *)columns, 8, width);
     const NAME(numbers) move = NAME(moves)(b, at, product, row_base, col_base, 8, coded, based,
-                                           weighted, rule, squares);
+                                           weighted, squared, rule, squares);
     const REAL keep_row = rule->keep_row[1], keep_col = rule->keep_col;
     FUNKC_UNROLL for (int g = 0; g < 8; g++) {
         const NAME(vector) by = NAME(all)(move.number[g]);
@@ -230,11 +255,11 @@ FUNKC_INLINE void NAME(step_apart)(const NAME(cells) *b, const funkc_run_t *runs
 /* All cells of a block.  Rows of few factors take turns by pairs, a step each; the last loose
    cells, fewer than eight, are taken one by one. */
 FUNKC_INLINE void NAME(steps)(const NAME(cells) *b, const funkc_block_t *block, ptrdiff_t width,
-                              int coded, int based, int weighted, const NAME(rule) *rule,
-                              double *squares)
+                              int coded, int based, int weighted, int squared,
+                              const NAME(rule) *rule, double *squares)
 {
 #define STEP(row, count) \
-    NAME(step)(b, row, count, width, coded, based, weighted, rule, squares)
+    NAME(step)(b, row, count, width, coded, based, weighted, squared, rule, squares)
     const funkc_run_t *run = block->runs;
     ptrdiff_t at = 0;
     if (width > FUNKC_SHORT)
@@ -276,7 +301,7 @@ FUNKC_INLINE void NAME(steps)(const NAME(cells) *b, const funkc_block_t *block, 
                 NAME(fetch)(b->x + run[g].row * width, width);
                 NAME(fetch)(b->y + col * width, width);
             }
-        NAME(step_apart)(b, run, at, width, coded, based, weighted, rule, squares);
+        NAME(step_apart)(b, run, at, width, coded, based, weighted, squared, rule, squares);
     }
     for (; run < block->end; run++, at++) {
         NAME(row) row = NAME(begin_row)(b, run, at, width, based);
@@ -285,22 +310,26 @@ FUNKC_INLINE void NAME(steps)(const NAME(cells) *b, const funkc_block_t *block, 
 #undef STEP
 }
 
-/* squares holds eight running sums of squared errors, in double.  The common cases are handed
+/* squares holds eight running sums of losses, in double.  The common cases are handed
    on as literals: a choice that is left to each step costs a fifth of the speed. */
 static void NAME(sweep)(const funkc_block_t *block, ptrdiff_t width, const NAME(rule) *rule,
                         double *squares)
 {
     const NAME(cells) b = {block->x,    block->y,     block->row_base, block->col_base,
                            block->cols, block->codes, block->values,   block->weights};
-#define STEPS(width, coded, based, weighted) \
-    NAME(steps)(&b, block, width, coded, based, weighted, rule, squares)
+#define STEPS(width, coded, based, weighted, squared) \
+    NAME(steps)(&b, block, width, coded, based, weighted, squared, rule, squares)
 #define PLAIN(width)                           \
     if (b.codes) {                            \
-        if (b.row_base) STEPS(width, 1, 1, 0); \
-        else STEPS(width, 1, 0, 0);            \
+        if (b.row_base) STEPS(width, 1, 1, 0, 1); \
+        else STEPS(width, 1, 0, 0, 1);            \
     } else {                                   \
-        if (b.row_base) STEPS(width, 0, 1, 0); \
-        else STEPS(width, 0, 0, 0);            \
+        if (b.row_base) STEPS(width, 0, 1, 0, 1); \
+        else STEPS(width, 0, 0, 0, 1);            \
+    }
+    if (rule->loss != FUNKC_SQUARED_LOSS) {
+        STEPS(width, b.codes != NULL, b.row_base != NULL, b.weights != NULL, 0);
+        return;
     }
     if (!b.weights) {
         switch (width) {
@@ -311,7 +340,7 @@ static void NAME(sweep)(const funkc_block_t *block, ptrdiff_t width, const NAME(
         default: PLAIN(width) return;
         }
     }
-    STEPS(width, b.codes != NULL, b.row_base != NULL, 1);
+    STEPS(width, b.codes != NULL, b.row_base != NULL, 1, 1);
 #undef PLAIN
 #undef STEPS
 }

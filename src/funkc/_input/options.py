@@ -11,6 +11,7 @@ import numpy as np
 
 from funkc._errors import reject, shown
 from funkc._input.arrays import as_array, numeric
+from funkc._input.loss import Loss, checked_loss
 from funkc._input.scalars import choice, flag, integer, real, seed_of, threads
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Options:
     patience: int | None
     stages: int | None
     members: int
+    loss: Loss
     dtype_is_default: bool
 
 
@@ -157,9 +159,12 @@ def checked_options(
     patience: object = None,
     stages: object = None,
     members: object = 1,
+    loss: object = "squared",
+    huber_delta: object = None,
     init: object = None,
     checkpoint: object = None,
 ) -> Options:
+    by = checked_loss(loss, huber_delta)
     several = integer("members", members, 1, MOST_MEMBERS)
     constrained = flag("nonnegative", nonnegative)
     for name, other in (
@@ -169,6 +174,8 @@ def checked_options(
             reject(
                 "members", f"got {several} together with {name}", f"pass members=1, or no {name}"
             )
+    if constrained and not by.squared:
+        reject("nonnegative", f"got True with loss={by.name!r}", "pass loss='squared'")
     required = isinstance(biases, (bool, np.bool_)) and bool(biases)
     given = _offset(offset, constrained and not required)
     return Options(
@@ -191,12 +198,13 @@ def checked_options(
         patience=None if patience is None else integer("patience", patience, 1, 10**9),
         stages=None if stages is None else integer("stages", stages, 1, 1000),
         members=several,
+        loss=by,
         dtype_is_default=dtype is None,
     )
 
 
 def checked_grid(
-    parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None
+    parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None, loss: object
 ) -> list[tuple[dict[str, Any], Options]]:
     """Every combination of the parameters given as lists, the last one varying fastest."""
     axes: dict[str, list[Any]] = {}
@@ -208,7 +216,7 @@ def checked_grid(
         axes[name] = [one.tolist() if isinstance(one, numpys) else one for one in listed]
         for at, one in enumerate(axes[name]):
             try:
-                checked_options(**{"k": 1, name: one})
+                checked_options(**{"k": 1, "loss": loss, name: one})
             except (TypeError, ValueError) as error:
                 place = f"{name}[{at}]" if is_axis(value) else name
                 raise type(error)(str(error).replace(name, place, 1)) from None
@@ -216,7 +224,10 @@ def checked_grid(
         dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
     )
     return [
-        (each, checked_options(**each, random_state=seed, n_threads=n_threads, dtype=dtype))
+        (
+            each,
+            checked_options(**each, random_state=seed, n_threads=n_threads, dtype=dtype, loss=loss),
+        )
         for each in combinations
     ]
 

@@ -1,0 +1,100 @@
+"""THE losses for one cell at a time: those of loss.h."""
+from libc.math cimport fabs
+from funkc._core.types cimport Loss, real_t
+
+
+cdef extern from "loss.h" nogil:
+    enum:
+        SQUARED_LOSS "FUNKC_SQUARED_LOSS"
+        ABSOLUTE_LOSS "FUNKC_ABSOLUTE_LOSS"
+        HUBER_LOSS "FUNKC_HUBER_LOSS"
+        LOGISTIC_LOSS "FUNKC_LOGISTIC_LOSS"
+        POISSON_LOSS "FUNKC_POISSON_LOSS"
+    float funkc_pull_of_f32(int loss, float value, float score, float delta, double *cost)
+    double funkc_pull_of_f64(int loss, double value, double score, double delta, double *cost)
+    float funkc_prediction_of_f32(int loss, float score)
+    double funkc_prediction_of_f64(int loss, double score)
+    void funkc_ask_eight_f64(int loss, double delta, const double *values, const double *scores,
+                             double *pulls, double *costs)
+    double funkc_logarithm(double a)
+
+
+cdef inline real_t pull_of(int loss, real_t value, real_t score, real_t delta,
+                           double *cost) noexcept nogil:
+    """How hard a cell pulls at its score, and what it costs."""
+    if real_t is float:
+        return funkc_pull_of_f32(loss, value, score, delta, cost)
+    else:
+        return funkc_pull_of_f64(loss, value, score, delta, cost)
+
+
+cdef inline real_t prediction_of(int loss, real_t score) noexcept nogil:
+    if real_t is float:
+        return funkc_prediction_of_f32(loss, score)
+    else:
+        return funkc_prediction_of_f64(loss, score)
+
+
+cdef struct Pulled:             # at a score
+    double pull
+    double weight               # pull / weight is a step that no loss overshoots
+    double curvature            # the derivative of the pull, but for its sign
+    double cost
+
+
+cdef inline Pulled pulled(const Loss *loss, double value, double score) noexcept nogil:
+    """In double.  An absolute error bends within delta, where it has no curvature."""
+    cdef double pull, cost
+    pull = pull_of[double](loss.kind, value, score, unbounded(loss), &cost)
+    return weighed(loss, value, score, pull, cost)
+
+
+cdef inline double unbounded(const Loss *loss) noexcept nogil:
+    return 0.0 if loss.kind == POISSON_LOSS else loss.delta
+
+
+cdef inline void pull_eight(const Loss *loss, const double *values, const double *scores,
+                            Pulled *out) noexcept nogil:
+    """The same of eight."""
+    cdef:
+        double[8] pulls
+        double[8] costs
+        int g
+    funkc_ask_eight_f64(loss.kind, unbounded(loss), values, scores, pulls, costs)
+    for g in range(8):
+        out[g] = weighed(loss, values[g], scores[g], pulls[g], costs[g])
+
+
+cdef inline Pulled weighed(const Loss *loss, double value, double score, double pull,
+                           double cost) noexcept nogil:
+    cdef:
+        Pulled out
+        double size = fabs(value - score), chance
+    out.pull = pull
+    out.cost = cost
+    out.weight = out.curvature = 1
+    if loss.kind == ABSOLUTE_LOSS:
+        out.weight = 1 / max(size, loss.delta)
+        out.curvature = 1 / loss.delta if size <= loss.delta else 0
+        out.pull = (value - score) * out.weight
+    elif loss.kind == HUBER_LOSS:
+        out.weight = 1 if size <= loss.delta else loss.delta / size
+        out.curvature = size <= loss.delta
+    elif loss.kind == LOGISTIC_LOSS:
+        chance = value - out.pull
+        out.weight = out.curvature = chance * (1 - chance)
+    elif loss.kind == POISSON_LOSS:
+        out.weight = out.curvature = value - out.pull
+    return out
+
+
+cdef inline double score_of(int loss, double prediction) noexcept nogil:
+    """The score that stands for a prediction."""
+    if loss == LOGISTIC_LOSS:
+        return funkc_logarithm(prediction / (1 - prediction))
+    return funkc_logarithm(prediction) if loss == POISSON_LOSS else prediction
+
+
+cdef inline double least_cost(int loss, double value) noexcept nogil:
+    """What the best score would cost, where loss.h leaves it out: a count has one of its own."""
+    return value * funkc_logarithm(value) - value if loss == POISSON_LOSS and value > 0 else 0.0

@@ -1,0 +1,115 @@
+"""THE losses of training: their names, the values that each allows, and what the core is told."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from funkc._core import newton
+from funkc._errors import reject
+from funkc._input.scalars import choice, real
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from funkc._input.cells import Cells
+
+# In the order of the core (loss.h).
+NAMES = ("squared", "absolute", "huber", "logistic", "poisson")
+# The losses of LIBMF and others that are none of a value, and what is refused with a reason.
+ELSEWHERE = {
+    "hinge": "use 'logistic', whose predictions are probabilities",
+    "squared_hinge": "use 'logistic', whose predictions are probabilities",
+    "kl": "use 'poisson', which differs by a constant",
+    "bpr": "it ranks pairs of columns; use a library for implicit feedback",
+}
+
+
+class Loss(NamedTuple):
+    """A loss, as the caller named it."""
+
+    name: str = "squared"
+    delta: float = math.nan  # of Huber's, where it turns linear; not a number: to be found
+
+    @property
+    def kind(self) -> int:
+        """Its number in the core."""
+        return NAMES.index(self.name)
+
+    @property
+    def squared(self) -> bool:
+        """Whether it is the usual one."""
+        return self.name == "squared"
+
+    @property
+    def robust(self) -> bool:
+        """Whether a wild value pulls no harder than others."""
+        return self.name in ("absolute", "huber")
+
+    @property
+    def linked(self) -> bool:
+        """Whether a prediction is a function of the score."""
+        return self.name in ("logistic", "poisson")
+
+
+def checked_loss(loss: object, huber_delta: object) -> Loss:
+    """The loss of a name."""
+    if isinstance(loss, str) and loss in ELSEWHERE:
+        reject("loss", f"got {loss!r}, which is not offered", ELSEWHERE[loss])
+    name = choice("loss", loss, NAMES)
+    if huber_delta is None:
+        return Loss(name)
+    if name != "huber":
+        reject("huber_delta", f"was passed with loss={name!r}", "pass loss='huber', or no delta")
+    return Loss(name, real("huber_delta", huber_delta, 0.0, above=True))
+
+
+ALLOWED = {
+    "logistic": ("not 0 or 1", "pass 0 and 1, or booleans (such as ratings >= 4)"),
+    "poisson": ("below 0", "pass counts, or another loss"),
+}
+
+
+def require_allowed(plan: Any, loss: Loss) -> None:
+    """Refuse values of a plan that the loss can't have."""
+    found = newton.first_misfit(plan, loss.kind)
+    if found is not None:
+        _refuse(loss, *found)
+
+
+def require_allowed_entries(cells: Cells, loss: Loss, name: str = "values") -> None:
+    """The same for entries that are not trained on."""
+    if loss.linked:
+        values = cells.values
+        bad = (values < 0) | ((values > 0) & (values != 1) if loss.name == "logistic" else False)
+        if bad.any():
+            at = int(np.argmax(bad))
+            at_row, at_col = int(cells.rows[at]), int(cells.cols[at])
+            _refuse(loss, at_row, at_col, float(values[at]), name)
+
+
+def _refuse(loss: Loss, row: int, col: int, value: float, name: str = "values") -> None:
+    fault, remedy = ALLOWED[loss.name]
+    reject(name, f"got {value:g} in row {row} and column {col}, which is {fault}", remedy)
+
+
+def predictions(loss: Loss, scores: NDArray[np.floating]) -> None:
+    """Replace scores by the predictions that they stand for."""
+    if loss.linked and scores.size:
+        newton.predictions(loss.kind, scores.reshape(-1))
+
+
+def mean_loss(
+    loss: Loss,
+    values: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    weights: NDArray[np.float64],
+) -> float:
+    """By weight, unless weights is empty; its bits do not depend on the order."""
+    costs = np.empty(values.size)
+    newton.costs(loss.kind, loss.delta, values.astype(np.float64), scores.astype(np.float64), costs)
+    if not weights.size:
+        return math.fsum(costs) / costs.size
+    return math.fsum(weights * costs) / math.fsum(weights)

@@ -1,0 +1,384 @@
+"""Losses other than the squared one: their numbers, training by them, and their biases."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import funkc
+from funkc import _train
+from funkc._core import newton
+from funkc._input import loss as _loss
+from funkc._input.cells import observed_cells
+from funkc._input.options import checked_options
+
+LOSSES = ["absolute", "huber", "logistic", "poisson"]
+DTYPES = [np.float32, np.float64]
+THREADS = [1, 2, 3, 8]
+
+
+def problem(loss, seed=0, shape=(40, 30), share=0.4):
+    """Entries that two factors and biases make, as the loss likes them."""
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1]))
+    scores += rng.normal(size=shape[0])[:, None] + rng.normal(size=shape[1])
+    values = {
+        "squared": lambda: scores + rng.normal(size=shape),
+        "absolute": lambda: scores + rng.laplace(size=shape),
+        "huber": lambda: scores + rng.standard_t(2, size=shape),
+        "logistic": lambda: (rng.random(shape) < 1 / (1 + np.exp(-scores))) * 1.0,
+        "poisson": lambda: rng.poisson(np.exp(np.minimum(scores, 4))) * 1.0,
+    }[loss]()
+    mask = rng.random(shape) < share
+    return np.nonzero(mask), values[mask]
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", ["logistic", "poisson"])
+def test_predictions_are_within_a_few_units_in_the_last_place(loss, dtype):
+    rng = np.random.default_rng(0)
+    last = 80 if dtype == np.float32 else 700
+    scores = np.concatenate(
+        [rng.uniform(-last, last, 50_000), rng.normal(size=50_000), [0.0, -0.0, 1e-30]]
+    ).astype(dtype)
+    made = scores.copy()
+    newton.predictions(_loss.NAMES.index(loss), made)
+    exact = np.exp(scores.astype(np.longdouble))
+    if loss == "logistic":
+        exact = 1 / (1 + np.exp(-scores.astype(np.longdouble)))
+    assert np.abs((made - exact) / np.spacing(exact.astype(dtype))).max() < 3
+    slow = reference.power(scores) if loss == "poisson" else reference.chance(scores)[0]
+    assert np.array_equal(made, slow)
+
+
+@pytest.mark.parametrize("loss", ["squared", *LOSSES])
+def test_pulls_are_derivatives(loss):
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 2 if loss == "logistic" else 6, 1000) * 1.0
+    scores, step = rng.normal(size=1000), 1e-6
+    above, below = np.empty(1000), np.empty(1000)
+    kind = _loss.NAMES.index(loss)
+    newton.costs(kind, 0.7, values, scores + step, above)
+    newton.costs(kind, 0.7, values, scores - step, below)
+    pulls, _ = reference.pull(loss, values, scores, 1e-300 if loss == "poisson" else 0.7)
+    slope = (below - above) / (2 * step)
+    near = np.abs(np.abs(values - scores) - (0.7 if loss == "huber" else 0)) > 1e-5
+    assert np.allclose(slope[near], (2 if loss == "squared" else 1) * pulls[near], atol=1e-6)
+
+
+def test_a_perfect_score_costs_nothing():
+    values = np.array([0.0, 1.0, 2.0, 7.0, 1e6])
+    for loss, scores in (
+        ("absolute", values), ("huber", values), ("poisson", np.log(np.maximum(values, 1e-300)))
+    ):  # fmt: skip
+        costs = np.empty(5)
+        newton.costs(_loss.NAMES.index(loss), 1.0, values, scores, costs)
+        assert np.allclose(costs, 0, atol=1e-9 * np.maximum(1, values))
+
+
+# ---------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+@given(
+    seed=st.integers(0, 2**32),
+    k=st.sampled_from([1, 5, 17, 33]),
+    group=st.sampled_from([1, 8]),
+    weighted=st.booleans(),
+    bands=st.sampled_from([None, (2, 2), (6, 3)]),
+    n_threads=st.sampled_from(THREADS),
+)
+@settings(max_examples=8, deadline=None)
+def test_epochs_give_the_oracles_bits(dtype, loss, seed, k, group, weighted, bands, n_threads):
+    cells, values = problem(loss, seed, (30, 24))
+    weights = np.random.default_rng(seed).exponential(size=values.size) if weighted else None
+    options = checked_options(
+        k, loss=loss, dtype=dtype, n_epochs=3, group_size=group, n_threads=n_threads, bands=bands,
+        random_state=seed, stages=1,
+    )  # fmt: skip
+    entries = observed_cells(cells, values, weights=weights, shape=(30, 24))
+    training = _train.begin(entries, options, None, None)
+    oracle = reference.Reference(
+        *cells, values, (30, 24), k, dtype=dtype, seed=seed, offset=training.schedule.offset,
+        weights=weights, bands=bands,
+    )  # fmt: skip
+    oracle.begin(*training.outset[:2])
+    assert np.array_equal(training.x, oracle.x)
+    rate, n_epochs, _ = training._rates()
+    rates = [rate * (1.0 - epoch / n_epochs) for epoch in range(n_epochs)]
+    bases, regularization, delta = training.bases, training.settings.regularization, training._delta
+    training._run(None)
+    sums = oracle.train(rates, regularization, group, bases, loss, delta)
+    assert np.array_equal(training.x, oracle.x)
+    assert np.array_equal(training.y, oracle.y)
+    wanted = (np.array(sums) + training._least) / values.size
+    assert np.allclose(training.history["train_loss"], wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_result_does_not_depend_on_threads_or_order(loss, dtype):
+    cells, values = problem(loss, shape=(300, 200))
+    order = np.random.default_rng(0).permutation(values.size)
+    fits = [
+        funkc.factorize(
+            (cells[0][o], cells[1][o]),
+            values[o],
+            5,
+            shape=(300, 200),
+            loss=loss,
+            dtype=dtype,
+            n_threads=n_threads,
+        )
+        for n_threads, o in [*((n, slice(None)) for n in THREADS), (2, order)]
+    ]
+    for fit in fits[1:]:
+        assert fit.reconstruct().tobytes() == fits[0].reconstruct().tobytes()
+        assert fit.history["train_loss"] == fits[0].history["train_loss"]
+
+
+# ---------------------------------------------------------------- biases
+
+
+def slopes(loss, delta, values, scores):
+    """Pulls and curvatures in NumPy; those of a least squares that is weighted anew for errors."""
+    error = values - scores
+    if loss == "absolute":
+        weight = 1 / np.maximum(np.abs(error), delta)
+        return weight * error, weight
+    if loss == "huber":
+        return np.clip(error, -delta, delta), np.minimum(1, delta / np.abs(error))
+    made = np.exp(scores) if loss == "poisson" else 1 / (1 + np.exp(-scores))
+    return values - made, made if loss == "poisson" else made * (1 - made)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_biases_are_where_their_slopes_vanish(loss, weighted):
+    """Of the penalized loss, by the ridges that were found."""
+    cells, values = problem(loss, 3, (60, 50))
+    weights = np.random.default_rng(0).exponential(size=values.size) if weighted else None
+    options = checked_options(2, loss=loss, dtype=np.float64, n_epochs=1, stages=1)
+    entries = observed_cells(cells, values, weights=weights, shape=(60, 50))
+    training = _train.begin(entries, options, None, None)
+    biases = training.biases
+    work, fitted = biases._work, biases.fitted
+    nothing = np.zeros_like(training.x), np.zeros_like(training.y)
+    work.beside(*nothing)
+    work.set_level(fitted.level)
+    work.begin_again(math.nan, False)
+    for _ in range(60):
+        work.turn_again(fitted.row_ridge, fitted.col_ridge)
+    work.end_again()
+    level, rows, cols = work.fitted[0], biases.taken(False), biases.taken(True)
+    delta = 0.0
+    if loss in ("absolute", "huber"):
+        delta = biases.delta
+    if loss == "absolute":
+        targets = values - training.schedule.offset
+        delta = 0.1 * 1.4826 * np.median(np.abs(targets - np.median(targets)))
+    at = level + training.schedule.offset
+    scores = at + rows[cells[0]] + cols[cells[1]]
+    pulls, curvatures = slopes(loss, delta, values, scores)
+    w = np.ones(values.size) if weights is None else weights / weights.mean()
+    for side, bias, ridge in ((0, rows, fitted.row_ridge), (1, cols, fitted.col_ridge)):
+        slope = np.bincount(cells[side], w * pulls, bias.size) - ridge * bias
+        stiff = np.bincount(cells[side], w * curvatures, bias.size) + ridge
+        assert np.abs(slope / stiff).max() < 2e-3, side
+    assert abs((w * pulls).sum() / (w * curvatures).sum()) < 2e-3
+
+
+# ---------------------------------------------------------------- the model
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_predictions_stand_for_scores(loss, tmp_path):
+    cells, values = problem(loss)
+    fit = funkc.factorize(cells, values, 3, shape=(40, 30), loss=loss)
+    scores = fit.reconstruct(link=False)
+    made = scores.astype(float)
+    if loss == "logistic":
+        made = 1 / (1 + np.exp(-made))
+    elif loss == "poisson":
+        made = np.exp(made)
+    assert np.allclose(fit.reconstruct(), made, rtol=1e-5, atol=1e-6)
+    everywhere = np.indices(fit.shape).reshape(2, -1)
+    assert fit.predict(*everywhere).tobytes() == fit.reconstruct().tobytes()
+    assert fit.predict(slice(None)).tobytes() == fit.reconstruct().tobytes()
+    invariant = fit.offset + fit.row_factors @ fit.col_factors.T
+    invariant += fit.row_bias[:, None] + fit.col_bias
+    assert np.allclose(scores, invariant, atol=1e-4)
+    path = tmp_path / "model.funkc"
+    fit.save(path)
+    again = funkc.load(path)
+    assert again.loss == loss
+    assert again.reconstruct().tobytes() == fit.reconstruct().tobytes()
+    assert again.baseline_loss == fit.baseline_loss
+    assert again.score(cells, values) == fit.score(cells, values)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_factors_are_better_than_biases_and_those_than_a_level(loss):
+    cells, values = problem(loss, 2, (200, 150), 0.5)
+    fit = funkc.factorize(cells, values, 2, shape=(200, 150), loss=loss, validation=0.2)
+    assert fit.validation_loss < 0.97 * fit.baseline_loss["biases"]
+    assert fit.baseline_loss["biases"] < 0.95 * fit.baseline_loss["mean"]
+    assert "train_rmse" not in fit.history
+    assert fit.baseline_rmse == {}
+    assert fit.validation_rmse is None
+
+
+@pytest.mark.parametrize("options", [{}, {"biases": False}, {"offset": 0.25}, {"members": 3}])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_options_go_with_every_loss(loss, options):
+    cells, values = problem(loss, 2, (200, 150), 0.5)
+    fit = funkc.factorize(cells, values, 3, shape=(200, 150), loss=loss, **options)
+    assert fit.score(cells, values) < 0.95 * fit.baseline_loss["mean"]
+    if "offset" in options:
+        assert fit.offset == 0.25
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_resumed_training_is_the_same(loss, tmp_path):
+    cells, values = problem(loss, 2, (100, 80), 0.5)
+    path = tmp_path / "training.funkc"
+    options = {"shape": (100, 80), "loss": loss, "validation": 0.1}
+    funkc.factorize(
+        cells, values, 3, checkpoint=path, callback=lambda epoch, _: epoch == 7, **options
+    )
+    fit = funkc.resume(path, cells, values)
+    whole = funkc.factorize(cells, values, 3, **options)
+    assert fit.reconstruct().tobytes() == whole.reconstruct().tobytes()
+    assert fit.history["train_loss"] == whole.history["train_loss"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_new_rows_are_folded_in_by_the_loss(loss):
+    """The slope of the loss and the prior vanishes."""
+    cells, values = problem(loss, 2, (200, 150), 0.5)
+    old = cells[0] < 180
+    fit = funkc.factorize(
+        (cells[0][old], cells[1][old]), values[old], 3, shape=(180, 150), loss=loss,
+        dtype=np.float64,
+    )  # fmt: skip
+    new, cols = cells[0][~old] - 180, cells[1][~old]
+    folded = fit.fold_in_rows((new, cols), values[~old], shape=(20, None))
+    assert folded.score((new, cols), values[~old]) < fit.baseline_loss["mean"]
+    centre, covariance = reference.prior(fit)
+    delta = fit.parameters["huber_delta"] or 0.0
+    scores = folded.reconstruct(link=False)[new, cols]
+    if loss == "absolute":
+        return  # its weights are bounded by another scale
+    pulls, curvatures = slopes(loss, delta, values[~old], scores)
+    features = np.column_stack([fit.col_factors, np.ones(150)])[cols]
+    own = np.column_stack([folded.row_factors, folded.row_bias])
+    inverse = fit.noise**2 * np.linalg.inv(covariance)
+    for row in range(20):
+        at = new == row
+        slope = pulls[at] @ features[at] - inverse @ (own[row] - centre)
+        stiff = (features[at] * curvatures[at][:, None]).T @ features[at] + inverse
+        assert np.abs(np.linalg.solve(stiff, slope)).max() < 2e-2
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_cross_validation_judges_by_the_loss(loss):
+    cells, values = problem(loss, 2, (100, 80), 0.5)
+    found = funkc.cross_validate(
+        cells, values, k=[1, 2], folds=3, shape=(100, 80), loss=loss, refit=True
+    )
+    assert found.fit.loss == loss
+    assert all(0 < row["loss"] < 10 for row in found.table)
+
+
+def test_partial_fit_keeps_to_the_loss():
+    cells, values = problem("logistic", 2, (200, 150), 0.5)
+    fit = funkc.factorize(cells, values, 3, shape=(200, 150), loss="logistic")
+    before = fit.score(cells, values)
+    fit.partial_fit(cells, values)
+    assert fit.loss == "logistic"
+    assert fit.score(cells, values) < 1.05 * before
+
+
+# ---------------------------------------------------------------- wild values
+
+
+@pytest.mark.parametrize("wild", [999.0, -1e4, 1e6])
+@pytest.mark.parametrize("loss", ["absolute", "huber"])
+def test_one_wild_value_does_no_harm(loss, wild):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 150))
+    truth *= math.sqrt(0.85**2 - 0.05**2) / truth.std()
+    values = truth + rng.normal(0, 0.05, truth.shape)
+    cells = rng.permutation(truth.size)
+    train, test = cells[:12_000], cells[12_000:16_000]
+    spoiled = values.ravel()[train].copy()
+    spoiled[5] = wild
+
+    def error(given):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", funkc.OutlierWarning)
+            fit = funkc.factorize(
+                (train // 150, train % 150), given, 10, shape=truth.shape, loss=loss
+            )
+        left = fit.predict(test // 150, test % 150) - values.ravel()[test]
+        return math.sqrt(np.mean(left**2))
+
+    assert error(spoiled) < 1.1 * error(values.ravel()[train])
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("loss", "value", "words"),
+    [
+        ("logistic", 2.0, "got 2 in row 1 and column 2, which is not 0 or 1"),
+        ("logistic", -1.0, "got -1 in row 1 and column 2, which is not 0 or 1"),
+        ("logistic", 0.5, "got 0.5 in row 1 and column 2, which is not 0 or 1"),
+        ("poisson", -1.0, "got -1 in row 1 and column 2, which is below 0"),
+    ],
+)
+def test_values_that_a_loss_can_not_have(loss, value, words):
+    table = np.random.default_rng(0).integers(0, 2, (5, 4)) * 1.0
+    fit = funkc.factorize(None, table, 1, loss=loss)
+    table[1, 2] = value
+    with pytest.raises(ValueError, match=words):
+        funkc.factorize(None, table, 1, loss=loss)
+    with pytest.raises(ValueError, match=words):
+        fit.score(None, table)
+    with pytest.raises(ValueError, match=words):
+        fit.fold_in_rows(None, table)
+    with pytest.raises(ValueError, match=words):
+        fit.partial_fit(None, table)
+    with pytest.raises(ValueError, match=words):
+        funkc.factorize(None, np.abs(table) > 1, 1, loss=loss, validation=(([1], [2]), [value]))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "l1"}, "loss: got 'l1'"),
+        ({"loss": "hinge"}, "use 'logistic'"),
+        ({"loss": "kl"}, "use 'poisson'"),
+        ({"loss": "huber", "huber_delta": 0}, "huber_delta"),
+        ({"loss": "absolute", "huber_delta": 1.0}, "huber_delta: was passed with"),
+        ({"loss": "logistic", "nonnegative": True}, "nonnegative"),
+    ],
+)
+def test_options_that_make_no_sense(options, words):
+    with pytest.raises(ValueError, match=words):
+        funkc.factorize(None, np.eye(3), 1, **options)
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_values_may_be_booleans(value):
+    fit = funkc.factorize(None, np.array([[True, False], [value, True]]), 1, loss="logistic")
+    assert 0 < fit.predict(1, 0) < 1
