@@ -176,7 +176,9 @@ def extension(name: str, source: str) -> Extension:
 def extensions() -> list[Extension]:
     """A source that occurs twice needs a cythonize() call and a folder for each module."""
     modules = [("_capi", "src/funkc/_capi.pyx")]
-    modules += [(f"_core.{name}", f"src/funkc/_core/{name}.pyx") for name in ("machine", "plan")]
+    modules += [
+        (f"_core.{name}", f"src/funkc/_core/{name}.pyx") for name in ("draws", "machine", "plan")
+    ]
     for core in ("biases", "newton", "engine", "serve", "average", "pictures"):
         source = f"src/funkc/_core/{core}.pyx"
         modules += [(f"_core.{core}_{level}", source) for level in engine_levels()]

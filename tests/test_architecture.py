@@ -23,8 +23,8 @@ _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _io.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py
-estimator.py: _api.py _errors.py _input/options.py _input/scalars.py _judge.py _sides.py
-    factorization.py
+estimator.py: _api.py _errors.py _input/arrays.py _input/options.py _input/scalars.py _judge.py
+    _sides.py factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
     _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
@@ -44,15 +44,16 @@ _model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/sc
     _sides.py
 _fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/ids.py
     _input/lookups.py _input/loss.py _input/scalars.py _schedule.py _sides.py
-_train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/newton.pyx _core/plan.pyx
-    _errors.py _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py
-    _validation.py
+_train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
+    _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
-ratings.py: _errors.py _input/cells.py _input/ids.py _input/scalars.py _input/tables.py
+ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/ids.py
+    _input/scalars.py _input/tables.py
+_core/draws.pyx: _core/stream.pxd
 capi.py: _capi.pyx
 _schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py

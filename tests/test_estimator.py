@@ -661,3 +661,26 @@ def test_dense_and_sparse_tables_of_several_blocks_have_the_same_bits(monkeypatc
     )
     filled = [FunkImputer(3, n_epochs=5).fit_transform(X) for X in (table, sparse)]
     np.testing.assert_array_equal(*filled)
+
+
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), ([-1.0, -0.5, -np.inf], [0.0, np.inf, 0.25])])
+def test_imputed_values_keep_to_their_range(ends):
+    rng = np.random.default_rng(0)
+    table = np.outer(rng.normal(size=40), [1.0, 2.0, -3.0])
+    table[rng.random(table.shape) < 0.3] = np.nan
+    free = FunkImputer(2).fit_transform(table)
+    low, high = ends
+    made = FunkImputer(2, min_value=low, max_value=high).fit_transform(table)
+    missing = np.isnan(table)
+    assert np.array_equal(made, np.where(missing, np.clip(free, low, high), table))
+    assert not np.array_equal(made, free)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(1, 1, "column 0"), ([0, 0, 5], 3, "column 2"), ([0, 0], 1, "shape"), (np.nan, 1, "NaN")],
+)
+def test_a_range_of_imputed_values_that_is_none_is_refused(low, high, words):
+    imputer = FunkImputer(1, min_value=low, max_value=high).fit(np.arange(12.0).reshape(4, 3))
+    with pytest.raises(ValueError, match=words):
+        imputer.transform([[np.nan, 1.0, 2.0]])

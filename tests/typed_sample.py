@@ -117,7 +117,9 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     )
     try:
         funkc.load(path)
-    except (funkc.ModelFileError, funkc.OutlierWarning) as error:
+    except (
+        funkc.ModelFileError, funkc.OutlierWarning, funkc.ConstantValuesWarning
+    ) as error:  # fmt: skip
         print(error)
     fit.save(folder / "model.funkc")
     result = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)
@@ -208,6 +210,13 @@ def tables(folder: Path) -> None:
     frame = {"who": ["ann", "bob"], "what": [20, 100], "stars": [5, 3]}
     same = funkc.Ratings.from_dataframe(frame, row="who", col="what", value="stars")
     assert_type(same, funkc.Ratings)
+    unrated: tuple[NDArray[np.int64], NDArray[np.int64]] = ratings.sample_unobserved(
+        made, per_row=1, random_state=3
+    )
+    assert unrated[0].size == unrated[1].size
+    liked = funkc.factorize(unrated, [0.0], 1, shape=made.shape, loss="logistic", clip=(0.1, 0.9))
+    assert_type(liked.clip, tuple[float, float] | None)
+    assert_type(liked.validation_loss, float | None)
     known = funkc.factorize(None, made, 1)
     names: tuple[NDArray[Any] | None, NDArray[Any] | None] = (known.row_ids, known.col_ids)
     assert names[0] is not None

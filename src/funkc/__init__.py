@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from funkc import _capi as _capi  # PyCapsule_Import needs it imported
 from funkc._api import factorize, resume
 from funkc._core.machine import openmp_enabled
-from funkc._errors import DivergedError, ModelFileError, OutlierWarning
+from funkc._errors import (
+    ConstantValuesWarning,
+    DivergedError,
+    ModelFileError,
+    OutlierWarning,
+)
 from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from funkc.estimator import FunkImputer as FunkImputer
 
 __all__ = [
+    "ConstantValuesWarning",
     "CrossValidation",
     "DivergedError",
     "Factorization",

@@ -12,7 +12,11 @@ from funkc._input import scalars
 from funkc._input.cells import UNKNOWN, Axis, observed_cells
 from funkc._input.options import checked_options, checked_start
 from funkc._input.split import held_out, is_own
-from funkc._judge import warn_of_outliers, warn_of_useless_factors
+from funkc._judge import (
+    warn_of_constant_values,
+    warn_of_outliers,
+    warn_of_useless_factors,
+)
 from funkc._state import restore
 from funkc.factorization import Factorization
 
@@ -50,6 +54,7 @@ def factorize(
     members: int = 1,
     loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
     huber_delta: float | None = None,
+    clip: Literal["auto"] | tuple[float, float] | None = None,
     validation: float | tuple[Any, Any] | Ratings | None = None,
     patience: int | None = None,
     init: Factorization | tuple[ArrayLike, ArrayLike] | None = None,
@@ -151,14 +156,18 @@ def factorize(
     huber_delta : float, optional
         With ``loss="huber"``: the size of an error beyond which its loss grows in proportion. By
         default 1.345 robust standard deviations of what biases leave.
+    clip : "auto" or pair (low, high), optional
+        The range of predictions, for `Factorization.predict`, `impute` and `score`: what lies
+        outside becomes its end. "auto" is the range of the values. Training, `top`, `similar_rows`
+        and `reconstruct` do not know of it. `Factorization.clip` may be set later.
     validation : float, pair (mask, values) or Ratings, optional
         Held-out entries, which are predicted after every epoch to compute
         ``history["validation_loss"]`` (and ``["validation_rmse"]``): a share of the observed
         entries, drawn by the seed, or other entries in any form of `mask` and `values` (if `mask`
-        selects them too, the loss is that of training); Ratings are matched by their ids. Repeated entries are
-        treated as `duplicates` says. The factors of the best epoch are returned, with biases
-        refitted to them; these entries also determine the number of `stages`. A warning
-        says when the factors don't predict them better than biases alone.
+        selects them too, the loss is that of training); Ratings are matched by their ids.
+        Repeated entries are treated as `duplicates` says. The factors of the best epoch are
+        returned, with biases refitted to them; these entries also determine the number of `stages`.
+        A warning says when the factors don't predict them better than biases alone.
     patience : int, optional
         With `validation`: stop after this many epochs of the first stage without a new best
         one; by default half of `n_epochs`, at least 5. (Factors grow from noise, so a signal
@@ -252,14 +261,15 @@ def factorize(
     "poisson"   eˢ              eˢ - r s + r log r - r (half the deviance)
     =========== =============== ======================================================
 
-    The rule of the SGD has minus the derivative by s in place of the error e (of the squared loss,
-    half of it; of counts divided by 1 + 2 η σ eˢ, and at most 1 / (2 η σ), so that no count makes
-    it diverge). Biases are fitted by Newton's steps, with ridges as below. With h the mean second
-    derivative of the loss, σ is the standard deviation of the first, divided by h; λ is h times,
-    and the learning rate 1 / h times, what it is for a squared loss. History, validation,
-    `patience`, stages and `Factorization.score` follow the loss; ``history["train_rmse"]`` and the
-    like are there for the squared loss only. No library's exponential or logarithm takes part, so
-    the bits are the same everywhere.
+    The rule of the SGD has minus the derivative by s in place of the error e (of the squared
+    loss, half of it; of counts divided by 1 + 2 η σ eˢ, and at most 1 / (2 η σ), so that no
+    count makes it diverge). Biases are fitted by Newton's steps, with ridges as below. With h
+    the mean second derivative of the loss (of a Poisson loss, e to the mean score), σ is the
+    standard deviation of the first, divided by h; λ is h times, and the learning rate 1 / h
+    times, what it is for a squared loss. History, validation, `patience`, stages and
+    `Factorization.score` follow the loss; ``history["train_rmse"]`` and the like are there for
+    the squared loss only. No library's exponential or logarithm takes part, so the bits are the
+    same everywhere.
 
     **Initial factors** are noise of standard deviation 0.05 √(σ / k). To the first ones a
     constant is added, so that one factor can follow what rows and columns have in common; the
@@ -316,6 +326,7 @@ def factorize(
         members=members,
         loss=loss,
         huber_delta=huber_delta,
+        clip=clip,
         init=init,
         checkpoint=checkpoint,
     )
@@ -338,6 +349,7 @@ def factorize(
         keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, cells.ids)
     listen = scalars.callback(callback, "(epoch, history)")
     training = _train.begin(cells, options, start, held)
+    warn_of_constant_values(training.schedule, stacklevel=2)
     warn_of_outliers(training.schedule, options.loss, cells.ids, stacklevel=2)
     return _finished(training, cells.ids, keep, listen, verbose)
 

@@ -60,11 +60,14 @@ class Biases:
         self.level = 0.0
         self.rows, self.cols = np.zeros(schedule.n_rows), np.zeros(schedule.n_cols)
         self.delta = loss.delta  # what the core is told
+        # What the losses of the core lack.
+        self.least = 0.0 if loss.squared else newton.least(schedule.plan, loss.kind)
+        self._n_cells, self._deviation = schedule.n_cells, schedule.deviation
         self._plan, self._dtype, self._loss = schedule.plan, dtype, loss
         self._core = core if loss.squared else newton
         self._room = np.empty(self._core.room(schedule.plan))
         basics = schedule.plan, self.rows, self.cols, self._room, n_threads
-        self._work = (
+        self._work: Any = (
             core.Work(*basics) if loss.squared else newton.Work(*basics, loss.kind, 0.0, alone)
         )
         self.fitted = Fitted(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0, 0, 0.0, 1.0, 0.0)
@@ -73,13 +76,22 @@ class Biases:
         """Find what of the loss depends on the values."""
         if not self._loss.robust:
             return
-        spread = self._work.spread() or 1.0
+        spread = self.spread() or self._deviation
         self._work.set_loss(Loss("absolute").kind, BEND * spread)
         if self._loss.name == "huber":
             if math.isnan(self.delta):
                 self._turn(math.nan, heed)
-                self.delta = USUAL_DELTA * (self._work.spread() or spread)
+                self.delta = USUAL_DELTA * (self.spread() or spread)
             self._work.set_loss(self._loss.kind, self.delta)
+
+    def spread(self) -> float:
+        """The robust standard deviation of errors; not of the squared loss."""
+        found: float = self._work.spread()
+        return found
+
+    def size(self) -> float:
+        """How large losses are, wild values left aside; not of the squared loss."""
+        return self.spread() if self._loss.robust else self.fitted.cost + self.least / self._n_cells
 
     def fit(self, held: float, factors: Factors | None, heed: Callable[[], object]) -> None:
         """Fit them to the entries, or to what products of factors leave, by empirical Bayes."""

@@ -54,6 +54,9 @@ class Checkpoint:
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
         loss = training.options.loss
+        clip = training.options.clip
+        if isinstance(clip, tuple):  # whose ends may be infinite
+            options["clip"] = [end.hex() for end in clip]
         options["loss"] = [loss.name, None if math.isnan(loss.delta) else loss.delta]
         # What was chosen, should the rule change in another version.
         options["bands"] = training.schedule.n_row_bands, training.schedule.n_bands
@@ -117,6 +120,8 @@ class State:
         told = ("seed", "offset", "dtype_is_default")
         checked = {name: value for name, value in given.items() if name not in told}
         checked["loss"], checked["huber_delta"] = given["loss"]
+        if isinstance(given["clip"], list):
+            checked["clip"] = [float.fromhex(end) for end in given["clip"]]
         options = dataclasses.replace(
             checked_options(**checked, random_state=given["seed"], offset=0.0), offset=offset
         )

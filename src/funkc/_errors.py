@@ -40,6 +40,21 @@ class DivergedError(ArithmeticError):
         )
 
 
+class ConstantValuesWarning(UserWarning):
+    """All values are equal, so that nothing can be learned from them but that value.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import funkc
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     fit = funkc.factorize(([0, 1], [2, 0]), [1.0, 1.0], 1)  # who liked what
+    >>> [warning.category.__name__ for warning in caught]
+    ['ConstantValuesWarning']
+    """
+
+
 class OutlierWarning(UserWarning):
     """A value lies so far from the others that squared errors let it ruin all predictions.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funkc._core import plan as core_plan
-from funkc._errors import OutlierWarning
+from funkc._errors import ConstantValuesWarning, OutlierWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,20 @@ def without_outliers() -> Iterator[None]:
         yield
     finally:
         _SILENT.reset(token)
+
+
+def warn_of_constant_values(schedule: Schedule, stacklevel: int) -> None:
+    """Say that there is nothing to learn."""
+    if _SILENT.get() or schedule.low != schedule.high or schedule.n_cells == 1:
+        return
+    warnings.warn(
+        f"values: all {schedule.n_cells:,} are {schedule.low:g}, so every prediction is; if they "
+        "say what was chosen, add entries that were not, with another value "
+        "(funkc.ratings.sample_unobserved draws some), and pass loss='logistic', or use a library "
+        "for implicit feedback (such as implicit)",
+        ConstantValuesWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def warn_of_outliers(

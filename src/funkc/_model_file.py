@@ -9,7 +9,7 @@ from funkc import _io
 from funkc._errors import ModelFileError
 from funkc._history import history_of, tensors_of
 from funkc._input.ids import Ids
-from funkc._input.options import checked_options
+from funkc._input.options import checked_clip, checked_options
 from funkc._input.scalars import integer, real
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def write(
     baseline_loss: Mapping[str, float],
     validation_loss: float | None,
     stages: int,
+    clip: tuple[float, float] | None,
 ) -> None:
     """Write the file of a model, replacing an existing one."""
     tensors: dict[str, NDArray[Any]] = {}
@@ -58,6 +59,7 @@ def write(
         "baseline_loss": json.dumps({name: loss.hex() for name, loss in baseline_loss.items()}),
         "validation_loss": json.dumps(None if validation_loss is None else validation_loss.hex()),
         "stages": str(stages),
+        "clip": json.dumps(None if clip is None else [float(end).hex() for end in clip]),
     }
     _io.write(path, tensors, metadata)
 
@@ -105,7 +107,7 @@ def _of_tensors(
     parameters["huber_delta"] = parameters.get("huber_delta")
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
-    baseline, validation, stages = {}, None, 1
+    baseline, validation, stages, clip = {}, None, 1, None
     if "noise" in metadata:  # which files of version 0.1 lack
         noise = _positive("noise", json.loads(metadata["noise"]))
         baseline = {
@@ -114,6 +116,8 @@ def _of_tensors(
         }
         validation = _positive("loss", json.loads(metadata["validation_loss"]))
         stages = integer("stages", int(metadata["stages"]), 1, 1000)
+        ends = json.loads(metadata["clip"])
+        clip = None if ends is None else checked_clip([float.fromhex(end) for end in ends])
         n_seen = [
             integer("n_seen", n, 0, len(side))
             for n, side in zip(json.loads(metadata["n_seen"]), (x, y), strict=True)
@@ -134,6 +138,7 @@ def _of_tensors(
         "baseline_loss": baseline,
         "validation_loss": validation,
         "stages": stages,
+        "clip": clip,
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from funkc._average import averaged
 from funkc._biases import Biases
 from funkc._core import biases as core_biases
-from funkc._core import engine, newton
+from funkc._core import engine
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
 from funkc._input import scalars
@@ -111,14 +111,13 @@ class Training:
             names = ["validation_loss", "validation_rmse"]
             self.history |= {name: [] for name in names if self._known(name)}
         self._ended = False  # whether the stage's biases have been refitted
+        self._first_size = math.nan  # of what the first biases left
         self.judged = np.empty(0)  # errors of held-out entries after the last stage
         # Beside another loss than the squared one there always is a level, without biases alone.
         self.biases: Biases | None = None
         if options.biases or not self.loss.squared:
             self.biases = self._biases()
-        self._least = 0.0  # what the losses of the core lack
-        if not self.loss.squared:
-            self._least = newton.least(schedule.plan, self.loss.kind)
+        self._least = 0.0 if self.biases is None else self.biases.least
         if start is not None:
             self.put_in(start.row_factors, start.col_factors, self.x, self.y)
         self.outset, losses = self._outset()
@@ -182,6 +181,7 @@ class Training:
                 losses = cut.n_cells * left**2
             else:
                 losses = cut.n_cells * fitted.cost + self._least
+                self._first_size = self.biases.size()
             self._ridges = fitted.row_ridge, fitted.col_ridge
         if start is not None and start.row_bias is not None and start.col_bias is not None:
             self.biases.given(start.row_bias, start.col_bias)
@@ -202,9 +202,9 @@ class Training:
             alone.fit(math.nan, None, self._heed)
             level = alone.level
             self.baseline_loss["mean"] = alone.fitted.cost + self._least / cut.n_cells
-        if self.validation is not None:
-            if not self.loss.squared:
+            if self.validation is not None:
                 self.validation.delta = alone.delta
+        if self.validation is not None:
             self.baseline_loss["mean"] = self.validation.loss_of_level(level)
 
     def _heed(self) -> None:
@@ -428,8 +428,7 @@ class Training:
         assert self.biases is not None
         if self.loss.squared:
             return self.noise < SIGNAL * self.outset[1]
-        left = self.biases.fitted.left
-        return left < SIGNAL * self.outset[1]
+        return self.biases.size() < SIGNAL**2 * self._first_size
 
     def _search(self) -> int:
         """How many stages serve held-out entries best, in a training on the others."""
@@ -521,6 +520,12 @@ class Training:
         """The mean loss of the result on other entries."""
         test.delta = self._delta
         return test.loss(self.x, self.y, self.bases)
+
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The range of predictions."""
+        asked = self.options.clip
+        return (self.schedule.low, self.schedule.high) if asked == "auto" else asked
 
     @property
     def _delta(self) -> float:

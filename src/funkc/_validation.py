@@ -112,5 +112,6 @@ class Validation:
 
     def loss_of_level(self, level: float) -> float:
         """The mean loss of a constant above the offset."""
-        errors = self._errors_beside(np.full(self._targets.size, level), (np.empty(0),) * 2)
+        nothing = np.empty(0)
+        errors = self._errors_beside(np.full(self._targets.size, level), (nothing, nothing))
         return math.fsum(errors * errors) / errors.size

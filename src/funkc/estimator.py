@@ -16,6 +16,7 @@ import numpy as np
 from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
 from funkc._input import scalars
+from funkc._input.arrays import as_array, numeric
 from funkc._input.options import MOST_FACTORS
 from funkc._judge import without_outliers
 from funkc._sides import Side
@@ -83,6 +84,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     nonnegative : bool, default False
         Whether the factors, and therefore the imputed values, are constrained to be at least
         0. Then `scale` divides each column by its root mean square and subtracts nothing.
+    min_value, max_value : float or (n_features,) array, default -inf and inf
+        The smallest and the largest imputed value, of all columns or of each, as in
+        `sklearn.impute.IterativeImputer`. They act on imputed values alone, not in `fit`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seeds the training order and the initialization. None draws fresh entropy.
     n_jobs : int, optional
@@ -182,6 +186,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         biases: bool | Literal["auto"] = "auto",
         members: int = 1,
         nonnegative: bool = False,
+        min_value: ArrayLike = -np.inf,
+        max_value: ArrayLike = np.inf,
         random_state: Any = 0,
         n_jobs: int | None = None,
         add_indicator: bool = False,
@@ -196,6 +202,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.biases: bool | Literal["auto"] = biases
         self.members = members
         self.nonnegative = nonnegative
+        self.min_value = min_value
+        self.max_value = max_value
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.add_indicator = add_indicator
@@ -293,11 +301,12 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         incomplete = self._incomplete() if self.add_indicator else np.empty(0, np.intp)
         missing = np.ones((len(filled), incomplete.size), filled.dtype)
         empty = self.n_observed_ == 0
+        low, high = self._range(table.X.shape[1])
         for first, cells in table.blocks():
             part = filled[first : first + cells.shape[0]]
             with_missing = np.bincount(cells.rows, minlength=len(part)) < cells.shape[1]
             if with_missing.any():
-                part[with_missing] = self._products(cells, with_missing)
+                part[with_missing] = np.clip(self._products(cells, with_missing), low, high)
             part[:, empty] = 0
             part[cells.rows, cells.cols] = cells.values
             at = np.full(cells.shape[1], -1)
@@ -313,6 +322,23 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             )
             filled = filled[:, ~empty]
         return np.hstack([filled, missing]) if self.add_indicator else filled
+
+    def _range(self, n_cols: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The smallest and the largest imputed value of every column."""
+        ends = []
+        for name, given in (("min_value", self.min_value), ("max_value", self.max_value)):
+            end = numeric(name, as_array(name, given)).astype(np.float64)
+            if end.shape not in ((), (n_cols,)):
+                reject(name, f"has shape {end.shape}", f"pass a number, or {n_cols} numbers")
+            if np.isnan(end).any():
+                reject(name, "has NaN", "pass numbers, or infinity for no limit")
+            ends.append(np.broadcast_to(end, n_cols))
+        low, high = ends
+        if not (low < high).all():
+            at = int(np.argmin(low < high))
+            what = f"got {low[at]:g}, which is not below max_value {high[at]:g}, in column {at}"
+            reject("min_value", what, "pass a smaller one")
+        return low, high
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """Names of the output columns.

@@ -20,7 +20,7 @@ from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.loss import Loss, mean_loss, predictions, require_allowed_entries
-from funkc._input.options import checked_options, checked_start
+from funkc._input.options import checked_clip, checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._schedule import padded
 from funkc._sides import Side
@@ -81,6 +81,8 @@ class Factorization:
     validation_loss, validation_rmse : float or None
         With validation: the mean loss of these factors on its entries; its root, if the loss is
         the squared one.
+    clip : pair of float, or None
+        The range of predictions; see `funkc.factorize`. May be set.
     stages : int
         How many times the training went through its epochs; see `funkc.factorize`.
     n_seen : pair of int
@@ -126,6 +128,7 @@ class Factorization:
         baseline_loss: Mapping[str, float] | None = None,
         validation_loss: float | None = None,
         stages: int = 1,
+        clip: tuple[float, float] | None = None,
     ) -> None:
         self._rows = Side(row_factors, row_bias, row_ids, first=True, n_seen=n_seen[0])
         self._cols = Side(col_factors, col_bias, col_ids, first=False, n_seen=n_seen[1])
@@ -138,6 +141,23 @@ class Factorization:
         self.baseline_loss = dict(baseline_loss or {})
         self.validation_loss = validation_loss
         self.stages = stages
+        self.clip = clip
+
+    @property
+    def clip(self) -> tuple[float, float] | None:
+        """The range of predictions, or None; may be set."""
+        return self._clip
+
+    @clip.setter
+    def clip(self, clip: tuple[float, float] | None) -> None:
+        found = checked_clip(clip)
+        if found == "auto":
+            reject("clip", "got 'auto', but the values are not kept", "pass a pair (low, high)")
+        self._clip = found
+
+    def _into_range(self, made: NDArray[Any]) -> None:
+        if self._clip is not None:
+            np.clip(made, *self._clip, out=made)
 
     @property
     def n_threads(self) -> int:
@@ -274,7 +294,7 @@ class Factorization:
         Returns
         -------
         scalar or array
-            Of the dtype of the factors, with the same bits as in `reconstruct`.
+            Of the dtype of the factors, with the same bits as in `reconstruct`; within `clip`.
 
         Raises
         ------
@@ -299,6 +319,7 @@ class Factorization:
             i = positions_of("rows", rows, self.shape[0], mean)
             j = positions_of("cols", cols, self.shape[1], mean)
             block = self._product(self._rows.taken(i.reshape(-1)), self._cols.taken(j.reshape(-1)))
+            self._into_range(block)
             return block.reshape(i.shape + j.shape)
         i, j = index_pair(rows, cols, self.shape, mean)
         out = np.empty(i.shape, self.dtype)
@@ -313,6 +334,7 @@ class Factorization:
                 purpose="to predict",
             )
         predictions(self._loss, flat)
+        self._into_range(flat)
         return out[()]
 
     def score(
@@ -353,7 +375,9 @@ class Factorization:
         ).listed()
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            scores = self._changed(parameters={}).predict(cells.rows, cells.cols)
+            # What is clipped is the prediction, which is no score where there is a link.
+            clip = {"_clip": None} if self._loss.linked else {}
+            scores = self._changed(parameters={}, **clip).predict(cells.rows, cells.cols)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
         if not cells.weights.size:
@@ -473,11 +497,15 @@ class Factorization:
             for top in range(first, last, _rows_at_once(self.shape[1])):
                 bottom = min(last, top + _rows_at_once(self.shape[1]))
                 if out.dtype == self.dtype and out.flags.carray:
-                    self._product(self._rows.ready[top:bottom], self._cols.ready, out[top:bottom])
+                    made = self._product(
+                        self._rows.ready[top:bottom], self._cols.ready, out[top:bottom]
+                    )
+                    self._into_range(made)
                 else:
                     if len(made) != bottom - top:
                         made = np.empty((bottom - top, self.shape[1]), self.dtype)
                     self._product(self._rows.ready[top:bottom], self._cols.ready, made)
+                    self._into_range(made)
                     out[top:bottom] = made
             if isinstance(seen, tuple):
                 out[seen] = given
@@ -913,7 +941,13 @@ class Factorization:
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
-        for name in ("parameters", "baseline_loss", "stages", "noise"):  # of all that was learned
+        for name in (
+            "parameters",
+            "baseline_loss",
+            "stages",
+            "noise",
+            "clip",
+        ):  # of all that was learned
             setattr(trained, name, getattr(self, name))
         if self.validation_loss is not None:
             trained.baseline_loss = {}  # which was that of held-out entries
@@ -977,6 +1011,7 @@ class Factorization:
             baseline_loss=training.baseline_loss,
             validation_loss=training.validation_loss,
             stages=training.stage + 1,
+            clip=training.clip,
         )
         return fit._changed(_rows=rows, _cols=cols)
 
@@ -1037,6 +1072,7 @@ class Factorization:
             baseline_loss=self.baseline_loss,
             validation_loss=self.validation_loss,
             stages=self.stages,
+            clip=self.clip,
         )
 
     # ------------------------------------------------------------ plots

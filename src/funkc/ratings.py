@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funkc._core import draws as core_draws
 from funkc._errors import reject, shown
 from funkc._input import scalars
+from funkc._input.arrays import are_ratings
 from funkc._input.cells import POLICIES, observed_cells
 from funkc._input.ids import (
     INTEGER,
@@ -329,6 +331,54 @@ def read_pairs(
             )
         positions.append(found)
     return positions[0], positions[1]
+
+
+def sample_unobserved(
+    ratings: Ratings, *, per_row: int = 1, random_state: Any = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw entries that have no rating, such as negatives for ``loss="logistic"``.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The ratings that there are.
+    per_row : int, default 1
+        How many columns to draw for each row that has ratings: all are different, each of those
+        without a rating is equally likely, and where there are fewer, all of them are taken.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
+        The seed. The same seed gives the same entries on every machine.
+
+    Returns
+    -------
+    rows, cols : (c,) array of int64
+        Indices of rows and columns, by row and then by column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> liked = funkc.Ratings.from_arrays(["ann", "ann", "bob"], ["a", "b", "c"], [1, 1, 1])
+    >>> rows, cols = funkc.ratings.sample_unobserved(liked, per_row=2)
+    >>> [(str(liked.row_ids[i]), str(liked.col_ids[j])) for i, j in zip(rows, cols)]
+    [('ann', 'c'), ('bob', 'a'), ('bob', 'b')]
+    >>> fit = funkc.factorize(
+    ...     (np.append(liked.rows, rows), np.append(liked.cols, cols)),
+    ...     np.append(liked.values, np.zeros(rows.size)), 1, shape=liked.shape, loss="logistic",
+    ... )
+    """
+    if not are_ratings(ratings):
+        reject("ratings", f"got {shown(ratings)}", "pass funkc.Ratings", TypeError)
+    m, n = ratings.shape
+    wanted = scalars.integer("per_row", per_row, 1, 2**31 - 1)
+    seed = scalars.seed_of(random_state)
+    order = np.lexsort((ratings.cols, ratings.rows))
+    first = np.searchsorted(ratings.rows[order], np.arange(m + 1)).astype(np.int64)
+    seen = np.diff(first)
+    most = int(np.minimum(wanted, n - seen)[seen > 0].sum())
+    scalars.require_memory(16 * most, f"{most:,} entries", "lower per_row")
+    rows, cols = np.empty(most, np.int64), np.empty(most + 1, np.int64)
+    core_draws.unobserved(first, ratings.cols[order], n, wanted, seed, rows, cols)
+    return rows, cols[:most]
 
 
 def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:

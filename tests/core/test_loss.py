@@ -382,3 +382,115 @@ def test_options_that_make_no_sense(options, words):
 def test_values_may_be_booleans(value):
     fit = funkc.factorize(None, np.array([[True, False], [value, True]]), 1, loss="logistic")
     assert 0 < fit.predict(1, 0) < 1
+
+
+# ---------------------------------------------------------------- the range of predictions
+
+
+def test_predictions_keep_to_their_range(tmp_path):
+    rng = np.random.default_rng(0)
+    table = np.where(rng.random((30, 20)) < 0.4, rng.integers(1, 6, (30, 20)), np.nan)
+    plain = funkc.factorize(None, table, 5, stages=6)
+    whole = plain.reconstruct()
+    for clip, ends in (("auto", (1, 5)), ((1.5, 4.5), (1.5, 4.5)), ((2, math.inf), (2, math.inf))):
+        fit = funkc.factorize(None, table, 5, clip=clip, stages=6)
+        assert fit.clip == ends
+        wanted = np.clip(whole, *ends)
+        assert not np.array_equal(wanted, whole)
+        assert fit.reconstruct().tobytes() == whole.tobytes()
+        assert np.array_equal(fit.predict(slice(None)), wanted)
+        assert np.array_equal(fit.predict(*np.indices((30, 20))), wanted)
+        seen = ~np.isnan(table)
+        assert np.array_equal(fit.impute(None, table), np.where(seen, table, wanted))
+        errors = (wanted - table)[seen]
+        assert math.isclose(fit.score(None, table), math.sqrt(np.mean(errors**2)), rel_tol=1e-6)
+        for one, other in zip(fit.top(3), plain.top(3), strict=True):
+            assert np.array_equal(one, other)
+        fit.save(tmp_path / "model")
+        again = funkc.load(tmp_path / "model")
+        assert again.clip == ends
+        again.clip = None
+        assert np.array_equal(again.predict(slice(None)), whole)
+    with pytest.raises(ValueError, match="clip"):
+        fit.clip = "auto"
+
+
+def test_a_resumed_training_knows_the_range(tmp_path):
+    table = np.arange(12.0).reshape(4, 3)
+    options = {"checkpoint": tmp_path / "c", "clip": (2, math.inf)}
+    funkc.factorize(None, table, 1, callback=lambda epoch, _: epoch == 2, **options)
+    assert funkc.resume(tmp_path / "c", None, table).clip == (2, math.inf)
+
+
+@pytest.mark.parametrize(
+    "clip", [1, "both", (1,), (2, 1), (1, 1), (math.nan, 1), ("a", 2), (1, 2, 3), True]
+)
+def test_a_range_that_is_none_is_refused(clip):
+    with pytest.raises((ValueError, TypeError), match="clip"):
+        funkc.factorize(None, np.eye(3), 1, clip=clip)
+
+
+# ---------------------------------------------------------------- ones, and what they are not
+
+
+def test_equal_values_are_warned_of():
+    with pytest.warns(funkc.ConstantValuesWarning, match=r"all 3 are 1.*loss='logistic'"):
+        fit = funkc.factorize(([0, 1, 2], [0, 1, 0]), np.ones(3), 1)
+    assert np.allclose(fit.reconstruct(), 1)
+    with pytest.warns(funkc.ConstantValuesWarning):
+        fit = funkc.factorize(([0, 1, 2], [0, 1, 0]), np.ones(3), 1, loss="logistic")
+    assert (fit.reconstruct() > 0.8).all()
+    with pytest.warns(funkc.ConstantValuesWarning):
+        fit = funkc.factorize(([0, 1, 2], [0, 1, 0]), np.zeros(3), 1, loss="poisson")
+    assert (fit.reconstruct() < 0.2).all()
+
+
+@given(
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    share=st.sampled_from([0.05, 0.5, 0.95]),
+    per_row=st.integers(1, 14),
+    seed=st.integers(0, 2**64 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_unobserved_entries_are_drawn(shape, share, per_row, seed):
+    rng = np.random.default_rng(seed % 2**32)
+    seen = rng.random(shape) < share
+    seen[0, 0] = True
+    rows, cols = np.nonzero(seen)
+    order = rng.permutation(rows.size)
+    rows, cols = rows[order], cols[order]
+    ratings = funkc.Ratings(
+        rows, cols, np.ones(rows.size), np.arange(shape[0]), np.arange(shape[1])
+    )
+    i, j = funkc.ratings.sample_unobserved(ratings, per_row=per_row, random_state=seed)
+    assert not seen[i, j].any()
+    assert np.unique(i * shape[1] + j).size == i.size
+    rated = seen.any(1)
+    wanted = np.where(rated, np.minimum(per_row, shape[1] - seen.sum(1)), 0)
+    assert np.array_equal(np.bincount(i, minlength=shape[0]), wanted)
+
+
+def test_every_unobserved_entry_is_equally_likely():
+    ratings = funkc.Ratings(
+        np.zeros(3, int), np.array([1, 4, 5]), np.ones(3), np.arange(1), np.arange(9)
+    )
+    counts = np.zeros(9, int)
+    for seed in range(3000):
+        _, j = funkc.ratings.sample_unobserved(ratings, per_row=2, random_state=seed)
+        counts[j] += 1
+    assert (counts[[1, 4, 5]] == 0).all()
+    others = np.delete(counts, [1, 4, 5])
+    assert abs(others - 1000).max() < 5 * math.sqrt(1000)
+    i, j = funkc.ratings.sample_unobserved(ratings, per_row=2)
+    assert (i.tolist(), j.tolist()) == ([0, 0], [3, 7])
+
+
+def test_only_ratings_can_be_sampled():
+    with pytest.raises(TypeError, match="ratings"):
+        funkc.ratings.sample_unobserved(np.eye(3))
+    ratings = funkc.Ratings(
+        np.zeros(1, int), np.zeros(1, int), np.ones(1), np.arange(1), np.arange(1)
+    )
+    with pytest.raises(ValueError, match="per_row"):
+        funkc.ratings.sample_unobserved(ratings, per_row=0)
+    assert funkc.ratings.sample_unobserved(ratings)[0].size == 0

@@ -109,6 +109,7 @@ def test_whatever_is_passed_the_answer_is_finite_or_an_error_in_words(call):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", funkc.OutlierWarning)
+        warnings.simplefilter("ignore", funkc.ConstantValuesWarning)
         fit, error = outcome(mask, values, **options, n_epochs=2)
     if fit is not None:
         event("factorized")

@@ -208,7 +208,7 @@ FUNKC_INLINE MANY NAME(chance)(MANY score, MANY *log_both)
 
 typedef struct { MANY pull, loss; } NAME(answer);
 
-FUNKC_INLINE NAME(answer) NAME(ask)(int loss, MANY value, MANY score, REAL delta)
+FUNKC_INLINE NAME(answer) NAME(ask)(int loss, MANY value, MANY score, REAL delta, int costs)
 {
     const MANY none = EQUAL_NUMBERS((REAL)0), error = value - score;
     const MANY size = NAME(greater)(error, none - error);
@@ -227,7 +227,8 @@ FUNKC_INLINE NAME(answer) NAME(ask)(int loss, MANY value, MANY score, REAL delta
         break;
     }
     case FUNKC_LOGISTIC_LOSS:
-        a.pull = value - NAME(chance)(score, &a.loss);
+        a.loss = none;
+        a.pull = value - NAME(chance)(score, costs ? &a.loss : NULL);
         a.loss -= value * score;
         break;
     case FUNKC_POISSON_LOSS: {
@@ -250,7 +251,7 @@ FUNKC_INLINE NAME(eight) NAME(pulls)(int loss, REAL delta, NAME(eight) value, NA
 {
     NAME(eight) pull = value, cost = value;
     EACH_OF_EIGHT {
-        const NAME(answer) a = NAME(ask)(loss, OF(value), OF(score), delta);
+        const NAME(answer) a = NAME(ask)(loss, OF(value), OF(score), delta, 1);
         OF(pull) = a.pull;
         OF(cost) = a.loss;
     }
@@ -260,26 +261,29 @@ FUNKC_INLINE NAME(eight) NAME(pulls)(int loss, REAL delta, NAME(eight) value, NA
     return pull;
 }
 
-/* Of eight numbers in memory. */
-FUNKC_INLINE void NAME(ask_eight)(int loss, REAL delta, const REAL *values, const REAL *scores,
-                                  REAL *pulls, REAL *costs)
+/* Of n numbers in memory, a multiple of eight: many at once, as each is a long chain of operations.
+   Without `costs`, what they cost is not to be relied on. */
+FUNKC_INLINE void NAME(ask_many)(int loss, REAL delta, int costs, int n, const REAL *values,
+                                 const REAL *scores, REAL *pulls, REAL *found)
 {
-    NAME(eight) value, score;
-    memcpy(&value, values, 8 * sizeof(REAL));
-    memcpy(&score, scores, 8 * sizeof(REAL));
-    EACH_OF_EIGHT {
-        const NAME(answer) a = NAME(ask)(loss, OF(value), OF(score), delta);
-        OF(value) = a.pull;
-        OF(score) = a.loss;
+    for (int c = 0; c < n; c += 8) {
+        NAME(eight) value, score;
+        memcpy(&value, values + c, 8 * sizeof(REAL));
+        memcpy(&score, scores + c, 8 * sizeof(REAL));
+        EACH_OF_EIGHT {
+            const NAME(answer) a = NAME(ask)(loss, OF(value), OF(score), delta, costs);
+            OF(value) = a.pull;
+            OF(score) = a.loss;
+        }
+        memcpy(pulls + c, &value, 8 * sizeof(REAL));
+        memcpy(found + c, &score, 8 * sizeof(REAL));
     }
-    memcpy(pulls, &value, 8 * sizeof(REAL));
-    memcpy(costs, &score, 8 * sizeof(REAL));
 }
 
 /* Of a single cell. */
 FUNKC_INLINE REAL NAME(pull_of)(int loss, REAL value, REAL score, REAL delta, double *cost)
 {
-    NAME(answer) a = NAME(ask)(loss, EQUAL_NUMBERS(value), EQUAL_NUMBERS(score), delta);
+    NAME(answer) a = NAME(ask)(loss, EQUAL_NUMBERS(value), EQUAL_NUMBERS(score), delta, 1);
     REAL pull, own;
     memcpy(&pull, &a.pull, sizeof pull);
     memcpy(&own, &a.loss, sizeof own);

@@ -14,8 +14,8 @@ cdef extern from "loss.h" nogil:
     double funkc_pull_of_f64(int loss, double value, double score, double delta, double *cost)
     float funkc_prediction_of_f32(int loss, float score)
     double funkc_prediction_of_f64(int loss, double score)
-    void funkc_ask_eight_f64(int loss, double delta, const double *values, const double *scores,
-                             double *pulls, double *costs)
+    void funkc_ask_many_f64(int loss, double delta, int costs, int n, const double *values,
+                            const double *scores, double *pulls, double *found)
     double funkc_logarithm(double a)
 
 
@@ -53,16 +53,14 @@ cdef inline double unbounded(const Loss *loss) noexcept nogil:
     return 0.0 if loss.kind == POISSON_LOSS else loss.delta
 
 
-cdef inline void pull_eight(const Loss *loss, const double *values, const double *scores,
-                            Pulled *out) noexcept nogil:
-    """The same of eight."""
-    cdef:
-        double[8] pulls
-        double[8] costs
-        int g
-    funkc_ask_eight_f64(loss.kind, unbounded(loss), values, scores, pulls, costs)
-    for g in range(8):
-        out[g] = weighed(loss, values[g], scores[g], pulls[g], costs[g])
+cdef inline void pull_many(const Loss *loss, bint costs, int n, const double *values,
+                           const double *scores, double *pulls, double *found,
+                           Pulled *out) noexcept nogil:
+    """The same of a multiple of eight."""
+    cdef int c
+    funkc_ask_many_f64(loss.kind, unbounded(loss), costs, n, values, scores, pulls, found)
+    for c in range(n):
+        out[c] = weighed(loss, values[c], scores[c], pulls[c], found[c])
 
 
 cdef inline Pulled weighed(const Loss *loss, double value, double score, double pull,

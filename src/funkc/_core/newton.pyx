@@ -20,7 +20,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
 from funkc._core.lanes cimport dots
 from funkc._core.loss cimport (
-    LOGISTIC_LOSS, POISSON_LOSS, Pulled, least_cost, prediction_of, pull_eight, pulled, score_of,
+    LOGISTIC_LOSS, POISSON_LOSS, Pulled, least_cost, prediction_of, pull_many, pulled, score_of,
 )
 from funkc._core.types cimport (
     Fitted, Loss, Plan, Run, col_band_of, position, real_t, row_band_of,
@@ -30,6 +30,8 @@ from funkc._core.types cimport (
 cdef enum:
     MOST_TURNS = 20
     REFIT_TURNS = 3
+    BATCH = 64                  # enough to keep the processor busy
+    LARGEST_SAMPLE = 16384
     LARGEST_STEP = 2            # of a score whose prediction is an exponential
 
 
@@ -38,6 +40,7 @@ cdef struct Sums:               # of a block's entries, each by weight
     double weights
     double squares              # of pulls
     double curvature
+    double scores
     double costs
     double entries
     double products             # of biases
@@ -63,34 +66,74 @@ cdef struct Newton:             # one fit; all arrays are in the order of traini
     double *col_weights
     double *col_variances
     Sums *blocks                # (n_blocks)
+    double *sample              # (as many entries, LARGEST_SAMPLE at most)
     double dispersion
     double of_rows              # variances of the biases
     double of_cols
     double uncertain            # of the latest estimates
 
 
-cdef Sums add_pulls(const Newton *n, int64_t block, bint to_rows, double *pulls, double *weights,
-                    const real_t *x, const real_t *y) noexcept nogil:
+# Entries that are worked on together.
+cdef struct Batch:
+    int n
+    int64_t[BATCH] row
+    int64_t[BATCH] col
+    double[BATCH] value
+    double[BATCH] score
+    double[BATCH] weight
+    double[BATCH] pull
+    double[BATCH] cost
+    Pulled[BATCH] answer
+
+
+cdef void add_batch(const Newton *n, bint to_rows, bint costs, Batch *batch, double *pulls,
+                    double *weights, Sums *sums) noexcept nogil:
+    cdef:
+        int c
+        int64_t at
+        double w, u
+        const Pulled *one
+    for c in range(batch.n, (batch.n + 7) // 8 * 8):
+        batch.value[c] = batch.score[c] = 0
+    pull_many(&n.loss, costs, (batch.n + 7) // 8 * 8, batch.value, batch.score, batch.pull,
+              batch.cost, batch.answer)
+    for c in range(batch.n):
+        one = batch.answer + c
+        w = batch.weight[c]
+        u = n.rows[batch.row[c]] * n.cols[batch.col[c]]
+        at = batch.row[c] if to_rows else batch.col[c]
+        pulls[at] += w * one.pull
+        weights[at] += w * one.weight
+        sums.pulls += w * one.pull
+        sums.weights += w * one.weight
+        sums.squares += w * one.pull * one.pull
+        sums.curvature += w * one.curvature
+        sums.scores += w * batch.score[c]
+        sums.costs += w * one.cost
+        sums.entries += w
+        sums.products += w * u
+        sums.both += w * one.pull * u
+    batch.n = 0
+
+
+cdef Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint costs, double *pulls,
+                    double *weights, const real_t *x, const real_t *y) noexcept nogil:
     """Adds the pulls of a block's entries, and their weights, to the sums of rows or columns."""
     cdef:
         const Plan *plan = n.plan
         int64_t row0 = plan.row_cuts[row_band_of(plan, block)]
         int64_t col0 = plan.col_cuts[col_band_of(plan, block)]
-        int64_t cell = plan.first_cell[block], i, j, at, r, left
+        int64_t cell = plan.first_cell[block], i, j, r, left
         const Run *run
         const real_t *values = <const real_t *>plan.values
         const real_t *by = <const real_t *>plan.weights
         const real_t *column[8]
         real_t[8] dot
-        int g, count
-        double w, u
-        double[8] score
-        double[8] value
-        Pulled[8] one
+        int g, count, c
+        Batch batch
         Sums sums
-    memset(score, 0, sizeof(score))
-    memset(value, 0, sizeof(value))
     memset(&sums, 0, sizeof(Sums))
+    batch.n = 0
     for r in range(plan.first_run[block], plan.first_run[block + 1]):
         run = plan.runs + r
         i = row0 + run.row
@@ -98,53 +141,45 @@ cdef Sums add_pulls(const Newton *n, int64_t block, bint to_rows, double *pulls,
         left = <int64_t>run.length_less_1 + 1
         while left > 0:
             count = <int>min(<int64_t>8, left)
+            if batch.n + count > BATCH:
+                add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
             if x != NULL:
                 for g in range(count):
                     column[g] = y + (j + plan.cols[cell + g]) * n.width
                 dots(x + i * n.width, column, count, n.width, dot)
             for g in range(count):
-                at = j + plan.cols[cell + g]
-                score[g] = n.level + n.rows[i] + n.cols[at]
+                c = batch.n + g
+                batch.row[c] = i
+                batch.col[c] = j + plan.cols[cell + g]
+                batch.score[c] = n.level + n.rows[i] + n.cols[batch.col[c]]
                 if x != NULL:
-                    score[g] += <double>dot[g]
-                value[g] = values[plan.codes[cell + g] if plan.codes != NULL else cell + g]
-            pull_eight(&n.loss, value, score, one)
-            for g in range(count):
-                at = j + plan.cols[cell + g]
-                w = by[cell + g] if by != NULL else 1.0
-                u = n.rows[i] * n.cols[at]
-                at = i if to_rows else at
-                pulls[at] += w * one[g].pull
-                weights[at] += w * one[g].weight
-                sums.pulls += w * one[g].pull
-                sums.weights += w * one[g].weight
-                sums.squares += w * one[g].pull * one[g].pull
-                sums.curvature += w * one[g].curvature
-                sums.costs += w * one[g].cost
-                sums.entries += w
-                sums.products += w * u
-                sums.both += w * one[g].pull * u
+                    batch.score[c] += <double>dot[g]
+                batch.value[c] = values[plan.codes[cell + g] if plan.codes != NULL else cell + g]
+                batch.weight[c] = by[cell + g] if by != NULL else 1.0
+            batch.n += count
             cell += count
             left -= count
+    add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
     return sums
 
 
-cdef void pass_block(const Newton *n, int64_t block, bint to_rows) noexcept nogil:
+cdef void pass_block(const Newton *n, int64_t block, bint to_rows, bint costs) noexcept nogil:
     cdef:
         double *pulls = n.row_pulls if to_rows else n.col_pulls
         double *weights = n.row_weights if to_rows else n.col_weights
         unsigned long long state = funkc_float_begin()
     if n.plan.real_size == 4:
-        n.blocks[block] = add_pulls(n, block, to_rows, pulls, weights, <const float *>n.x,
-                                    <const float *>n.y)
+        n.blocks[block] = add_pulls(n, block, to_rows, costs, pulls, weights,
+                                    <const float *>n.x, <const float *>n.y)
     else:
-        n.blocks[block] = add_pulls(n, block, to_rows, pulls, weights, <const double *>n.x,
-                                    <const double *>n.y)
+        n.blocks[block] = add_pulls(n, block, to_rows, costs, pulls, weights,
+                                    <const double *>n.x, <const double *>n.y)
     funkc_float_end(state)
 
 
-cdef Sums pass_all(const Newton *n, bint to_rows) noexcept nogil:
-    """Over all blocks: in a wave none shares a row or a column with another."""
+cdef Sums pass_all(const Newton *n, bint to_rows, bint costs) noexcept nogil:
+    """Over all blocks: in a wave none shares a row or a column with another.  What entries cost is
+    added up if it is asked for."""
     cdef:
         const Plan *plan = n.plan
         int64_t wave, band, block
@@ -158,7 +193,7 @@ cdef Sums pass_all(const Newton *n, bint to_rows) noexcept nogil:
            (plan.n_rows if to_rows else plan.n_cols) * sizeof(double))
     for wave in range(plan.n_waves):
         for band in prange(plan.n_bands, num_threads=workers, schedule="static"):
-            pass_block(n, wave * plan.n_bands + band, to_rows)
+            pass_block(n, wave * plan.n_bands + band, to_rows, costs)
     memset(&sums, 0, sizeof(Sums))
     for block in range(plan.n_blocks):
         part = n.blocks + block
@@ -166,6 +201,7 @@ cdef Sums pass_all(const Newton *n, bint to_rows) noexcept nogil:
         sums.weights += part.weights
         sums.squares += part.squares
         sums.curvature += part.curvature
+        sums.scores += part.scores
         sums.costs += part.costs
         sums.entries += part.entries
         sums.products += part.products
@@ -202,6 +238,77 @@ cdef void move_side(const Newton *n, int64_t size, const double *pulls, const do
                                / (weights[i] + ridge))
 
 
+# ---------------------------------------------------------------- how wide robust errors spread
+
+cdef int in_order(const void *a, const void *b) noexcept nogil:
+    cdef double one = (<const double *>a)[0], other = (<const double *>b)[0]
+    return (one > other) - (one < other)
+
+
+cdef double middle_of(double *numbers, int64_t n) noexcept nogil:
+    """The median; puts them in order."""
+    qsort(numbers, n, sizeof(double), in_order)
+    return (numbers[(n - 1) // 2] + numbers[n // 2]) / 2
+
+
+cdef int64_t sample_errors(const Newton *n, const real_t *x, const real_t *y, double *out,
+                           int64_t most) noexcept nogil:
+    """Errors of entries at equal steps of the order of training; their number."""
+    cdef:
+        const Plan *plan = n.plan
+        int64_t step = (plan.n_cells + most - 1) // most, block, cell, c, i, j, r, found = 0
+        const Run *run
+        const real_t *values = <const real_t *>plan.values
+        const real_t *column[1]
+        real_t[8] dot
+        double score
+    for block in range(plan.n_blocks):
+        cell = plan.first_cell[block]
+        for r in range(plan.first_run[block], plan.first_run[block + 1]):
+            run = plan.runs + r
+            i = plan.row_cuts[row_band_of(plan, block)] + run.row
+            c = (cell + step - 1) // step * step
+            while c < cell + run.length_less_1 + 1:
+                j = (plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
+                     + plan.cols[c])
+                score = n.level + n.rows[i] + n.cols[j]
+                if x != NULL:
+                    column[0] = y + j * n.width
+                    dots(x + i * n.width, column, 1, n.width, dot)
+                    score = score + <double>dot[0]
+                out[found] = values[plan.codes[c] if plan.codes != NULL else c] - score
+                found += 1
+                c += step
+            cell += run.length_less_1 + 1
+    return found
+
+
+cdef int64_t take_sample(const Newton *n) noexcept nogil:
+    cdef int64_t most = min(n.plan.n_cells, <int64_t>LARGEST_SAMPLE)
+    if n.plan.real_size == 4:
+        return sample_errors(n, <const float *>n.x, <const float *>n.y, n.sample, most)
+    return sample_errors(n, <const double *>n.x, <const double *>n.y, n.sample, most)
+
+
+cdef double spread_of(const Newton *n) noexcept nogil:
+    """1.4826 times the median size of errors around their median: what is the standard deviation
+    of normal ones.  Of few levels, a quarter of the range of the inner four fifths.  0: all of
+    those are equal."""
+    cdef:
+        int64_t i, found
+        double middle, low, high, spread
+        unsigned long long state = funkc_float_begin()
+    found = take_sample(n)
+    middle = middle_of(n.sample, found)
+    low = n.sample[(found - 1) // 10]
+    high = n.sample[found - 1 - (found - 1) // 10]
+    for i in range(found):
+        n.sample[i] = fabs(n.sample[i] - middle)
+    spread = 1.4826 * middle_of(n.sample, found)
+    funkc_float_end(state)
+    return spread if spread > 0 else (high - low) / 2.56
+
+
 # ---------------------------------------------------------------- by empirical Bayes
 
 cdef void begin_fit(Newton *n, double held) noexcept nogil:
@@ -220,11 +327,13 @@ cdef void begin_fit(Newton *n, double held) noexcept nogil:
         elif n.loss.kind == POISSON_LOSS:
             mean = max(mean, least)
         else:
-            mean = mean - plan.offset       # as the values are held
+            # The mean may be wild, and biases would make up for it.
+            n.level = 0
+            mean = middle_of(n.sample, take_sample(n))
         n.level = held if n.held else score_of(n.loss.kind, mean)
     elif n.held:
         n.level = held
-    sums = pass_all(n, True)
+    sums = pass_all(n, True, False)
     n.dispersion = dispersion_of(n, &sums)
     n.of_rows = n.of_cols = 0.15 * n.dispersion * sums.entries / max(sums.weights, 1e-300)
     n.uncertain = 0
@@ -267,10 +376,10 @@ cdef bint turn_fit(Newton *n) noexcept nogil:
         bint more
         Sums sums
     if not n.alone:
-        pass_all(n, False)
+        pass_all(n, False, False)
         move_side(n, plan.n_cols, n.col_pulls, n.col_weights, 0.0, n.dispersion / n.of_cols, NULL,
                   n.cols)
-    sums = pass_all(n, True)
+    sums = pass_all(n, True, False)
     moved = move_level(n, &sums)
     more = n.alone and (
         fabs(moved) > 1e-3 * sqrt(dispersion * sums.entries / max(sums.weights, 1e-300)))
@@ -294,8 +403,7 @@ cdef void end_fit(Newton *n, Fitted *fitted) noexcept nogil:
         unsigned long long state = funkc_float_begin()
         Sums sums
     settle(n)
-    sums = pass_all(n, True)
-    pass_all(n, False)
+    sums = pass_all(n, True, True)
     fitted.row_ridge = n.dispersion / n.of_rows
     fitted.col_ridge = n.dispersion / n.of_cols
     fitted.sign = -1.0 if sums.both - sums.pulls * sums.products / sums.entries > 0 else 1.0
@@ -316,8 +424,12 @@ cdef void settle(Newton *n) noexcept nogil:
 cdef void conclude(const Newton *n, const Sums *sums, Fitted *fitted) noexcept nogil:
     cdef int64_t i
     fitted.level = n.level
-    fitted.curvature = max(sums.curvature / sums.entries, 1e-9 * sums.weights / sums.entries)
-    fitted.left = sqrt(sums.squares / sums.entries) / fitted.curvature
+    fitted.curvature = max(sums.curvature, 1e-9 * sums.weights) / sums.entries
+    if n.loss.kind == POISSON_LOSS:     # the typical one: a step of a large count is bounded
+        fitted.curvature = prediction_of[double](POISSON_LOSS, sums.scores / sums.entries)
+        fitted.left = sqrt(sums.squares / sums.weights / fitted.curvature)
+    else:
+        fitted.left = sqrt(sums.squares / sums.entries) / fitted.curvature
     fitted.deviation = fitted.left
     fitted.cost = sums.costs / sums.entries
     fitted.dispersion = n.dispersion
@@ -341,9 +453,9 @@ cdef void turn_refit(Newton *n, double row_ridge, double col_ridge, const double
         unsigned long long state = funkc_float_begin()
         Sums sums
     if not n.alone:
-        pass_all(n, False)
+        pass_all(n, False, False)
         move_side(n, plan.n_cols, n.col_pulls, n.col_weights, 0.0, col_ridge, col_goals, n.cols)
-    sums = pass_all(n, True)
+    sums = pass_all(n, True, False)
     moved = move_level(n, &sums)
     if not n.alone:
         move_side(n, plan.n_rows, n.row_pulls, n.row_weights, moved, row_ridge, row_goals, n.rows)
@@ -393,80 +505,9 @@ cdef double add_least(const Plan *plan, int loss, real_t _) noexcept nogil:
     return total
 
 
-# ---------------------------------------------------------------- how wide robust errors spread
-
-cdef int in_order(const void *a, const void *b) noexcept nogil:
-    cdef double one = (<const double *>a)[0], other = (<const double *>b)[0]
-    return (one > other) - (one < other)
-
-
-cdef double middle_of(double *numbers, int64_t n) noexcept nogil:
-    """The median; puts them in order."""
-    qsort(numbers, n, sizeof(double), in_order)
-    return (numbers[(n - 1) // 2] + numbers[n // 2]) / 2
-
-
-cdef int64_t sample_errors(const Newton *n, const real_t *x, const real_t *y, double *out,
-                           int64_t most) noexcept nogil:
-    """Errors of entries at equal steps of the order of training; their number."""
-    cdef:
-        const Plan *plan = n.plan
-        int64_t step = (plan.n_cells + most - 1) // most, block, cell, c, i, j, r, found = 0
-        const Run *run
-        const real_t *values = <const real_t *>plan.values
-        const real_t *column[1]
-        real_t[8] dot
-        double score
-    for block in range(plan.n_blocks):
-        cell = plan.first_cell[block]
-        for r in range(plan.first_run[block], plan.first_run[block + 1]):
-            run = plan.runs + r
-            i = plan.row_cuts[row_band_of(plan, block)] + run.row
-            c = (cell + step - 1) // step * step
-            while c < cell + run.length_less_1 + 1:
-                j = (plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
-                     + plan.cols[c])
-                score = n.level + n.rows[i] + n.cols[j]
-                if x != NULL:
-                    column[0] = y + j * n.width
-                    dots(x + i * n.width, column, 1, n.width, dot)
-                    score = score + <double>dot[0]
-                out[found] = values[plan.codes[c] if plan.codes != NULL else c] - score
-                found += 1
-                c += step
-            cell += run.length_less_1 + 1
-    return found
-
-
-cdef double spread_of(const Newton *n, double *room, int64_t most) noexcept nogil:
-    """1.4826 times the median size of errors around their median: what is the standard deviation
-    of normal ones.  Of few levels, a quarter of the range of the inner four fifths.  0: all of
-    those are equal."""
-    cdef:
-        int64_t i, found
-        double middle, low, high, spread
-        unsigned long long state = funkc_float_begin()
-    if n.plan.real_size == 4:
-        found = sample_errors(n, <const float *>n.x, <const float *>n.y, room, most)
-    else:
-        found = sample_errors(n, <const double *>n.x, <const double *>n.y, room, most)
-    middle = middle_of(room, found)
-    low = room[(found - 1) // 10]
-    high = room[found - 1 - (found - 1) // 10]
-    for i in range(found):
-        room[i] = fabs(room[i] - middle)
-    spread = 1.4826 * middle_of(room, found)
-    funkc_float_end(state)
-    return spread if spread > 0 else (high - low) / 2.56
-
-
 # ---------------------------------------------------------------- Python's doors
 
 most_turns, refit_turns = MOST_TURNS, REFIT_TURNS
-
-
-cdef enum:
-    LARGEST_SAMPLE = 16384
 
 
 def room(plan):
@@ -486,7 +527,6 @@ cdef class Work:
         double[::1] rows, cols, room
         Newton n
         Fitted found
-        double *sample
         double[::1] row_goals, col_goals
 
     def __init__(self, plan, double[::1] rows, double[::1] cols, double[::1] room, int n_threads,
@@ -507,7 +547,7 @@ cdef class Work:
         self.n.col_variances = at + 2 * p.n_cols
         at += 3 * p.n_cols
         self.n.blocks = <Sums *>at
-        self.sample = at + p.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
+        self.n.sample = at + p.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
 
     @property
     def fitted(self):
@@ -526,8 +566,7 @@ cdef class Work:
         """The robust standard deviation of what level and biases (and factors) leave."""
         cdef double found
         with nogil:
-            found = spread_of(&self.n, self.sample, min(self.n.plan.n_cells,
-                                                        <int64_t>LARGEST_SAMPLE))
+            found = spread_of(&self.n)
         return found
 
     def beside(self, const real_t[:, ::1] x, const real_t[:, ::1] y):
@@ -574,8 +613,7 @@ cdef class Work:
         with nogil:
             state = funkc_float_begin()
             settle(&self.n)
-            sums = pass_all(&self.n, True)
-            pass_all(&self.n, False)
+            sums = pass_all(&self.n, True, True)
             conclude(&self.n, &sums, &self.found)
             funkc_float_end(state)
 

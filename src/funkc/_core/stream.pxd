@@ -14,6 +14,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     TILE_START = 6
     FOLD = 7
     SEARCH = 8
+    UNOBSERVED = 9
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class Options:
     stages: int | None
     members: int
     loss: Loss
+    clip: tuple[float, float] | Literal["auto"] | None
     dtype_is_default: bool
 
 
@@ -112,6 +113,27 @@ def _biases(value: object, usual: bool, init: object) -> bool:
         return flag("biases", value)
     choice("biases", value, ("auto",))
     return usual and (init is None or getattr(init, "row_bias", None) is not None)
+
+
+def checked_clip(value: object) -> tuple[float, float] | Literal["auto"] | None:
+    """The range of predictions; "auto" is that of the values."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        choice("clip", value, ("auto",))
+        return "auto"
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+        reject("clip", f"got {shown(value)}", 'pass a pair (low, high), "auto" or None', TypeError)
+    low, high = (_end(f"clip[{at}]", end) for at, end in enumerate(value))
+    if not low < high:
+        reject("clip", f"got ({low:g}, {high:g})", "pass a pair (low, high), low < high")
+    return low, high
+
+
+def _end(name: str, value: object) -> float:
+    if isinstance(value, (float, np.floating)) and math.isinf(value):  # no end
+        return float(value)
+    return real(name, value, -math.inf)
 
 
 def _group_size(value: object) -> int:
@@ -161,6 +183,7 @@ def checked_options(
     members: object = 1,
     loss: object = "squared",
     huber_delta: object = None,
+    clip: object = None,
     init: object = None,
     checkpoint: object = None,
 ) -> Options:
@@ -199,6 +222,7 @@ def checked_options(
         stages=None if stages is None else integer("stages", stages, 1, 1000),
         members=several,
         loss=by,
+        clip=checked_clip(clip),
         dtype_is_default=dtype is None,
     )
 
