@@ -237,12 +237,11 @@ def log_ratio(z):
 
 
 def chance(score):
-    """1 / (1 + e^-score), and log(1 + e^score)."""
+    """1 / (1 + e^-score), and log(1 + e^-|score|)."""
     one, two = score.dtype.type(1), score.dtype.type(2)
     small = power(-np.abs(score))
     likely = one / (one + small)
-    both = log_ratio(small / (small + two)) + np.maximum(score, 0)
-    return np.where(score > 0, likely, small * likely), both
+    return np.where(score > 0, likely, small * likely), log_ratio(small / (small + two))
 
 
 def pull(loss, value, score, bound):
@@ -257,8 +256,8 @@ def pull(loss, value, score, bound):
         inner = np.minimum(np.abs(error), bound)
         return np.clip(error, -bound, bound), inner * (np.abs(error) - inner * real(0.5))
     if loss == "logistic":
-        made, both = chance(score)
-        return value - made, both - value * score
+        made, rest = chance(score)
+        return value - made, rest + (np.maximum(score, 0) - value * score)
     made = power(score)
     pulls = np.minimum((value - made) / (made * bound + real(1)), real(1) / bound)
     return pulls, made - value * score

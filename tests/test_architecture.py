@@ -28,8 +28,8 @@ estimator.py: _api.py _errors.py _input/arrays.py _input/options.py _input/scala
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
     _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
-_api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/options.py _input/scalars.py
-    _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
+_api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/loss.py _input/options.py
+    _input/scalars.py _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
     _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
@@ -55,7 +55,7 @@ ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/i
     _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd
 capi.py: _capi.pyx
-_schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/options.py
+_schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/loss.py _input/options.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
 _capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/runs.pxd _core/stream.pxd

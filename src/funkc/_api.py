@@ -10,6 +10,7 @@ from funkc._bar import listener
 from funkc._checkpoint import Checkpoint, State
 from funkc._input import scalars
 from funkc._input.cells import UNKNOWN, Axis, observed_cells
+from funkc._input.loss import require_same_link
 from funkc._input.options import checked_options, checked_start
 from funkc._input.split import held_out, is_own
 from funkc._judge import (
@@ -151,8 +152,8 @@ def factorize(
     loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
         What is made small, on average over the entries. "absolute" and "huber" are for values of
         which some are wild; "logistic" for values 0 and 1 (or booleans), whose predictions are
-        probabilities; "poisson" for counts, whose predictions are means. See Notes. "logistic" and
-        "poisson" do not go with `nonnegative`.
+        probabilities; "poisson" for counts, whose predictions are means. See Notes. `nonnegative`
+        goes with "squared" only.
     huber_delta : float, optional
         With ``loss="huber"``: the size of an error beyond which its loss grows in proportion. By
         default 1.345 robust standard deviations of what biases leave.
@@ -335,6 +336,8 @@ def factorize(
         mask, values, weights=weights, shape=shape, duplicates=duplicates, matrix=matrix
     )
     cells, held = held_out(validation, cells, options, duplicates)
+    if isinstance(init, Factorization):
+        require_same_link(init.loss, options.loss)
     if isinstance(init, Factorization):  # its new rows see nothing that is held out
         init = init._grown(cells)
     start = checked_start(init, cells.shape, options)

@@ -10,7 +10,7 @@ import numpy as np
 from funkc._core import biases as core
 from funkc._core import newton
 from funkc._core import plan as core_plan
-from funkc._input.loss import Loss
+from funkc._input.loss import BEND, USUAL_DELTA, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +38,6 @@ class Fitted(NamedTuple):
     dispersion: float  # squares of pulls, by curvature
 
 
-# Errors bend where they are smaller than this part of their robust standard deviation, as far as
-# biases by absolute errors are concerned.
-BEND = 0.1
-# Huber's own choice, in standard deviations: 95 % as good as squares on normal errors.
-USUAL_DELTA = 1.345
-
-
 class Biases:
     """A level above the plan's offset, and biases of rows and columns; `alone`, a level only."""
 
@@ -62,6 +55,10 @@ class Biases:
         self.delta = loss.delta  # what the core is told
         # What the losses of the core lack.
         self.least = 0.0 if loss.squared else newton.least(schedule.plan, loss.kind)
+        # What is tiny against it is rounding: a score, or what a count costs.
+        self.scale = 1.0
+        if loss.name == "poisson":
+            self.scale += schedule.mean * (1 + math.log1p(schedule.mean))
         self._n_cells, self._deviation = schedule.n_cells, schedule.deviation
         self._plan, self._dtype, self._loss = schedule.plan, dtype, loss
         self._core = core if loss.squared else newton
@@ -77,11 +74,13 @@ class Biases:
         if not self._loss.robust:
             return
         spread = self.spread() or self._deviation
+        self.scale = spread
+        self._work.set_scale(spread)
         self._work.set_loss(Loss("absolute").kind, BEND * spread)
         if self._loss.name == "huber":
             if math.isnan(self.delta):
                 self._turn(math.nan, heed)
-                self.delta = USUAL_DELTA * (self.spread() or spread)
+                self.delta = max(USUAL_DELTA * self.spread(), 2.0**-19 * spread)
             self._work.set_loss(self._loss.kind, self.delta)
 
     def spread(self) -> float:
@@ -89,9 +88,27 @@ class Biases:
         found: float = self._work.spread()
         return found
 
+    def usual_loss(self) -> float:
+        """What entries cost now, and no less than rounding would; not of the squared loss."""
+        tiny = 2.0**-19 * self.scale
+        least = tiny * tiny if self._loss.name == "huber" else tiny
+        return max(self.mean_loss(), least)
+
+    def mean_loss(self) -> float:
+        """The mean loss now; not of the squared loss."""
+        return max(self.fitted.cost + self.least / self._n_cells, 0.0)
+
+    def judge(self, factors: Factors) -> None:
+        """Find what they leave, as they are; not of the squared loss."""
+        self._work.beside(*factors)
+        self._work.set_level(self.level)
+        self._work.begin_again(math.nan, False)
+        self._work.end_again()
+        self._settle()
+
     def size(self) -> float:
         """How large losses are, wild values left aside; not of the squared loss."""
-        return self.spread() if self._loss.robust else self.fitted.cost + self.least / self._n_cells
+        return self.spread() if self._loss.robust else math.sqrt(self.mean_loss())
 
     def fit(self, held: float, factors: Factors | None, heed: Callable[[], object]) -> None:
         """Fit them to the entries, or to what products of factors leave, by empirical Bayes."""

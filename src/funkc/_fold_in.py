@@ -21,6 +21,7 @@ from funkc._core import newton, serve
 from funkc._errors import raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
+from funkc._input.loss import BEND
 from funkc._input.scalars import require_memory
 from funkc._schedule import padded
 from funkc._sides import Side
@@ -97,6 +98,13 @@ class Fitting:
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
 
+    @property
+    def _delta(self) -> float:
+        """Of absolute errors, what they bend within: a part of the dispersion, which is one."""
+        if self.loss.name == "absolute":
+            return BEND * self.noise * self.noise if self.noise else 1.0
+        return self.loss.delta
+
     def _working(
         self, cells: CellsByRow, fixed: Side, looked_for: Side, out: NDArray[Any], *, begun: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -123,7 +131,7 @@ class Fitting:
         )  # fmt: skip
         values, weights = np.empty(rows.size), np.empty(rows.size)
         newton.working(
-            self.loss.kind, self.loss.delta, cells.values, scores.astype(np.float64), values,
+            self.loss.kind, self._delta, cells.values, scores.astype(np.float64), values,
             weights,
         )  # fmt: skip
         if cells.weights.size:  # 1 on average in every row

@@ -8,8 +8,6 @@ import warnings
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from funkc._core import plan as core_plan
 from funkc._errors import ConstantValuesWarning, OutlierWarning
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 # Honest counts of travellers reached 38 robust standard deviations.
 WILD = 50
-LARGEST_SAMPLE = 16_384
 FEWEST = 20  # entries whose spread means something
 _SILENT: ContextVar[bool] = ContextVar("silent", default=False)
 
@@ -58,15 +55,7 @@ def warn_of_outliers(
     """Name a value that is wild among the others, if its squared error counts."""
     if _SILENT.get() or not loss.squared or schedule.n_cells < FEWEST:
         return
-    values = np.empty(min(schedule.n_cells, LARGEST_SAMPLE))
-    core_plan.sample(schedule.plan, values)
-    middle = float(np.median(values))
-    scale = 1.4826 * float(np.median(np.abs(values - middle)))
-    if scale == 0:  # of few levels
-        low = np.quantile(values, 0.1, method="lower")
-        high = np.quantile(values, 0.9, method="higher")
-        scale = float(high - low) / 2.56
-    middle += schedule.offset
+    middle, scale = schedule.middle()
     highest = schedule.high - middle >= middle - schedule.low
     value = schedule.high if highest else schedule.low
     if scale == 0 or not abs(value - middle) > WILD * scale:

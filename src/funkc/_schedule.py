@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funkc._core import plan as core_plan
-from funkc._errors import CELLS_CHANGED, MORE, raise_for_status
+from funkc._errors import CELLS_CHANGED, MORE, raise_for_status, reject
+from funkc._input.loss import require_allowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 # Level, deviation, rows and columns that have entries, curvature of the loss.
 Outset = tuple[float, float, int, int, float]
 
+# Rounding of predictions, in standard deviations, from which on double precision is chosen, and
+# from which on single precision is refused.
+COARSE, USELESS = 2.0**-8, 0.25
+# From which on single precision can't tell what a count costs.
+LARGE_COUNT = 1e5
+# Robust standard deviations from the median, from which on the mean is wild.
+WILD_MEAN = 8
+LARGEST_SAMPLE = 16_384  # of values that are looked at
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
 
@@ -71,6 +81,18 @@ class Schedule:
         size = max(abs(self.low), abs(self.high), abs(self.offset))
         return 0.0 if self.constant else 2.0**-23 * size / self.deviation
 
+    def middle(self) -> tuple[float, float]:
+        """The median of values, and their robust standard deviation, which may be 0."""
+        values = np.empty(min(self.n_cells, LARGEST_SAMPLE))
+        core_plan.sample(self.plan, values)
+        middle = float(np.median(values))
+        scale = 1.4826 * float(np.median(np.abs(values - middle)))
+        if scale == 0:  # of few levels
+            low = np.quantile(values, 0.1, method="lower")
+            high = np.quantile(values, 0.9, method="higher")
+            scale = float(high - low) / 2.56
+        return middle + self.offset, scale
+
     def cells(self) -> dict[str, NDArray[Any]]:
         """Every entry in training order, for checks and plots.
 
@@ -99,15 +121,17 @@ class Schedule:
             assert owners.size == np.unique(pairs).size, f"two blocks of a wave share a {side}"
 
 
-def cut(problem: Cells, options: Options) -> Schedule:
-    """Cut the entries into waves of blocks."""
+def cut(problem: Cells, options: Options, offset: float = math.nan) -> Schedule:
+    """Cut the entries into waves of blocks; values are held above an offset, of which the options
+    come first.
+    """
     status, begun = core_plan.begin(
         problem.source(),
         padded(options.k),
         options.dtype == np.float64,
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,
-        0.0 if options.loss.linked else options.offset,
+        0.0 if options.loss.linked else offset if math.isnan(options.offset) else options.offset,
         0.0 if options.biases or not options.loss.squared else 2.0,
         problem.row_cuts,
         problem.col_cuts,
@@ -122,6 +146,35 @@ def cut(problem: Cells, options: Options) -> Schedule:
         status, where = CELLS_CHANGED, None
     raise_for_status(status, where)
     return Schedule.of(plan)
+
+
+def suited(problem: Cells, options: Options, *, whole: bool) -> tuple[Schedule, np.dtype[Any]]:
+    """A cut that the values suit, and the dtype that suits them; with `whole`, they are all that
+    there are.
+    """
+    schedule = cut(problem, options)
+    if options.dtype == np.float32 and whole:
+        if not options.dtype_is_default and schedule.rounding > USELESS:
+            size = max(abs(schedule.low), abs(schedule.high), abs(schedule.offset))
+            reject(
+                "dtype",
+                f"got float32, which can't tell predictions apart: values of up to {size:.6g} "
+                f"have a standard deviation of {schedule.deviation:.3g}",
+                "pass dtype=numpy.float64, or subtract a constant from the values",
+            )
+        counts = options.loss.name == "poisson" and schedule.high > LARGE_COUNT
+        if options.dtype_is_default and (schedule.rounding > COARSE or counts):
+            options = replace(options, dtype=np.dtype(np.float64))
+            schedule = cut(problem, options)
+    if options.loss.robust and math.isnan(options.offset):
+        for _ in range(3):  # as the first median may be rounded
+            middle, spread = schedule.middle()
+            if abs(schedule.offset - middle) <= WILD_MEAN * spread:
+                break
+            # Against such an offset, the values of interest would be rounded away.
+            schedule = cut(problem, options, middle)
+    require_allowed(schedule.plan, options.loss)
+    return schedule, options.dtype
 
 
 @dataclass(frozen=True)

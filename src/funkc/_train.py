@@ -17,8 +17,8 @@ from funkc._core import engine
 from funkc._core import plan as core_plan
 from funkc._errors import DivergedError, raise_for_status, reject
 from funkc._input import scalars
-from funkc._input.loss import Loss, require_allowed, require_allowed_entries
-from funkc._schedule import Outset, Schedule, aligned, cut, padded, settle
+from funkc._input.loss import Loss, require_allowed_entries
+from funkc._schedule import Outset, Schedule, aligned, padded, settle, suited
 from funkc._validation import Best, Validation
 
 if TYPE_CHECKING:
@@ -58,9 +58,6 @@ SIGNAL = 0.67
 SEARCH_SHARE, LARGEST_SEARCH_SHARE = 0.1, 0.3
 ENTRIES_TO_JUDGE = 30
 FEWEST_TO_SEARCH = 10
-# Rounding of predictions, in standard deviations, from which on double precision is chosen, and
-# from which on single precision is refused.
-COARSE, USELESS = 2.0**-8, 0.25
 # An epoch has diverged when its errors are larger than this times those of the offset alone.
 DIVERGED_RATIO = 2.0
 
@@ -121,7 +118,12 @@ class Training:
         if start is not None:
             self.put_in(start.row_factors, start.col_factors, self.x, self.y)
         self.outset, losses = self._outset()
-        self.settings = settle(schedule, options, self.outset)
+        # Where biases leave nothing, steps are as short as values of that size ask for.
+        self._usual = self.outset[1]
+        if self.biases is not None and not self.loss.squared:
+            self._usual = self._usual or self.biases.scale
+        outset = self.outset[0], self._usual, *self.outset[2:]
+        self.settings = settle(schedule, options, outset)
         self._begin()
         if start is not None:
             losses = max(losses, self._losses_now())
@@ -156,20 +158,20 @@ class Training:
         cut, start = self.schedule, self.start
         outset = core_plan.outset(cut.plan, None, False, self.options.k)
         losses = cut.zero_model_squares
+        if self.biases is not None:
+            self.biases.settle_loss(self._heed)
         self._judge_mean()
         if self.biases is None:
             return outset, losses
-        if not self.loss.squared:
-            self.biases.settle_loss(self._heed)
-            if self.validation is not None:
-                self.validation.delta = self.biases.delta
         if start is None or start.ridges is None:
             beside = None if start is None or start.row_bias is not None else (self.x, self.y)
             self.biases.fit(self._held, beside, self._heed)
             fitted = self.biases.fitted
-            if beside is None and self.validation is None:
-                self.baseline_loss["biases"] = fitted.cost + self._least / cut.n_cells
-            elif beside is None and self.validation is not None:
+            if beside is None and self.options.biases and self.validation is None:
+                self.baseline_loss["biases"] = (
+                    fitted.cost if self.loss.squared else self.biases.mean_loss()
+                )
+            elif beside is None and self.options.biases and self.validation is not None:
                 self.baseline_loss["biases"] = self.validation.loss_of_bases(self.bases)
             level_is_given = start is not None or not math.isnan(self._held)
             outset = core_plan.outset(cut.plan, fitted, level_is_given, self.options.k)
@@ -180,13 +182,19 @@ class Training:
                 left = max(fitted.left, 2.0**-19 * fitted.deviation or cut.deviation)  # rounding
                 losses = cut.n_cells * left**2
             else:
-                losses = cut.n_cells * fitted.cost + self._least
+                losses = cut.n_cells * self.biases.usual_loss()
                 self._first_size = self.biases.size()
             self._ridges = fitted.row_ridge, fitted.col_ridge
         if start is not None and start.row_bias is not None and start.col_bias is not None:
             self.biases.given(start.row_bias, start.col_bias)
             moved = 0.0 if start.offset is None else start.offset - cut.offset
-            self.biases.level = moved if math.isnan(self._held) else 0.0
+            self.biases.level = moved if math.isnan(self._held) else self._held
+        if start is not None and start.ridges is not None and not self.loss.squared:
+            if not math.isnan(self._held):
+                self.biases.level = self._held
+            self.biases.judge((self.x, self.y))
+            outset = core_plan.outset(cut.plan, self.biases.fitted, True, self.options.k)
+            losses = cut.n_cells * self.biases.usual_loss()
         self._first_biases = self.biases.state()
         return outset, losses
 
@@ -197,11 +205,13 @@ class Training:
             level = cut.mean - cut.offset
             self.baseline_loss["mean"] = 0.0 if cut.constant else cut.deviation**2
         else:
+            assert self.biases is not None
             alone = self._biases(alone=True)
+            alone.delta = self.biases.delta
             alone.settle_loss(self._heed)
             alone.fit(math.nan, None, self._heed)
             level = alone.level
-            self.baseline_loss["mean"] = alone.fitted.cost + self._least / cut.n_cells
+            self.baseline_loss["mean"] = alone.mean_loss()
             if self.validation is not None:
                 self.validation.delta = alone.delta
         if self.validation is not None:
@@ -217,7 +227,7 @@ class Training:
         if self.biases is None:
             level = max(2 * cut.deviation, abs(cut.mean - cut.offset))
         else:
-            level = self.outset[4] * 2 * self.outset[1]
+            level = self.outset[4] * 2 * self._usual
             if self.loss.squared:
                 level = 2 * math.sqrt(self._losses_now() / cut.n_cells)
         if self.settings.learning_rate * level > 0.12:
@@ -354,7 +364,7 @@ class Training:
             done += 1
         self.history, self.stage = history, first
         counted = self.biases
-        if counted is None:
+        if counted is None or not self.options.biases:
             counted = Biases(self.schedule, self.options.dtype, self.options.n_threads, Loss())
             counted.fit(math.nan, None, self._heed)
         counts = counted.counts
@@ -369,6 +379,9 @@ class Training:
         self._fill()
         if self.loss.squared:
             self.noise = math.sqrt(self._losses_now() / self.schedule.n_cells)
+        elif self.biases is not None:
+            self.biases.judge((self.x, self.y))
+            self.noise = math.sqrt(self.biases.fitted.dispersion)
         return stopped_by
 
     def _run_member(self, after_epoch: Callable[[Training], object] | None) -> str:
@@ -428,7 +441,7 @@ class Training:
         assert self.biases is not None
         if self.loss.squared:
             return self.noise < SIGNAL * self.outset[1]
-        return self.biases.size() < SIGNAL**2 * self._first_size
+        return self.biases.size() < SIGNAL * self._first_size
 
     def _search(self) -> int:
         """How many stages serve held-out entries best, in a training on the others."""
@@ -531,7 +544,7 @@ class Training:
     def _delta(self) -> float:
         """What the core is told of the loss, as loss.h explains."""
         if self.loss.name == "poisson":
-            return 2 * self.outset[1]
+            return 2 * self._usual
         return self.loss.delta if self.biases is None else self.biases.delta
 
     def _sound(self) -> bool:
@@ -566,7 +579,7 @@ class Training:
             spent = max(now - called, 1e-9)
             span = min(last, 4 * span, max(1, int(span * CALL_SECONDS / spent)))
             done = reached // blocks - epoch  # epochs that ended in this call
-            bad = done and not self._losses[done - 1] + self._least <= limit
+            bad = done and not -math.inf < self._losses[done - 1] + self._least <= limit
             self._record(epoch, done, before, now)
             before, step = now, reached
             if bad:
@@ -663,7 +676,7 @@ class Training:
     def _record(self, first: int, done: int, before: float, now: float) -> None:
         """History of the epochs that ended in a call; they share its time equally."""
         for nth in range(done):
-            loss = (float(self._losses[nth]) + self._least) / self.schedule.n_cells
+            loss = max(0.0, (float(self._losses[nth]) + self._least) / self.schedule.n_cells)
             self.history["epoch"].append(self.stage_begun + first + nth + 1)
             self.history["train_loss"].append(loss)
             if self.loss.squared:
@@ -696,22 +709,11 @@ def begin(
         "lower k, or number only the rows and columns that occur",
     )
     tiled = problem.row_cuts.size > 0
-    schedule = cut(problem, options)
     whole = start is None or start.ridges is None  # all entries, not a few more
-    if options.dtype == np.float32 and whole and not tiled:
-        if not options.dtype_is_default and schedule.rounding > USELESS:
-            size = max(abs(schedule.low), abs(schedule.high), abs(schedule.offset))
-            reject(
-                "dtype",
-                f"got float32, which can't tell predictions apart: values of up to {size:.6g} "
-                f"have a standard deviation of {schedule.deviation:.3g}",
-                "pass dtype=numpy.float64, or subtract a constant from the values",
-            )
-        if options.dtype_is_default and schedule.rounding > COARSE:
-            options = replace(options, dtype=np.dtype(np.float64))
-            schedule = cut(problem, options)
-            start = None if start is None else start.of_dtype(options.dtype)
-    require_allowed(schedule.plan, options.loss)
+    schedule, dtype = suited(problem, options, whole=whole and not tiled)
+    if dtype != options.dtype:
+        options = replace(options, dtype=dtype)
+        start = None if start is None else start.of_dtype(dtype)
     if held_out is not None:
         require_allowed_entries(held_out, options.loss, "validation, values")
     if options.nonnegative and not options.biases and not schedule.mean > schedule.offset:

@@ -84,7 +84,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     nonnegative : bool, default False
         Whether the factors, and therefore the imputed values, are constrained to be at least
         0. Then `scale` divides each column by its root mean square and subtracts nothing.
-    min_value, max_value : float or (n_features,) array, default -inf and inf
+    min_value, max_value : float, (n_features,) array or None, default -inf and inf
         The smallest and the largest imputed value, of all columns or of each, as in
         `sklearn.impute.IterativeImputer`. They act on imputed values alone, not in `fit`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
@@ -186,8 +186,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         biases: bool | Literal["auto"] = "auto",
         members: int = 1,
         nonnegative: bool = False,
-        min_value: ArrayLike = -np.inf,
-        max_value: ArrayLike = np.inf,
+        min_value: ArrayLike | None = -np.inf,
+        max_value: ArrayLike | None = np.inf,
         random_state: Any = 0,
         n_jobs: int | None = None,
         add_indicator: bool = False,
@@ -327,6 +327,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """The smallest and the largest imputed value of every column."""
         ends = []
         for name, given in (("min_value", self.min_value), ("max_value", self.max_value)):
+            if given is None:
+                given = -np.inf if name == "min_value" else np.inf
             end = numeric(name, as_array(name, given)).astype(np.float64)
             if end.shape not in ((), (n_cols,)):
                 reject(name, f"has shape {end.shape}", f"pass a number, or {n_cols} numbers")

@@ -19,7 +19,13 @@ from funkc._input.arrays import are_ratings, require_apart, writable
 from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
-from funkc._input.loss import Loss, mean_loss, predictions, require_allowed_entries
+from funkc._input.loss import (
+    Loss,
+    mean_loss,
+    predictions,
+    require_allowed_entries,
+    score_of,
+)
 from funkc._input.options import checked_clip, checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._schedule import padded
@@ -157,7 +163,10 @@ class Factorization:
 
     def _into_range(self, made: NDArray[Any]) -> None:
         if self._clip is not None:
-            np.clip(made, *self._clip, out=made)
+            low, high = self._clip
+            most = float(np.finfo(made.dtype).max)
+            low, high = (min(max(end, -most), most) for end in (low, high))
+            np.clip(made, low, high, out=made)
 
     @property
     def n_threads(self) -> int:
@@ -375,9 +384,9 @@ class Factorization:
         ).listed()
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            # What is clipped is the prediction, which is no score where there is a link.
-            clip = {"_clip": None} if self._loss.linked else {}
-            scores = self._changed(parameters={}, **clip).predict(cells.rows, cells.cols)
+            scores = self._changed(parameters={}, _clip=None).predict(cells.rows, cells.cols)
+            if self._clip is not None:
+                np.clip(scores, *(score_of(self._loss, end) for end in self._clip), out=scores)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
         if not cells.weights.size:
@@ -517,7 +526,7 @@ class Factorization:
         """Whether some prediction is too large for the dtype."""
         at_once = _rows_at_once(self.shape[1])
         return any(
-            np.abs(self.reconstruct(slice(top, top + at_once))).max() > np.finfo(dtype).max
+            np.abs(self.predict(slice(top, top + at_once))).max() > np.finfo(dtype).max
             for top in range(0, self.shape[0], at_once)
         )
 
@@ -705,9 +714,9 @@ class Factorization:
         cols : (r, n) array of int64, or of ids
             Best first, ties by lower index. For a single row, (n,).
         scores : (r, n) array
-            Their predictions, with the same bits as from `predict`. If fewer than n columns
-            remain, padded with -infinity, and `cols` with -1 (ids: -1 or an empty text, which
-            only the score distinguishes from an id).
+            Their predictions, with the same bits as from `predict` without `clip`. If fewer than n
+            columns remain, padded with -infinity, and `cols` with -1 (ids: -1 or an empty text,
+            which only the score distinguishes from an id).
 
         Raises
         ------

@@ -204,7 +204,7 @@ def cross_validate(
     stages: int | Sequence[int | None] | NDArray[Any] | None = None,
     members: int | Sequence[int] | NDArray[Any] = 1,
     loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
-    huber_delta: float | Sequence[float | None] | NDArray[Any] | None = None,
+    huber_delta: float | None = None,
     folds: int = 5,
     refit: bool = True,
     shape: tuple[int, int] | None = None,
@@ -230,10 +230,11 @@ def cross_validate(
         an axis of the grid**; anything else is a single value, so a tuple is a pair of
         regularizations (of rows, of columns), but a list of two numbers is not. None in a list
         means the default chosen from the data. All combinations are tried.
-    group_size, stages, members, huber_delta
+    group_size, stages, members
         Likewise.
-    loss
-        As for `funkc.factorize`: a single one, as different losses can't be compared.
+    loss, huber_delta
+        As for `funkc.factorize`: a single one, as different losses can't be compared. (By default
+        `huber_delta` depends on what biases leave: to compare `biases` or `offset`, pass it.)
     folds : int, default 5
         The number of folds, from 2 to 1,000. Each has about the same number of entries.
     refit : bool, default True
@@ -311,9 +312,8 @@ def cross_validate(
         "group_size": group_size,
         "stages": stages,
         "members": members,
-        "huber_delta": huber_delta,
     }
-    grid = checked_grid(parameters, seed, n_threads, dtype, loss)
+    grid = checked_grid(parameters, seed, n_threads, dtype, loss, huber_delta)
     number = checked_folds(folds, cells, seed)
     wanted = scalars.flag("refit", refit)
     warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids, stacklevel=2)

@@ -15,7 +15,7 @@
    is at most 1 / steep, which goes to 0 with the rate.
 
    Exponentials and logarithms are series in an order that the source fixes, as every library has
-   its own: each is within 2 units in the last place, over all numbers that get here.  Like lanes.h,
+   its own: predictions and logarithms are within 3 units in the last place.  Like lanes.h,
    the file includes itself for float and for double. */
 #ifndef FUNKC_LOSS_H
 #define FUNKC_LOSS_H
@@ -194,15 +194,14 @@ FUNKC_INLINE MANY NAME(log_ratio)(MANY z)
     return z * (REAL)2.0 + z * w * sum;
 }
 
-/* The prediction that a score stands for, between 0 and 1. */
-FUNKC_INLINE MANY NAME(chance)(MANY score, MANY *log_both)
+/* The prediction that a score stands for, between 0 and 1; and log(1 + e^-|s|). */
+FUNKC_INLINE MANY NAME(chance)(MANY score, MANY *log_rest)
 {
     const MANY none = EQUAL_NUMBERS((REAL)0), one = EQUAL_NUMBERS((REAL)1);
     const MANY size = NAME(greater)(score, none - score);
     const MANY rest = NAME(power)(none - size);             /* e^-|s| */
     const MANY likely = one / (one + rest);
-    if (log_both) /* log(1 + e^s) */
-        *log_both = NAME(log_ratio)(rest / (rest + (REAL)2.0)) + NAME(greater)(score, none);
+    if (log_rest) *log_rest = NAME(log_ratio)(rest / (rest + (REAL)2.0));
     return CHOOSE(MORE(score, none), likely, rest * likely);
 }
 
@@ -229,7 +228,7 @@ FUNKC_INLINE NAME(answer) NAME(ask)(int loss, MANY value, MANY score, REAL delta
     case FUNKC_LOGISTIC_LOSS:
         a.loss = none;
         a.pull = value - NAME(chance)(score, costs ? &a.loss : NULL);
-        a.loss -= value * score;
+        a.loss += NAME(greater)(score, none) - value * score;
         break;
     case FUNKC_POISSON_LOSS: {
         const MANY count = NAME(power)(score);

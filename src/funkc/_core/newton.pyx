@@ -66,6 +66,7 @@ cdef struct Newton:             # one fit; all arrays are in the order of traini
     double *col_weights
     double *col_variances
     Sums *blocks                # (n_blocks)
+    double scale                # of scores
     double *sample              # (as many entries, LARGEST_SAMPLE at most)
     double dispersion
     double of_rows              # variances of the biases
@@ -334,9 +335,9 @@ cdef void begin_fit(Newton *n, double held) noexcept nogil:
     elif n.held:
         n.level = held
     sums = pass_all(n, True, False)
+    n.uncertain = 0
     n.dispersion = dispersion_of(n, &sums)
     n.of_rows = n.of_cols = 0.15 * n.dispersion * sums.entries / max(sums.weights, 1e-300)
-    n.uncertain = 0
     funkc_float_end(state)
 
 
@@ -424,15 +425,19 @@ cdef void settle(Newton *n) noexcept nogil:
 cdef void conclude(const Newton *n, const Sums *sums, Fitted *fitted) noexcept nogil:
     cdef int64_t i
     fitted.level = n.level
-    fitted.curvature = max(sums.curvature, 1e-9 * sums.weights) / sums.entries
+    # Of few entries none may lie where a robust loss bends.
+    fitted.curvature = max(sums.curvature, 0.1 * sums.weights) / sums.entries
     if n.loss.kind == POISSON_LOSS:     # the typical one: a step of a large count is bounded
-        fitted.curvature = prediction_of[double](POISSON_LOSS, sums.scores / sums.entries)
+        fitted.curvature = max(prediction_of[double](POISSON_LOSS, sums.scores / sums.entries),
+                               0.1 * sums.curvature / sums.entries)
         fitted.left = sqrt(sums.squares / sums.weights / fitted.curvature)
     else:
         fitted.left = sqrt(sums.squares / sums.entries) / fitted.curvature
-    fitted.deviation = fitted.left
+    fitted.deviation = n.scale
     fitted.cost = sums.costs / sums.entries
-    fitted.dispersion = n.dispersion
+    fitted.dispersion = 1.0
+    if n.loss.kind != LOGISTIC_LOSS:
+        fitted.dispersion = sums.squares / max(sums.weights, 1e-300)
     fitted.rows_seen = fitted.cols_seen = 0
     for i in range(n.plan.n_rows):
         fitted.rows_seen += n.row_weights[i] > 0
@@ -539,6 +544,7 @@ cdef class Work:
         self.n.loss.kind, self.n.loss.delta = loss, delta
         self.n.alone, self.n.n_threads = alone, n_threads
         self.n.level = 0
+        self.n.scale = 1
         self.n.rows, self.n.cols = &rows[0], &cols[0]
         self.n.row_pulls, self.n.row_weights = at, at + p.n_rows
         self.n.row_variances = at + 2 * p.n_rows
@@ -557,6 +563,10 @@ cdef class Work:
 
     def set_loss(self, int loss, double delta):
         self.n.loss.kind, self.n.loss.delta = loss, delta
+
+    def set_scale(self, double scale):
+        """What is tiny against it is rounding."""
+        self.n.scale = scale
 
     def set_level(self, double level):
         """Where a fit with factors begins."""
@@ -695,9 +705,9 @@ def working(int loss, double delta, const double[::1] values, const double[::1] 
         state = funkc_float_begin()
         for i in range(values.shape[0]):
             one = pulled(&by, values[i], scores[i])
-            weights[i] = max(one.weight, 1e-9)
+            weights[i] = one.weight
             if loss in (LOGISTIC_LOSS, POISSON_LOSS):
-                weights[i] = max(weights[i], fabs(one.pull) / LARGEST_STEP)
+                weights[i] = max(one.weight, max(fabs(one.pull) / LARGEST_STEP, 1e-9))
             targets[i] = scores[i] + one.pull / weights[i]
         funkc_float_end(state)
 

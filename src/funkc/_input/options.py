@@ -125,8 +125,8 @@ def checked_clip(value: object) -> tuple[float, float] | Literal["auto"] | None:
     if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
         reject("clip", f"got {shown(value)}", 'pass a pair (low, high), "auto" or None', TypeError)
     low, high = (_end(f"clip[{at}]", end) for at, end in enumerate(value))
-    if not low < high:
-        reject("clip", f"got ({low:g}, {high:g})", "pass a pair (low, high), low < high")
+    if not low <= high:
+        reject("clip", f"got ({low:g}, {high:g})", "pass a pair (low, high) in that order")
     return low, high
 
 
@@ -228,7 +228,12 @@ def checked_options(
 
 
 def checked_grid(
-    parameters: dict[str, Any], seed: int, n_threads: object, dtype: DTypeLike | None, loss: object
+    parameters: dict[str, Any],
+    seed: int,
+    n_threads: object,
+    dtype: DTypeLike | None,
+    loss: object,
+    huber_delta: object,
 ) -> list[tuple[dict[str, Any], Options]]:
     """Every combination of the parameters given as lists, the last one varying fastest."""
     axes: dict[str, list[Any]] = {}
@@ -240,7 +245,7 @@ def checked_grid(
         axes[name] = [one.tolist() if isinstance(one, numpys) else one for one in listed]
         for at, one in enumerate(axes[name]):
             try:
-                checked_options(**{"k": 1, "loss": loss, name: one})
+                checked_options(**{"k": 1, "loss": loss, "huber_delta": huber_delta, name: one})
             except (TypeError, ValueError) as error:
                 place = f"{name}[{at}]" if is_axis(value) else name
                 raise type(error)(str(error).replace(name, place, 1)) from None
@@ -250,7 +255,14 @@ def checked_grid(
     return [
         (
             each,
-            checked_options(**each, random_state=seed, n_threads=n_threads, dtype=dtype, loss=loss),
+            checked_options(
+                **each,
+                random_state=seed,
+                n_threads=n_threads,
+                dtype=dtype,
+                loss=loss,
+                huber_delta=huber_delta,
+            ),
         )
         for each in combinations
     ]
