@@ -42,6 +42,7 @@ def factorize(
     *,
     learning_rate: float | None = None,
     regularization: float | tuple[float, float] | None = None,
+    bias_regularization: float | tuple[float, float] | None = None,
     n_epochs: int | None = None,
     biases: bool | Literal["auto"] = "auto",
     nonnegative: bool = False,
@@ -105,6 +106,9 @@ def factorize(
         `learning_rate` with the same `n_epochs`, or, on data with little noise, more `stages`.
         (Any of these three settings turns off the search for further stages, which costs
         accuracy on such data: then also pass `stages`.)
+    bias_regularization : float or pair of float, optional
+        ρ, for rows and columns or as a pair (rows, columns): a bias is drawn to 0 as by so many
+        entries. By default estimated from the data; see Notes.
     biases : {"auto", True, False}, default "auto"
         Whether every row and column has a bias. Biases are fitted by empirical Bayes [3]_
         before the factors, and refitted to what the products leave at the end. "auto" fits
@@ -311,6 +315,7 @@ def factorize(
         k,
         learning_rate=learning_rate,
         regularization=regularization,
+        bias_regularization=bias_regularization,
         n_epochs=n_epochs,
         offset=offset,
         decay=decay,

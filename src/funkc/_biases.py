@@ -49,6 +49,7 @@ class Biases:
         loss: Loss,
         *,
         alone: bool = False,
+        ridges: tuple[float, float] | None = None,
     ) -> None:
         self.level = 0.0
         self.rows, self.cols = np.zeros(schedule.n_rows), np.zeros(schedule.n_cols)
@@ -60,6 +61,7 @@ class Biases:
         if loss.name == "poisson":
             self.scale += schedule.mean * (1 + math.log1p(schedule.mean))
         self._n_cells, self._deviation = schedule.n_cells, schedule.deviation
+        self._ridges = ridges  # in entries, as they were asked for
         self._plan, self._dtype, self._loss = schedule.plan, dtype, loss
         self._core = core if loss.squared else newton
         self._room = np.empty(self._core.room(schedule.plan))
@@ -126,6 +128,23 @@ class Biases:
                 break
         self._work.end()
         self._settle()
+        if self._ridges is not None:
+            self._draw_to_0(held, heed)
+
+    def _draw_to_0(self, held: float, heed: Callable[[], object]) -> None:
+        """By the ridges that were asked for; what else was found stays."""
+        assert self._ridges is not None
+        found = self.fitted
+        row_ridge, col_ridge = (ridge * found.curvature for ridge in self._ridges)
+        self._work.begin_again(held, False)
+        for _ in range(self._core.most_turns):
+            heed()
+            self._work.turn_again(row_ridge, col_ridge)
+        self._work.end_again()
+        self._settle()
+        self.fitted = self.fitted._replace(
+            deviation=found.deviation, sign=found.sign, row_ridge=row_ridge, col_ridge=col_ridge
+        )
 
     def refit(
         self,

@@ -194,6 +194,13 @@ def cross_validate(
         | None
     ) = None,
     *,
+    bias_regularization: (
+        float
+        | tuple[float, float]
+        | Sequence[float | tuple[float, float] | None]
+        | NDArray[Any]
+        | None
+    ) = None,
     learning_rate: float | Sequence[float | None] | NDArray[Any] | None = None,
     n_epochs: int | Sequence[int | None] | NDArray[Any] | None = None,
     biases: bool | Literal["auto"] | Sequence[bool | Literal["auto"]] = "auto",
@@ -230,7 +237,7 @@ def cross_validate(
         an axis of the grid**; anything else is a single value, so a tuple is a pair of
         regularizations (of rows, of columns), but a list of two numbers is not. None in a list
         means the default chosen from the data. All combinations are tried.
-    group_size, stages, members
+    bias_regularization, group_size, stages, members
         Likewise.
     loss, huber_delta
         As for `funkc.factorize`: a single one, as different losses can't be compared. (By default
@@ -303,6 +310,7 @@ def cross_validate(
     parameters = {
         "k": k,
         "regularization": regularization,
+        "bias_regularization": bias_regularization,
         "learning_rate": learning_rate,
         "n_epochs": n_epochs,
         "biases": biases,

@@ -144,3 +144,44 @@ def test_a_column_beyond_the_first_page_has_a_bias():
     rng = np.random.default_rng(3)
     cols = np.sort(rng.permutation(140_000)[:400])
     compare((rng.integers(0, 2, 400), cols), rng.normal(size=400), (2, 140_000), 2, n_epochs=2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("asked", [3.0, (0.5, 12.0), 0.0])
+def test_biases_are_drawn_to_0_as_asked(asked, weighted):
+    """Against the normal equations."""
+    rng = np.random.default_rng(0)
+    mask = rng.random((12, 9)) < 0.6
+    rows, cols = np.nonzero(mask)
+    values = rng.normal(size=rows.size) + rng.normal(size=12)[rows] + 5
+    weights = rng.exponential(size=rows.size) if weighted else np.ones(rows.size)
+    fit = funkc.factorize(
+        (rows, cols), values, 1, shape=(12, 9), bias_regularization=asked, n_epochs=1,
+        learning_rate=1e-12, dtype=np.float64, weights=weights,
+    )  # fmt: skip
+    ridges = np.broadcast_to(asked, 2)
+    w = weights / weights.mean()
+    design = np.zeros((rows.size, 22))
+    design[:, 0] = 1
+    design[np.arange(rows.size), 1 + rows] = 1
+    design[np.arange(rows.size), 13 + cols] = 1
+    penalty = np.diag([0.0, *[ridges[0]] * 12, *[ridges[1]] * 9])
+    best = np.linalg.pinv((design.T * w) @ design + penalty) @ (design.T @ (w * values))
+    made = fit.predict(rows, cols)
+    # The factors begin with noise that hardly moves.
+    np.testing.assert_allclose(made, design @ best, atol=2e-2)
+    usual = funkc.factorize((rows, cols), values, 1, shape=(12, 9), n_epochs=1, learning_rate=1e-12)
+    assert np.abs(usual.predict(rows, cols) - made).max() > 3e-2
+
+
+def test_biases_drawn_hard_vanish():
+    values = np.add.outer(np.arange(9.0), np.arange(8.0))
+    for loss in ("squared", "huber"):
+        fit = funkc.factorize(None, values, 1, bias_regularization=(1e9, 0.1), loss=loss)
+        assert np.abs(fit.row_bias).max() < 1e-5
+        assert np.abs(fit.col_bias).max() > 1
+
+
+def test_no_biases_no_regularization_of_them():
+    with pytest.raises(ValueError, match="bias_regularization"):
+        funkc.factorize(None, np.eye(3), 1, biases=False, bias_regularization=1.0)

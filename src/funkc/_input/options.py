@@ -69,6 +69,7 @@ class Options:
     members: int
     loss: Loss
     clip: tuple[float, float] | Literal["auto"] | None
+    bias_regularization: tuple[float, float] | None  # of rows, of columns
     dtype_is_default: bool
 
 
@@ -83,19 +84,17 @@ def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
     return found.newbyteorder("=")
 
 
-def _regularization(value: object) -> tuple[float, float] | None:
+def _of_both_sides(name: str, value: object) -> tuple[float, float] | None:
+    """Numbers of rows and of columns."""
     if value is None:
         return None
-    if isinstance(value, (tuple, list, np.ndarray)) and as_array("regularization", value).ndim == 1:
+    if isinstance(value, (tuple, list, np.ndarray)) and as_array(name, value).ndim == 1:
         if len(value) != 2:
-            reject(
-                "regularization",
-                f"got {len(value)} numbers",
-                "pass one number, or a pair (of rows, of columns)",
-            )
+            remedy = "pass one number, or a pair (of rows, of columns)"
+            reject(name, f"got {len(value)} numbers", remedy)
         rows, cols = value
-        return real("regularization[0]", rows, 0.0), real("regularization[1]", cols, 0.0)
-    both = real("regularization", value, 0.0)
+        return real(f"{name}[0]", rows, 0.0), real(f"{name}[1]", cols, 0.0)
+    both = real(name, value, 0.0)
     return both, both
 
 
@@ -167,6 +166,7 @@ def checked_options(
     *,
     learning_rate: object = None,
     regularization: object = None,
+    bias_regularization: object = None,
     n_epochs: object = None,
     offset: object = "auto",
     decay: object = "linear",
@@ -188,6 +188,9 @@ def checked_options(
     checkpoint: object = None,
 ) -> Options:
     by = checked_loss(loss, huber_delta)
+    fitted = _biases(biases, True, None)
+    if bias_regularization is not None and not fitted:
+        reject("bias_regularization", "got a number without biases", "pass biases=True")
     several = integer("members", members, 1, MOST_MEMBERS)
     constrained = flag("nonnegative", nonnegative)
     for name, other in (
@@ -206,7 +209,7 @@ def checked_options(
         learning_rate=None
         if learning_rate is None
         else real("learning_rate", learning_rate, 0.0, above=True),
-        regularization=_regularization(regularization),
+        regularization=_of_both_sides("regularization", regularization),
         n_epochs=None if n_epochs is None else integer("n_epochs", n_epochs, 1, 10**9),
         offset=given,
         decay=choice("decay", decay, ("linear", "constant")),
@@ -223,6 +226,7 @@ def checked_options(
         members=several,
         loss=by,
         clip=checked_clip(clip),
+        bias_regularization=_of_both_sides("bias_regularization", bias_regularization),
         dtype_is_default=dtype is None,
     )
 
