@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(
 MAY_USE = """
 __main__.py: __init__.py _cli/arguments.py _cli/demo.py _cli/image.py _cli/ratings.py
 _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
-_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _io.py ratings.py
+_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _input/loss.py _io.py
+    ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py

@@ -72,7 +72,7 @@ def factorize(
 ) -> Factorization:
     """Factorize a matrix from its observed entries: R_ij ≈ offset + b_i + c_j + x_i · y_j.
 
-    Biases b_i and c_j of rows and columns are fitted in closed form; factors of what they leave
+    Biases b_i and c_j of rows and columns are fitted first; factors of what they leave
     are trained by stochastic gradient descent on one entry at a time, as in [1]_, over blocks of
     the matrix that share no row and no column [2]_.
 

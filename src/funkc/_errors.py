@@ -34,9 +34,9 @@ class DivergedError(ArithmeticError):
     def __str__(self) -> str:
         return (
             f"training diverged in epoch {self.epoch} at a learning rate of "
-            f"{self.learning_rate:.3g} (a rate that diverges is halved up to ten times); omit "
-            "learning_rate and regularization to have them chosen from the data, or pass "
-            "smaller ones"
+            f"{self.learning_rate:.3g} (a rate that diverges is halved up to ten times); pass "
+            "smaller learning_rate and regularization, or omit them to have them chosen from the "
+            "data; if they were chosen, look for wild values or weights, or pass fewer factors"
         )
 
 

@@ -25,6 +25,7 @@ from funkc._input.loss import (
     predictions,
     require_allowed_entries,
     score_of,
+    usual_curvature,
 )
 from funkc._input.options import checked_clip, checked_options, checked_start
 from funkc._judge import warn_of_outliers
@@ -47,8 +48,8 @@ NUMBERS_AT_ONCE = 1 << 20
 class Factorization:
     """Factors of an incomplete matrix: ``reconstruct() == offset + row_factors @ col_factors.T``.
 
-    Returned by `funkc.factorize`. If there are biases, as by default,
-    ``row_bias[:, None] + col_bias`` is added.
+    (With a logistic or Poisson loss, ``reconstruct(link=False)``.) Returned by `funkc.factorize`.
+    If there are biases, as by default, ``row_bias[:, None] + col_bias`` is added.
 
     Attributes
     ----------
@@ -551,7 +552,9 @@ class Factorization:
         the weight, scaled to mean 1 in each row. So a row with few entries stays close to x̄, one
         without gets x̄, and one with many follows them. With biases, the bias of the row is one
         more number of x, for which y_j has a 1, and the bias of the column is subtracted from
-        r_j; with nonnegative factors, x is at least 0.
+        r_j; with nonnegative factors, x is at least 0. With another loss than the squared one,
+        twice its loss takes the place of the square (20 of Newton's steps; absolute errors bend
+        where they are small).
 
         Parameters
         ----------
@@ -986,7 +989,7 @@ class Factorization:
             variance = math.fsum(away * away) / max(1, side.n_seen)
             typical = self.parameters.get("n_entries", 0) / max(1, side.n_seen)
             prior = self.noise * self.noise / variance if variance > 0 and self.noise else 1.0
-            both.append(prior + typical)
+            both.append(prior + typical * usual_curvature(self._loss, self.offset, self.noise))
         return both[0], both[1]
 
     def _grown(self, cells: Cells) -> Factorization:
@@ -1087,7 +1090,7 @@ class Factorization:
     # ------------------------------------------------------------ plots
 
     def plot_history(self) -> Figure:
-        """Plot training and validation RMSE against epochs.
+        """Plot training and validation RMSE (or loss) against epochs.
 
         Returns
         -------

@@ -271,8 +271,8 @@ def cross_validate(
 
     Notes
     -----
-    **The end of training counts.** The RMSE of a fold is that of the factors (and biases) that
-    `funkc.factorize` returns for the other folds. Stopping at the best epoch would let the
+    **The end of training counts.** The RMSE (or loss) of a fold is that of the factors and biases
+    that `funkc.factorize` returns for the other folds. Stopping at the best epoch would let the
     held-out entries choose it, and their RMSE would be too low; nor would there be held-out
     entries for the fit to all entries. A list of `n_epochs` tells little, because the default
     learning rate falls as their number grows; to find how long to train, pass a list of

@@ -251,3 +251,14 @@ def test_pyarrow_is_optional(tmp_path):
         "funkc: error: reading r.parquet needs pyarrow, which is not installed; "
         'run pip install "funkc[parquet]"\n'
     )
+
+
+def test_ratings_by_another_loss(tmp_path):
+    triples = [(row, col, value > 3) for row, col, value in made_triples()]
+    write_csv(tmp_path / "r.csv", [(row, col, int(value)) for row, col, value in triples])
+    out, _ = run("ratings", "r.csv", "--k", 2, "--loss", "logistic", cwd=tmp_path)
+    assert re.search(r"\ntraining loss 0\.\d+ \(of the mean 0\.\d+, of biases alone", out)
+    assert re.search(r"\nheld-out loss 0\.\d+ over", out)
+    assert "RMSE" not in out
+    write_csv(tmp_path / "r.csv", made_triples())
+    fails("ratings", "r.csv", "--loss", "logistic", match="which is not 0 or 1", cwd=tmp_path)

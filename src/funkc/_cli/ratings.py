@@ -18,6 +18,7 @@ from funkc import ratings as ratings_file
 from funkc._cli import arguments
 from funkc._errors import reject
 from funkc._input.cells import Draw, observed_cells
+from funkc._input.loss import NAMES
 from funkc._io import replacing
 
 if TYPE_CHECKING:
@@ -86,6 +87,13 @@ def add(commands: Any) -> None:
         type=arguments.count,
         default=1,
         help="average this many trainings from different starts (default: %(default)s)",
+    )
+    add(
+        "--loss",
+        choices=NAMES,
+        default="squared",
+        help="what is made small: huber or absolute where some ratings are wild, logistic for 0 "
+        "and 1, poisson for counts (default: %(default)s)",
     )
     add(
         "--holdout",
@@ -185,7 +193,10 @@ def _hold_out(ratings: Ratings, share: float, seed: int) -> tuple[Ratings, Ratin
 
 def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization:
     def print_epoch(epoch: int, history: dict[str, list[float]]) -> None:
-        print(f"epoch {epoch:3}   train RMSE {history['train_rmse'][-1]:.5g}")
+        if options.loss == "squared":
+            print(f"epoch {epoch:3}   train RMSE {history['train_rmse'][-1]:.5g}")
+        else:
+            print(f"epoch {epoch:3}   train loss {history['train_loss'][-1]:.5g}")
 
     fit = funkc.factorize(
         (trained.rows, trained.cols),
@@ -196,14 +207,17 @@ def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization
         learning_rate=options.learning_rate,
         regularization=options.regularization,
         members=options.members,
+        loss=options.loss,
         random_state=options.seed,
         n_threads=options.threads,
         callback=print_epoch,
     )
     print(f"trained k = {fit.k} in {fit.history['seconds'][-1]:.2f} s")
-    simple = fit.baseline_rmse
+    what, reached, simple = "RMSE", fit.noise, fit.baseline_rmse
+    if options.loss != "squared":
+        what, reached, simple = "loss", fit.history["train_loss"][-1], fit.baseline_loss
     print(
-        f"training RMSE {fit.noise:.5g} (of the mean {simple['mean']:.5g}, of biases alone "
+        f"training {what} {reached:.5g} (of the mean {simple['mean']:.5g}, of biases alone "
         f"{simple['biases']:.5g})"
     )
     return fit
@@ -224,9 +238,10 @@ def _print_held_out(fit: funkc.Factorization, trained: Ratings, held: Ratings) -
     strange = familiar.size - np.count_nonzero(familiar)
     if strange < familiar.size:
         rows, cols, values = (part[familiar] for part in (held.rows, held.cols, held.values))
-        errors = fit.predict(rows, cols) - values
-        rmse = math.sqrt(np.mean(errors**2))
-        print(f"held-out RMSE {rmse:.5g} over {errors.size:,} ratings")
+        what, error = "loss", fit.score((rows, cols), values)
+        if fit.loss == "squared":
+            what, error = "RMSE", math.sqrt(np.mean((fit.predict(rows, cols) - values) ** 2))
+        print(f"held-out {what} {error:.5g} over {values.size:,} ratings")
     if strange:
         print(
             f"not counted: {strange:,} held-out ratings whose row or column has no training rating"

@@ -73,6 +73,16 @@ def checked_loss(loss: object, huber_delta: object) -> Loss:
     return Loss(name, real("huber_delta", huber_delta, 0.0, above=True))
 
 
+def usual_curvature(loss: Loss, offset: float, noise: float | None) -> float:
+    """About the mean second derivative of a loss: at the offset, or for its dispersion."""
+    if loss.linked:
+        made = np.array([offset])
+        newton.predictions(loss.kind, made)
+        at = float(made[0])
+        return at * (1 - at) if loss.name == "logistic" else at
+    return 1 / (noise * noise) if loss.name == "absolute" and noise else 1.0
+
+
 def require_same_link(given: str, loss: Loss) -> None:
     """Refuse the factors of a fit whose scores mean something else."""
     if given != loss.name and (Loss(given).linked or loss.linked):
