@@ -603,3 +603,48 @@ def test_only_ratings_can_be_sampled():
     with pytest.raises(ValueError, match="per_row"):
         funkc.ratings.sample_unobserved(ratings, per_row=0)
     assert funkc.ratings.sample_unobserved(ratings)[0].size == 0
+
+
+def test_the_range_of_equal_values_is_one_value():
+    with pytest.warns(funkc.ConstantValuesWarning):
+        fit = funkc.factorize(None, np.ones((6, 5)), 1, clip="auto")
+    assert fit.clip == (1, 1)
+    assert (fit.predict(slice(None)) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "ends"), [("logistic", (0.2, 0.7)), ("poisson", (1.5, 3.0)), ("huber", (-0.5, 0.5))]
+)
+def test_scores_of_every_loss_know_the_range(loss, ends):
+    cells, values = problem(loss, 2, (60, 50), 0.5)
+    fit = funkc.factorize(cells, values, 2, shape=(60, 50), loss=loss, clip=ends)
+    made = fit.predict(*cells).astype(float)
+    assert made.min() > ends[0] - 1e-6
+    assert made.max() < ends[1] + 1e-6
+    if loss == "logistic":
+        costs = -np.log(np.where(values > 0, made, 1 - made))
+    elif loss == "poisson":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = np.where(values > 0, values * np.log(values) - values, 0)
+        costs = made - values * np.log(made) + own
+    else:
+        size, delta = np.abs(values - made), fit.parameters["huber_delta"]
+        costs = np.where(size < delta, size**2 / 2, delta * (size - delta / 2))
+    assert math.isclose(fit.score(cells, values), costs.mean(), rel_tol=1e-5)
+    free = funkc.factorize(cells, values, 2, shape=(60, 50), loss=loss)
+    assert fit.score(cells, values) != free.score(cells, values)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_that_absolute_errors_meet_exactly_are_folded_in(dtype):
+    table = np.add.outer(np.arange(9.0), np.arange(8.0))
+    fit = funkc.factorize(None, table, 1, loss="absolute", dtype=dtype)
+    new = fit.fold_in_rows(None, table[3:6])
+    assert np.abs(new.reconstruct() - table[3:6]).max() < 1.5
+    stars = np.random.default_rng(0).integers(1, 6, (40, 30)).astype(float)
+    fit = funkc.factorize(None, stars, 3, loss="absolute", dtype=dtype)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        row = np.zeros(10, int), rng.choice(30, 10, replace=False)
+        made = fit.fold_in_rows(row, rng.integers(1, 6, 10), shape=(1, 30)).reconstruct()
+        assert -1 < made.min() <= made.max() < 7  # and so finite
