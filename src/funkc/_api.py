@@ -343,8 +343,7 @@ def factorize(
     cells, held = held_out(validation, cells, options, duplicates)
     if isinstance(init, Factorization):
         require_same_link(init.loss, options.loss)
-    if isinstance(init, Factorization):  # its new rows see nothing that is held out
-        init = init._grown(cells)
+        init = init._grown(cells)  # its new rows see nothing that is held out
     start = checked_start(init, cells.shape, options)
     if start is not None and start.offset is not None and offset == "auto" and not options.biases:
         options = dataclasses.replace(options, offset=start.offset)

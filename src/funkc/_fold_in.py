@@ -85,60 +85,28 @@ class Fitting:
             ridge = self.noise * self.noise if prior.size else math.inf
         out = np.zeros((n, fixed.ready.shape[1]), dtype)
         values, weights = cells.values, cells.weights
-        for turn in range(1 if self.loss.squared else NEWTON_TURNS):
-            if not self.loss.squared:
-                values, weights = self._working(cells, fixed, looked_for, out, begun=turn > 0)
+        step = None if self.loss.squared else NewtonStep(self, cells, fixed, looked_for)
+        for _ in range(1 if step is None else NEWTON_TURNS):
+            if step is not None:
+                values, weights = step.take()
             status = serve.fold_in(
                 fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, values,
-                weights, looked_for.mean, prior, ridge, self.nonnegative, not self.loss.squared,
-                out, self.n_threads,
+                weights, looked_for.mean, prior, ridge, self.nonnegative, step is not None, out,
+                self.n_threads,
             )  # fmt: skip
             raise_for_status(status)
+            if step is not None:
+                step.go_on_from(out)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
 
     @property
-    def _delta(self) -> float:
+    def delta(self) -> float:
         """Of absolute errors, what they bend within: a part of the dispersion, which is one."""
         if self.loss.name == "absolute":
             return BEND * self.noise * self.noise if self.noise else 1.0
         return self.loss.delta
-
-    def _working(
-        self, cells: CellsByRow, fixed: Side, looked_for: Side, out: NDArray[Any], *, begun: bool
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Values and weights whose least squares are a step of Newton's from the rows `out`, or
-        from the mean row.
-        """
-        n = cells.first.size - 1
-        rows = np.repeat(np.arange(n), np.diff(cells.first))
-        x = out
-        if not begun:
-            x, rows = np.zeros((1, out.shape[1]), out.dtype), np.zeros_like(rows)
-            k = fixed.factors.shape[1]
-            x[0, :k] = looked_for.mean[:k]
-            if fixed.bias is not None:
-                x[0, k : k + 2] = 1
-                x[0, looked_for.bias_at] = looked_for.mean[-1]
-        scores = np.empty(rows.size, out.dtype)
-        pairs = rows, cells.cols.astype(np.int64)
-        raise_for_status(
-            serve.predict(x, fixed.ready, *pairs, scores, self.offset, self.n_threads)
-            if looked_for.first
-            else serve.predict(fixed.ready, x, *reversed(pairs), scores, self.offset,
-                               self.n_threads)
-        )  # fmt: skip
-        values, weights = np.empty(rows.size), np.empty(rows.size)
-        newton.working(
-            self.loss.kind, self._delta, cells.values, scores.astype(np.float64), values,
-            weights,
-        )  # fmt: skip
-        if cells.weights.size:  # 1 on average in every row
-            of_row = np.repeat(np.arange(n), np.diff(cells.first))
-            sums = np.bincount(of_row, cells.weights, n) / np.maximum(1, np.diff(cells.first))
-            weights *= cells.weights / sums[of_row]
-        return values, weights
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""
@@ -156,3 +124,36 @@ class Fitting:
             new = self.side(by_row(some, by_col=True, first=n), rows, cols, first=n)
             cols = cols.followed_by(new, col_ids)
         return rows, cols
+
+
+class NewtonStep:
+    """Values and weights whose least squares are a step of Newton's: at first from the mean row."""
+
+    def __init__(self, fitting: Fitting, cells: CellsByRow, fixed: Side, looked_for: Side) -> None:
+        self._fitting, self._values = fitting, cells.values
+        self._fixed, self._first = fixed.ready, looked_for.first
+        counts = np.diff(cells.first)
+        self._rows, self._cols = np.repeat(np.arange(counts.size), counts), cells.cols
+        self._weights = np.ones(1)
+        if cells.weights.size:  # 1 on average in every row
+            sums = np.bincount(self._rows, cells.weights, counts.size) / np.maximum(1, counts)
+            self._weights = cells.weights / sums[self._rows]
+        self._x, self._at = looked_for.taken(np.array([-1])), np.zeros_like(self._rows)
+
+    def go_on_from(self, x: NDArray[Any]) -> None:
+        """The next step is one from these rows."""
+        self._x, self._at = x, self._rows
+
+    def take(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Values and weights."""
+        how = self._fitting
+        scores = np.empty(self._rows.size, self._x.dtype)
+        x, y, i, j = self._x, self._fixed, self._at, self._cols
+        if not self._first:
+            x, y, i, j = y, x, j, i
+        raise_for_status(serve.predict(x, y, i, j, scores, how.offset, how.n_threads))
+        values, weights = np.empty(scores.size), np.empty(scores.size)
+        newton.working(
+            how.loss.kind, how.delta, self._values, scores.astype(np.float64), values, weights
+        )
+        return values, weights * self._weights

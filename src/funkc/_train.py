@@ -137,8 +137,9 @@ class Training:
 
     def _biases(self, *, alone: bool = False) -> Biases:
         o = self.options
-        basics, ridges = (self.schedule, o.dtype, o.n_threads, self.loss), o.bias_regularization
-        return Biases(*basics, alone=alone or not o.biases, ridges=ridges)
+        alone = alone or not o.biases
+        ridges = None if alone else o.bias_regularization
+        return Biases(self.schedule, o.dtype, o.n_threads, self.loss, alone=alone, ridges=ridges)
 
     def _may_search(self) -> bool:
         """Whether further stages may be worth it; a caller's own settings are kept to."""

@@ -332,8 +332,14 @@ class Factorization:
             self._into_range(block)
             return block.reshape(i.shape + j.shape)
         i, j = index_pair(rows, cols, self.shape, mean)
-        out = np.empty(i.shape, self.dtype)
-        flat, i, j = out.reshape(-1), i.reshape(-1), j.reshape(-1)
+        flat = self._scores(i.reshape(-1), j.reshape(-1))
+        predictions(self._loss, flat)
+        self._into_range(flat)
+        return flat.reshape(i.shape)[()]
+
+    def _scores(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[Any]:
+        """What products, offset and biases add up to, entry by entry."""
+        flat = np.empty(i.size, self.dtype)
         at_once = max(1, NUMBERS_AT_ONCE // padded(self.k + 2))
         for first in range(0, flat.size, at_once):
             part = slice(first, first + at_once)
@@ -343,9 +349,7 @@ class Factorization:
                 serve.predict(x, y, x_index, y_index, flat[part], self.offset, self.n_threads),
                 purpose="to predict",
             )
-        predictions(self._loss, flat)
-        self._into_range(flat)
-        return out[()]
+        return flat
 
     def score(
         self,
@@ -385,7 +389,7 @@ class Factorization:
         ).listed()
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            scores = self._changed(parameters={}, _clip=None).predict(cells.rows, cells.cols)
+            scores = self._scores(cells.rows.astype(np.int64), cells.cols.astype(np.int64))
             if self._clip is not None:
                 np.clip(scores, *(score_of(self._loss, end) for end in self._clip), out=scores)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
@@ -953,13 +957,8 @@ class Factorization:
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
-        for name in (
-            "parameters",
-            "baseline_loss",
-            "stages",
-            "noise",
-            "clip",
-        ):  # of all that was learned
+        # Of all that was learned.
+        for name in ("parameters", "baseline_loss", "stages", "noise", "clip"):
             setattr(trained, name, getattr(self, name))
         if self.validation_loss is not None:
             trained.baseline_loss = {}  # which was that of held-out entries
