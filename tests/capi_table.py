@@ -48,6 +48,8 @@ Options = struct(
     ("memory", P),
     ("cancel", P),
     *ints("row_bands", "col_bands"),
+    ("huber_delta", c.c_double),
+    ("loss", I64),
 )
 RATES = ("learning_rate", "row_regularization", "col_regularization")
 Params = struct(
@@ -61,6 +63,7 @@ Result = struct(
     "Result",
     *((name, c.c_double) for name in ("offset", "noise", "mean_rmse", "biases_rmse")),
     ("n_stages", I64),
+    *((name, c.c_double) for name in ("mean_loss", "biases_loss")),
 )
 Model = struct(
     "Model",
@@ -71,12 +74,15 @@ Model = struct(
     *ints("k", "real_bytes", "biases", "nonnegative"),
     ("memory", P),
     ("noise", c.c_double),
+    ("huber_delta", c.c_double),
+    ("loss", I64),
 )
 Info = struct(
     "Info",
     *((name, I64) for name in ("n_rows", "n_cols", "n_cells", "length")),
     *((name, c.c_double) for name in ("mean", "deviation", "offset")),
     *ints("row_bands", "col_bands"),
+    ("huber_delta", c.c_double),
 )
 TYPES = {
     "cells_check": (P, P),
@@ -88,6 +94,7 @@ TYPES = {
     "finish": (P, P, P, P, INT),
     "train": (P, P, P, P, INT, P, P, P, P),
     "rmse": (P, P, INT, P),
+    "mean_loss": (P, P, INT, P),
     "predict": (P, P, P, I64, P, INT),
     "fold_in_rows": (P, P, c.c_double, P, INT),
     "top": (P, P, I64, I64, P, P, P, P, INT),

@@ -56,23 +56,25 @@ ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/i
     _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd
 capi.py: _capi.pyx
-_schedule.py: _core/plan.pyx _errors.py _input/cells.py _input/loss.py _input/options.py
+_schedule.py: _core/newton.pyx _core/plan.pyx _errors.py _input/cells.py _input/loss.py
+    _input/options.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
-_capi.pyx: _core/__init__.py _core/memory.pxd _core/plan.pyx _core/runs.pxd _core/stream.pxd
-    _core/types.pxd capi.pxd
+_capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _core/plan.pyx
+    _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
-_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/memory.pxd
-    _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
+_core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
+    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
 _history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
 _input/loss.py: _core/newton.pyx _errors.py _input/cells.py _input/scalars.py
-_core/newton.pyx: _core/float_state.pxd _core/lanes.pxd _core/loss.pxd _core/types.pxd
+_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/pulls.pxd
+    _core/types.pxd
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
     _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
@@ -83,14 +85,16 @@ _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.px
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
+_core/pulls.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
+_core/callers.pxd: _core/loss.pxd _core/types.pxd capi.pxd
 _core/loss.pxd: _core/loss.h _core/types.pxd
 _core/survey.pxd: _core/source.pxd _core/types.pxd
 _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/symmetric.pxd
     _core/types.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
     _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
-_core/new_rows.pxd: _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
-_core/sums.pxd: _core/lanes.pxd _core/types.pxd
+_core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
+_core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
@@ -100,7 +104,7 @@ _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _core/best.pxd: _core/types.pxd
 _core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
-_core/runs.pxd: _core/float_state.pxd _core/memory.pxd _core/types.pxd capi.pxd
+_core/runs.pxd: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h

@@ -44,8 +44,8 @@ def listener(
 
     def tell(training: Training) -> object:
         epoch, history = _epoch(training)
-        kind, word = ("rmse", "RMSE") if "train_rmse" in history else ("loss", "loss")
-        error = f"{word} {history[f'train_{kind}'][-1]:.4g}"
+        kind = training.loss.measure
+        error = f"{training.loss.label} {history[f'train_{kind}'][-1]:.4g}"
         if f"validation_{kind}" in history:
             error += f", held out {history[f'validation_{kind}'][-1]:.4g}"
         n_epochs = training.settings.n_epochs

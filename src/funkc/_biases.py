@@ -10,7 +10,7 @@ import numpy as np
 from funkc._core import biases as core
 from funkc._core import newton
 from funkc._core import plan as core_plan
-from funkc._input.loss import BEND, USUAL_DELTA, Loss
+from funkc._input.loss import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +56,7 @@ class Biases:
         self.delta = loss.delta  # what the core is told
         # What the losses of the core lack.
         self.least = 0.0 if loss.squared else newton.least(schedule.plan, loss.kind)
-        # What is tiny against it is rounding: a score, or what a count costs.
-        self.scale = 1.0
-        if loss.name == "poisson":
-            self.scale += schedule.mean * (1 + math.log1p(schedule.mean))
+        self.scale = newton.scale(schedule.plan, loss.kind)  # what is tiny against it is rounding
         self._n_cells, self._deviation = schedule.n_cells, schedule.deviation
         self._ridges = ridges  # in entries, as they were asked for
         self._plan, self._dtype, self._loss = schedule.plan, dtype, loss
@@ -78,11 +75,11 @@ class Biases:
         spread = self.spread() or self._deviation
         self.scale = spread
         self._work.set_scale(spread)
-        self._work.set_loss(Loss("absolute").kind, BEND * spread)
+        self._work.set_loss(Loss("absolute").kind, newton.bend * spread)
         if self._loss.name == "huber":
             if math.isnan(self.delta):
                 self._turn(math.nan, heed)
-                self.delta = max(USUAL_DELTA * self.spread(), 2.0**-19 * spread)
+                self.delta = max(newton.usual_delta * self.spread(), 2.0**-19 * spread)
             self._work.set_loss(self._loss.kind, self.delta)
 
     def spread(self) -> float:
@@ -92,9 +89,8 @@ class Biases:
 
     def usual_loss(self) -> float:
         """What entries cost now, and no less than rounding would; not of the squared loss."""
-        tiny = 2.0**-19 * self.scale
-        least = tiny * tiny if self._loss.name == "huber" else tiny
-        return max(self.mean_loss(), least)
+        found: float = newton.usual(self._loss.kind, self.scale, self.mean_loss())
+        return found
 
     def mean_loss(self) -> float:
         """The mean loss now; not of the squared loss."""
@@ -214,9 +210,6 @@ class Biases:
         in the plan's order.
         """
         out = np.empty(schedule.n_cells)
-        given = schedule.plan, *factors, self.rows, self.cols, self.level
-        if self._loss.squared:
-            core.errors(*given, out)
-        else:
-            newton.errors(*given, self._loss.kind, self.delta, out)
+        at = *factors, self.rows, self.cols, self.level
+        core.errors(schedule.plan, self._loss.kind, self.delta, *at, out)
         return out

@@ -10,22 +10,26 @@ c. Factors are in the caller's order, row by row.  A run copies them into the or
 d. Nothing here raises, prints or takes the GIL once it is imported, and nothing is kept between
    calls but plans, which nobody changes.
 """
-from libc.float cimport DBL_MIN
-from libc.math cimport INFINITY, isfinite, isinf, isnan
+from libc.math cimport INFINITY, NAN, fabs, isfinite, isinf, isnan
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from funkc._core.callers cimport (
+    FUNKC_HAD_INFO, FUNKC_HAD_OPTIONS, FUNKC_HAD_PARAMS, FUNKC_HAD_RESULT,
+    FUNKC_MOST_CELLS, FUNKC_MOST_ROWS, MOST_FACTORS, check_one, hand_back, is_loss, take_cells,
+    take_memory, take_model, take_over,
+)
+from funkc._core.loss cimport HUBER_LOSS, LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS
 from funkc._core.memory cimport give_back, obtain_zeros
 from funkc._core.runs cimport (
-    Level, Prepared, Room, conclude, end_stage, fit_biases, free_room, hand_out, make_room,
-    may_diverge, may_search, outset_of, set_bases, shift_of, take_in, train, train_stages,
+    Level, Prepared, Room, conclude, end_stage, free_room, hand_out, make_room, may_diverge,
+    may_search, set_bases, set_out, settle, shift_of, take_in, train, train_stages,
 )
 from funkc._core.stream cimport mixed
 from funkc._core.types cimport (
-    BAD_OPTION, BAD_SHAPE, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DIVERGED,
+    BAD_OPTION, BAD_SHAPE, BAD_VALUE, BAD_WEIGHT, CANCELLED, CELLS_CHANGED, COL_OUTSIDE, DIVERGED,
     DUPLICATE_CELL, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, NULL_POINTER, OK, ROW_OUTSIDE,
-    VALUES_TOO_WIDE, BiasTable, EngineTable, PicturesTable, PlanTable, ServeTable, index_at, padded,
-    value_at,
+    VALUES_TOO_WIDE, BiasTable, EngineTable, LossTable, PicturesTable, PlanTable, ServeTable,
+    index_at, padded, value_at,
 )
 from funkc.capi cimport (
     FUNKC_ABI_VERSION, funkc_api, funkc_cells, funkc_info, funkc_memory, funkc_model,
@@ -36,21 +40,21 @@ from funkc import _core
 from funkc._core import plan as core_plan
 
 cdef enum:
-    MOST_FACTORS = 65536
     MOST_BANDS = 256
     MOST_THREADS = 256          # more find no work
     MOST_HALVINGS = 10
     MOST_ASKED = 1000           # stages
-    MOST_BYTES = 4096           # of a struct
+    WILD_MEAN = 8               # see _schedule.py
+    MOST_CUTS = 4               # likewise
 
 cdef:
-    int64_t MOST_ROWS = 0xffffffff
-    int64_t MOST_CELLS = <int64_t>1 << 35       # whose sums in 28-bit steps are exact
     int64_t MOST_EPOCHS = <int64_t>1 << 40      # whose blocks are counted in 64 bits
     const PlanTable *plans = <const PlanTable *>PyCapsule_GetPointer(
         core_plan.plan_table, "funkc.plan_table")
     const BiasTable *biases = <const BiasTable *>PyCapsule_GetPointer(
         _core.biases.bias_table, "funkc.biases")
+    const LossTable *losses = <const LossTable *>PyCapsule_GetPointer(
+        _core.newton.loss_table, "funkc.losses")
     const EngineTable *engine = <const EngineTable *>PyCapsule_GetPointer(
         _core.engine.engine_table, "funkc.engine")
     const ServeTable *serve = <const ServeTable *>PyCapsule_GetPointer(
@@ -93,112 +97,12 @@ cdef const char *status_message(int status) noexcept nogil:
         return "a column is out of range"
     if status == BAD_WEIGHT:
         return "a weight is not finite, or below the smallest normal number"
+    if status == BAD_VALUE:
+        return "a value is refused by the loss: pass 0 or 1 (logistic), or at least 0 (Poisson)"
     return "unknown status"
 
 
 # ---------------------------------------------------------------- checks
-
-cdef extern from *:
-    """
-    /* What a struct of the first release has. */
-    #define FUNKC_HAD(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
-    #define FUNKC_HAD_MEMORY FUNKC_HAD(funkc_memory, user)
-    #define FUNKC_HAD_CELLS FUNKC_HAD(funkc_cells, value_bytes)
-    #define FUNKC_HAD_OPTIONS FUNKC_HAD(funkc_options, cancel)
-    #define FUNKC_HAD_PARAMS FUNKC_HAD(funkc_params, stages)
-    #define FUNKC_HAD_RESULT FUNKC_HAD(funkc_result, n_stages)
-    #define FUNKC_HAD_MODEL FUNKC_HAD(funkc_model, memory)
-    #define FUNKC_HAD_INFO FUNKC_HAD(funkc_info, offset)
-    """
-    const size_t FUNKC_HAD_MEMORY
-    const size_t FUNKC_HAD_CELLS
-    const size_t FUNKC_HAD_OPTIONS
-    const size_t FUNKC_HAD_PARAMS
-    const size_t FUNKC_HAD_MODEL
-    const size_t FUNKC_HAD_RESULT
-    const size_t FUNKC_HAD_INFO
-
-
-cdef int take_over(void *own, size_t size, const void *given, size_t least) noexcept nogil:
-    """Copy a caller's struct, which begins with its size.  What an older caller lacks is 0; what
-    a newer one has beyond ours must be 0, for nobody here would heed it."""
-    cdef size_t i, has
-    if given == NULL:
-        return NULL_POINTER
-    has = (<const size_t *>given)[0]
-    if not least <= has <= MOST_BYTES:
-        return BAD_OPTION
-    for i in range(size, has):
-        if (<const uint8_t *>given)[i]:
-            return BAD_OPTION
-    memset(own, 0, size)
-    memcpy(own, given, min(has, size))
-    return OK
-
-
-cdef void hand_back(const void *own, size_t size, void *given) noexcept nogil:
-    """Copy into a caller's struct as much as it holds; its size stays."""
-    cdef size_t has = (<const size_t *>given)[0]
-    memcpy(given, own, min(has, size))
-    (<size_t *>given)[0] = has
-
-
-cdef int take_memory(funkc_memory *own, const funkc_memory **memory) noexcept nogil:
-    """The caller's memory becomes a copy of our own, if there is one."""
-    cdef int status
-    if memory[0] == NULL:
-        return OK
-    status = take_over(own, sizeof(funkc_memory), memory[0], FUNKC_HAD_MEMORY)
-    memory[0] = own
-    if status == OK and (own.allocate == NULL or own.release == NULL):
-        status = NULL_POINTER
-    return status
-
-
-cdef int take_cells(funkc_cells *cells, const funkc_cells *given) noexcept nogil:
-    """Check everything except the entries themselves."""
-    cdef int status = take_over(cells, sizeof(funkc_cells), given, FUNKC_HAD_CELLS)
-    if status != OK:
-        return status
-    if cells.rows == NULL or cells.cols == NULL or cells.values == NULL:
-        return NULL_POINTER
-    if cells.index_bytes not in (4, 8) or cells.value_bytes not in (4, 8):
-        return BAD_OPTION
-    if (not 1 <= cells.n_cells <= MOST_CELLS or not 1 <= cells.n_rows <= MOST_ROWS
-            or not 1 <= cells.n_cols <= MOST_ROWS):
-        return BAD_SHAPE
-    return OK
-
-
-cdef int take_model(funkc_model *model, funkc_memory *memory, const funkc_model *given,
-                    int n_threads) noexcept nogil:
-    cdef int status = take_over(model, sizeof(funkc_model), given, FUNKC_HAD_MODEL)
-    if status != OK:
-        return status
-    if model.row_factors == NULL or model.col_factors == NULL:
-        return NULL_POINTER
-    if not 1 <= model.n_rows <= MOST_ROWS or not 1 <= model.n_cols <= MOST_ROWS:
-        return BAD_SHAPE
-    if (not 1 <= model.k <= MOST_FACTORS or model.real_bytes not in (4, 8) or n_threads < 1
-            or not isfinite(model.offset) or not 0 <= model.noise < INFINITY):
-        return BAD_OPTION
-    return take_memory(memory, &model.memory)
-
-
-cdef int check_one(const funkc_cells *cells, int64_t c) noexcept nogil:
-    """Check one entry."""
-    cdef bint wide = cells.index_bytes == 8
-    if not 0 <= index_at(cells.rows, wide, c) < cells.n_rows:
-        return ROW_OUTSIDE
-    if not 0 <= index_at(cells.cols, wide, c) < cells.n_cols:
-        return COL_OUTSIDE
-    if not isfinite(value_at(cells, c)):
-        return NOT_FINITE
-    if cells.weights != NULL and (
-            not isfinite(cells.weights[c]) or cells.weights[c] < DBL_MIN):
-        return BAD_WEIGHT
-    return OK
-
 
 cdef int cells_check(const funkc_cells *given, int64_t *offender) noexcept nogil:
     cdef:
@@ -251,6 +155,33 @@ cdef bint fits_a_grid(int row_bands, int col_bands) noexcept nogil:
     return 0 < col_bands <= row_bands <= MOST_BANDS and row_bands % col_bands == 0
 
 
+cdef int cut_cells(Prepared *prepared, const funkc_cells *cells,
+                   const funkc_options *options) noexcept nogil:
+    """Into a plan whose offset suits the values."""
+    cdef:
+        bint linked = options.loss in (LOGISTIC_LOSS, POISSON_LOSS)
+        bint left = isnan(options.offset)
+        double median, spread
+        funkc_options own = options[0]
+        int cut, status = OK
+    if linked or (left and options.nonnegative and not options.biases):
+        own.offset = 0
+    for cut in range(MOST_CUTS):
+        status = plans.make(cells, &own, prepared.width, &prepared.plan)
+        if status != OK or options.loss == SQUARED_LOSS or linked or not left:
+            break
+        # Against a wild mean, the values of interest would be rounded away.
+        status = losses.middle(prepared.plan, &median, &spread)
+        if status != OK or fabs(median) <= WILD_MEAN * spread or cut == MOST_CUTS - 1:
+            break
+        own.offset = prepared.plan.offset + median
+        plans.destroy(prepared.plan)
+        prepared.plan = NULL
+    if status == OK and not losses.allows(prepared.plan, <int>options.loss):
+        status = BAD_VALUE
+    return status
+
+
 cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
                      funkc_plan **made) noexcept nogil:
     cdef:
@@ -270,7 +201,9 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
     if (not 1 <= options.k <= MOST_FACTORS or options.real_bytes not in (4, 8)
             or options.group_size not in (1, 8) or options.n_threads < 1
             or options.biases not in (0, 1, 2) or isinf(options.offset)
-            or not fits_a_grid(options.row_bands, options.col_bands)):
+            or not fits_a_grid(options.row_bands, options.col_bands)
+            or not is_loss(options.loss, options.huber_delta)
+            or (options.nonnegative and options.loss != SQUARED_LOSS)):
         return BAD_OPTION
     status = take_memory(&memory, &options.memory)
     if status != OK:
@@ -284,24 +217,29 @@ cdef int plan_create(const funkc_cells *given_cells, const funkc_options *given,
     prepared.plans = plans
     prepared.engine = engine
     prepared.biases_of = biases
+    prepared.losses = losses
+    prepared.loss.kind = <int>options.loss
+    prepared.loss.delta = options.huber_delta
     prepared.seed = options.seed
     prepared.k = options.k
     if options.biases == 2:
         options.biases = isnan(options.offset) and not options.nonnegative
     prepared.biases = options.biases
-    prepared.held = not isnan(options.offset)
+    prepared.leveled = options.biases or options.loss != SQUARED_LOSS
+    prepared.held = NAN
     prepared.nonnegative = options.nonnegative
     prepared.group_size = options.group_size
     prepared.length = options.k + (2 if options.biases else 0)
     prepared.width = padded(prepared.k)
     options.n_threads = min(options.n_threads, MOST_THREADS)
-    status = plans.make(&cells, &options, prepared.width, &prepared.plan)
-    if status == OK and prepared.biases:
-        status = fit_biases(prepared, options.n_threads)
+    status = cut_cells(prepared, &cells, &options)
+    if status == OK:
+        if not isnan(options.offset):
+            prepared.held = options.offset - prepared.plan.offset
+        status = set_out(prepared, options.n_threads)
     if status != OK:
         plan_destroy(<funkc_plan *>prepared)
         return status
-    prepared.outset = outset_of(prepared)
     made[0] = <funkc_plan *>prepared
     return OK
 
@@ -335,6 +273,7 @@ cdef int plan_info(const funkc_plan *plan, funkc_info *given) noexcept nogil:
     info.offset = prepared.plan.offset + shift_of(prepared)
     info.row_bands = <int>prepared.plan.n_row_bands
     info.col_bands = <int>prepared.plan.n_bands
+    info.huber_delta = prepared.loss.delta if prepared.loss.kind == HUBER_LOSS else 0.0
     hand_back(&info, sizeof(funkc_info), given)
     return OK
 
@@ -350,7 +289,7 @@ cdef int take_params(const Prepared *prepared, funkc_params *params,
             or not 0 <= params.n_epochs <= MOST_EPOCHS
             or not 0 <= params.first_epoch <= MOST_EPOCHS):
         return BAD_OPTION
-    plans.settle(prepared.plan, &prepared.outset, params)
+    settle(prepared, params)
     return OK
 
 
@@ -404,7 +343,7 @@ cdef int run(const funkc_plan *plan, void *row_factors, void *col_factors,
     if status != OK:
         return status
     take_in(prepared, &room, row_factors, col_factors)
-    if prepared.biases:
+    if prepared.leveled:
         set_bases(prepared, &room, shift_of(prepared))
     status = train(prepared, &room, &params, n_epochs, n_threads, INFINITY, cancel, progress, user)
     finite = hand_out(prepared, &room, room.rows, room.cols, row_factors, col_factors)
@@ -432,7 +371,8 @@ cdef int finish(const funkc_plan *given_plan, void *row_factors, void *col_facto
         return status
     take_in(prepared, &room, row_factors, col_factors)
     level.fitted = prepared.fitted
-    if prepared.biases:
+    level.now = shift_of(prepared)
+    if prepared.leveled:
         status = end_stage(prepared, &room, 0, n_threads, &level)
     if status == OK:
         status = conclude(prepared, &room, &level, 1, &result)
@@ -488,12 +428,14 @@ cdef int train_all(const funkc_plan *given_plan, void *row_factors, void *col_fa
 
 # ---------------------------------------------------------------- what is done with factors
 
-cdef int look_at_each(const funkc_cells *cells) noexcept nogil:
+cdef int look_at_each(const funkc_cells *cells, int loss) noexcept nogil:
     """Check the entries one by one."""
     cdef int64_t c
     cdef int status
     for c in range(cells.n_cells):
         status = check_one(cells, c)
+        if status == OK and not losses.takes(loss, value_at(cells, c)):
+            status = BAD_VALUE
         if status != OK:
             return status
     return OK
@@ -523,8 +465,19 @@ cdef int find_bad_list(const int64_t *hidden_from, const int64_t *hidden, int64_
     return OK
 
 
+cdef int mean_loss(const funkc_model *given, const funkc_cells *given_cells, int n_threads,
+                   double *out) noexcept nogil:
+    return judge(given, given_cells, False, n_threads, out)
+
+
 cdef int rmse(const funkc_model *given, const funkc_cells *given_cells, int n_threads,
               double *out) noexcept nogil:
+    return judge(given, given_cells, True, n_threads, out)
+
+
+cdef int judge(const funkc_model *given, const funkc_cells *given_cells, bint by_squares,
+               int n_threads, double *out) noexcept nogil:
+    """The mean loss, or the RMSE."""
     cdef:
         funkc_model model
         funkc_memory memory
@@ -538,10 +491,10 @@ cdef int rmse(const funkc_model *given, const funkc_cells *given_cells, int n_th
         status = BAD_SHAPE
     if status == OK:
         cells.weights = NULL                # which count for nothing
-        status = look_at_each(&cells)
+        status = look_at_each(&cells, SQUARED_LOSS if by_squares else <int>model.loss)
     if status != OK:
         return status
-    return serve.rmse(&model, &cells, min(n_threads, MOST_THREADS), out)
+    return serve.judge(&model, &cells, by_squares, min(n_threads, MOST_THREADS), out)
 
 
 cdef int predict(const funkc_model *given, const int64_t *rows, const int64_t *cols, int64_t n,
@@ -552,7 +505,7 @@ cdef int predict(const funkc_model *given, const int64_t *rows, const int64_t *c
         int status = take_model(&model, &memory, given, n_threads)
     if status != OK:
         return status
-    if not 0 <= n <= MOST_CELLS:
+    if not 0 <= n <= FUNKC_MOST_CELLS:
         return BAD_SHAPE
     if n == 0:
         return OK
@@ -583,7 +536,7 @@ cdef int fold_in_rows(const funkc_model *given, const funkc_cells *given_cells,
     if status == OK and cells.n_cols > model.n_cols:
         status = BAD_SHAPE
     if status == OK:
-        status = look_at_each(&cells)
+        status = look_at_each(&cells, <int>model.loss)
     if status != OK:
         return status
     return serve.fold_in(&model, &cells, regularization, out, min(n_threads, MOST_THREADS))
@@ -598,7 +551,7 @@ cdef int top(const funkc_model *given, const int64_t *rows, int64_t n_rows, int6
         int status = take_model(&model, &memory, given, n_threads)
     if status != OK:
         return status
-    if not 1 <= n <= MOST_ROWS or not 0 <= n_rows <= MOST_CELLS // n:
+    if not 1 <= n <= FUNKC_MOST_ROWS or not 0 <= n_rows <= FUNKC_MOST_CELLS // n:
         return BAD_SHAPE
     if n_rows == 0:
         return OK
@@ -651,6 +604,7 @@ api.top = top
 api.inpaint_f32 = inpaint_f32
 api.finish = finish
 api.train = train_all
+api.mean_loss = mean_loss
 
 _API = PyCapsule_New(&api, "funkc._capi._API", NULL)
 
@@ -690,4 +644,5 @@ def addresses():
         "inpaint_f32": <size_t>api.inpaint_f32,
         "finish": <size_t>api.finish,
         "train": <size_t>api.train,
+        "mean_loss": <size_t>api.mean_loss,
     }

@@ -202,13 +202,13 @@ def _require_factors(
     for name, bias, size in zip(SIDES, BIASES, shape, strict=True):
         for prefix in ("", "best.") if best else ("",):
             wanted[f"{prefix}{name}"] = (size, options.k)
-            if options.biases or not options.loss.squared:
+            if options.leveled:
                 wanted[f"{prefix}{bias}"] = (size,)
         if any(given.startswith("start.") for given in tensors):
             wanted[f"start.{name}"] = (size, options.k)
         if any(f"start.{given}" in tensors for given in BIASES):
             wanted[f"start.{bias}"] = (size,)
-    if ("row_bias" in tensors) != (options.biases or not options.loss.squared):
+    if ("row_bias" in tensors) != options.leveled:
         raise ValueError("its biases don't fit its options")
     for name, expected in wanted.items():
         if tensors[name].shape != expected or tensors[name].dtype != options.dtype:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,19 +21,14 @@ from funkc._core import newton, serve
 from funkc._errors import raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
-from funkc._input.loss import BEND
 from funkc._input.scalars import require_memory
 from funkc._schedule import padded
 from funkc._sides import Side
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from funkc._input.cells import Cells, CellsByRow
     from funkc._input.ids import Ids
     from funkc._input.loss import Loss
-
-NEWTON_TURNS = 20  # a row must not depend on others, so there are as many for all
 
 
 @dataclass(frozen=True)
@@ -84,19 +79,12 @@ class Fitting:
             prior = looked_for.precision(self.n_threads)
             ridge = self.noise * self.noise if prior.size else math.inf
         out = np.zeros((n, fixed.ready.shape[1]), dtype)
-        values, weights = cells.values, cells.weights
-        step = None if self.loss.squared else NewtonStep(self, cells, fixed, looked_for)
-        for _ in range(1 if step is None else NEWTON_TURNS):
-            if step is not None:
-                values, weights = step.take()
-            status = serve.fold_in(
-                fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, values,
-                weights, looked_for.mean, prior, ridge, self.nonnegative, step is not None, out,
-                self.n_threads,
-            )  # fmt: skip
-            raise_for_status(status)
-            if step is not None:
-                step.go_on_from(out)
+        status = serve.fold_in(
+            fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
+            cells.weights, looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
+            self.delta, out, self.n_threads,
+        )  # fmt: skip
+        raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
@@ -105,7 +93,7 @@ class Fitting:
     def delta(self) -> float:
         """Of absolute errors, what they bend within: a part of the dispersion, which is one."""
         if self.loss.name == "absolute":
-            return BEND * self.noise * self.noise if self.noise else 1.0
+            return newton.bend * self.noise * self.noise if self.noise else 1.0
         return self.loss.delta
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
@@ -124,36 +112,3 @@ class Fitting:
             new = self.side(by_row(some, by_col=True, first=n), rows, cols, first=n)
             cols = cols.followed_by(new, col_ids)
         return rows, cols
-
-
-class NewtonStep:
-    """Values and weights whose least squares are a step of Newton's: at first from the mean row."""
-
-    def __init__(self, fitting: Fitting, cells: CellsByRow, fixed: Side, looked_for: Side) -> None:
-        self._fitting, self._values = fitting, cells.values
-        self._fixed, self._first = fixed.ready, looked_for.first
-        counts = np.diff(cells.first)
-        self._rows, self._cols = np.repeat(np.arange(counts.size), counts), cells.cols
-        self._weights = np.ones(1)
-        if cells.weights.size:  # 1 on average in every row
-            sums = np.bincount(self._rows, cells.weights, counts.size) / np.maximum(1, counts)
-            self._weights = cells.weights / sums[self._rows]
-        self._x, self._at = looked_for.taken(np.array([-1])), np.zeros_like(self._rows)
-
-    def go_on_from(self, x: NDArray[Any]) -> None:
-        """The next step is one from these rows."""
-        self._x, self._at = x, self._rows
-
-    def take(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Values and weights."""
-        how = self._fitting
-        scores = np.empty(self._rows.size, self._x.dtype)
-        x, y, i, j = self._x, self._fixed, self._at, self._cols
-        if not self._first:
-            x, y, i, j = y, x, j, i
-        raise_for_status(serve.predict(x, y, i, j, scores, how.offset, how.n_threads))
-        values, weights = np.empty(scores.size), np.empty(scores.size)
-        newton.working(
-            how.loss.kind, how.delta, self._values, scores.astype(np.float64), values, weights
-        )
-        return values, weights * self._weights

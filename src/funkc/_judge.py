@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -80,12 +79,12 @@ def warn_of_useless_factors(training: Training, stacklevel: int) -> None:
     reached, simple = training.validation_loss, training.baseline_loss.get("biases")
     if reached is None or simple is None or reached < simple or training.outset[1] == 0:
         return  # or there was nothing left to explain
-    what = "loss"
-    if training.loss.squared:
-        what, reached, simple = "RMSE", math.sqrt(reached), math.sqrt(simple)
+    loss = training.loss
+    reached, simple = loss.measured(reached), loss.measured(simple)
     warnings.warn(
-        f"validation: factors predict its entries no better ({what} {reached:.5g}) than biases "
-        f"alone ({simple:.5g}); use fewer factors or more regularization, or collect more entries",
+        f"validation: factors predict its entries no better ({loss.label} {reached:.5g}) than "
+        f"biases alone ({simple:.5g}); use fewer factors or more regularization, or collect more "
+        "entries",
         UserWarning,
         stacklevel=stacklevel + 1,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funkc._core import newton
 from funkc._core import plan as core_plan
 from funkc._errors import CELLS_CHANGED, MORE, raise_for_status, reject
 from funkc._input.loss import require_allowed
@@ -28,7 +29,6 @@ COARSE, USELESS = 2.0**-8, 0.25
 LARGE_COUNT = 1e5
 # Robust standard deviations from the median, from which on the mean is wild.
 WILD_MEAN = 8
-LARGEST_SAMPLE = 16_384  # of values that are looked at
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
 
@@ -83,15 +83,9 @@ class Schedule:
 
     def middle(self) -> tuple[float, float]:
         """The median of values, and their robust standard deviation, which may be 0."""
-        values = np.empty(min(self.n_cells, LARGEST_SAMPLE))
-        core_plan.sample(self.plan, values)
-        middle = float(np.median(values))
-        scale = 1.4826 * float(np.median(np.abs(values - middle)))
-        if scale == 0:  # of few levels
-            low = np.quantile(values, 0.1, method="lower")
-            high = np.quantile(values, 0.9, method="higher")
-            scale = float(high - low) / 2.56
-        return middle + self.offset, scale
+        status, middle, spread = newton.middle(self.plan)
+        raise_for_status(status, purpose="to find the median")
+        return middle + self.offset, spread
 
     def cells(self) -> dict[str, NDArray[Any]]:
         """Every entry in training order, for checks and plots.
@@ -132,7 +126,7 @@ def cut(problem: Cells, options: Options, offset: float = math.nan) -> Schedule:
         min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
         options.seed,
         0.0 if options.loss.linked else offset if math.isnan(options.offset) else options.offset,
-        0.0 if options.biases or not options.loss.squared else 2.0,
+        0.0 if options.leveled else 2.0,
         problem.row_cuts,
         problem.col_cuts,
         *(options.bands or (0, 0)),

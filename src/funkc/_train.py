@@ -112,7 +112,7 @@ class Training:
         self.judged = np.empty(0)  # errors of held-out entries after the last stage
         # Beside another loss than the squared one there always is a level, without biases alone.
         self.biases: Biases | None = None
-        if options.biases or not self.loss.squared:
+        if options.leveled:
             self.biases = self._biases()
         self._least = 0.0 if self.biases is None else self.biases.least
         if start is not None:

@@ -27,6 +27,12 @@ cdef extern from "funkc.h" nogil:
         FUNKC_ROW_OUTSIDE
         FUNKC_COL_OUTSIDE
         FUNKC_BAD_WEIGHT
+        FUNKC_BAD_VALUE
+        FUNKC_SQUARED
+        FUNKC_ABSOLUTE
+        FUNKC_HUBER
+        FUNKC_LOGISTIC
+        FUNKC_POISSON
         FUNKC_PATCHES
         FUNKC_TILES
 
@@ -62,6 +68,8 @@ cdef extern from "funkc.h" nogil:
         const volatile int *cancel
         int32_t row_bands
         int32_t col_bands
+        double huber_delta
+        int64_t loss
 
     ctypedef struct funkc_params:
         size_t size
@@ -86,6 +94,8 @@ cdef extern from "funkc.h" nogil:
         int32_t nonnegative
         const funkc_memory *memory
         double noise
+        double huber_delta
+        int64_t loss
 
     ctypedef struct funkc_plan:
         pass
@@ -101,6 +111,7 @@ cdef extern from "funkc.h" nogil:
         double offset
         int32_t row_bands
         int32_t col_bands
+        double huber_delta
 
     ctypedef struct funkc_result:
         size_t size
@@ -109,8 +120,10 @@ cdef extern from "funkc.h" nogil:
         double mean_rmse
         double biases_rmse
         int64_t n_stages
+        double mean_loss
+        double biases_loss
 
-    ctypedef int (*funkc_progress)(int64_t epoch, double train_rmse, double learning_rate,
+    ctypedef int (*funkc_progress)(int64_t epoch, double train_error, double learning_rate,
                                    void *user) noexcept nogil
 
     ctypedef struct funkc_api:
@@ -149,6 +162,8 @@ cdef extern from "funkc.h" nogil:
                      const funkc_params *params, int n_threads, const volatile int *cancel,
                      funkc_progress progress, void *user,
                      funkc_result *result) noexcept nogil
+        int (*mean_loss)(const funkc_model *model, const funkc_cells *cells, int n_threads,
+                         double *loss) noexcept nogil
 
     # Whether this header can use a table.
     bint funkc_api_fits(const funkc_api *api)
@@ -199,6 +214,9 @@ cdef extern from "funkc.h" nogil:
     # Parameters: `model`; `cells`, whose weights are ignored; `rmse`, output.
     int funkc_rmse(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
                    int n_threads, double *rmse)
+    # Parameters: `model`; `cells`, whose weights are ignored; `loss`, output.
+    int funkc_mean_loss(const funkc_api *api, const funkc_model *model, const funkc_cells *cells,
+                        int n_threads, double *loss)
     # Parameters: `model`; `rows` and `cols` (n); `out` (n) in the precision of the factors.
     # Returns: FUNKC_OK; ROW_OUTSIDE, COL_OUTSIDE, ...
     int funkc_predict(const funkc_api *api, const funkc_model *model, const int64_t *rows,

@@ -266,16 +266,16 @@ class Factorization:
         told = f"shape={self.shape}, k={self.k}, dtype={self.dtype}, epochs={epochs}"
         if self.stages > 1:
             told += f", stages={self.stages}"
-        kind, reached, simple = "rmse", self.validation_rmse, self.baseline_rmse
-        if not self._loss.squared:
+        loss = self._loss
+        if not loss.squared:
             told += f", loss={self.loss!r}"
-            kind, reached, simple = "loss", self.validation_loss, self.baseline_loss
         if self.noise is not None:
             told += f", noise={self.noise:.4g}"
-        if reached is not None:
-            told += f", validation_{kind}={reached:.4g}"
-        if simple:
-            told += f", baseline_{kind}={ {n: float(f'{v:.4g}') for n, v in simple.items()} }"
+        if self.validation_loss is not None:
+            told += f", validation_{loss.measure}={loss.measured(self.validation_loss):.4g}"
+        if self.baseline_loss:
+            simple = {n: float(f"{loss.measured(v):.4g}") for n, v in self.baseline_loss.items()}
+            told += f", baseline_{loss.measure}={simple}"
         return f"Factorization({told})"
 
     # ------------------------------------------------------------ entries
@@ -1116,11 +1116,13 @@ class Factorization:
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot()
         marker = "." if len(self.history["epoch"]) <= 50 else None
-        kind, what = ("rmse", "RMSE") if self._loss.squared else ("loss", f"{self.loss} loss")
-        for name, label in ((f"train_{kind}", "training"), (f"validation_{kind}", "validation")):
+        loss = self._loss
+        for kind, label in (("train", "training"), ("validation", "validation")):
+            name = f"{kind}_{loss.measure}"
             if name in self.history:
                 axes.plot(self.history["epoch"], self.history[name], marker=marker, label=label)
-        axes.set(xlabel="epoch", ylabel=what)
+        what = "" if loss.squared else f"{loss.name} "
+        axes.set(xlabel="epoch", ylabel=f"{what}{loss.label}")
         axes.legend(frameon=False)
         return figure
 

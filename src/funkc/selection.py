@@ -329,7 +329,7 @@ def cross_validate(
     scores = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
     n_folds = len(scores) // len(grid)
-    kind = "rmse" if grid[0][1].loss.squared else "loss"
+    kind = grid[0][1].loss.measure
     table = [
         {
             **{name: combination[name] for name in named},
@@ -381,9 +381,7 @@ def _scores(
             training, _ = _train.train(replace(cells, draw=draw), options, between_spans=heed)
             held = replace(cells, draw=replace(draw, drawn=True)).listed()
             test = Validation(training.schedule, held, options.n_threads, options.loss)
-            error = training.error(test)
-            if options.loss.squared:
-                error = math.sqrt(error)
+            error = options.loss.measured(training.error(test))
             if not math.isfinite(error):
                 epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))
                 raise DivergedError(int(epoch), rate)

@@ -443,7 +443,7 @@ def test_a_run_that_diverges_says_so():
 
 def test_every_status_has_words():
     words = [message(n) for n in STATUS.values()]
-    assert len(set(words)) == len(STATUS) == 15
+    assert len(set(words)) == len(STATUS) == 16
     assert message(99) == message(-1) == b"unknown status"
     for name, number in STATUS.items():
         assert getattr(_errors, name, number) == number

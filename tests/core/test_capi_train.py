@@ -273,7 +273,7 @@ def test_bad_arguments_of_training_and_of_its_end():
                 *((at, None, "NULL_POINTER") for at in range(threads)),
                 (out, None, "NULL_POINTER"),
                 *((threads, n, "BAD_OPTION") for n in (0, -1, -(2**31))),
-                *((out, Result(n), "BAD_OPTION") for n in (0, 8, c.sizeof(Result) - 1)),
+                *((out, Result(n), "BAD_OPTION") for n in (0, 8, Result.mean_loss.offset - 1)),
             ]
             for at, value, status in bad:
                 given = [*arguments[:at], value, *arguments[at + 1 :]]

@@ -29,7 +29,7 @@ int every_function(const funkc_api *api)
     funkc_result result;
     funkc_plan *plan;
     int status = 0;
-    if (!funkc_api_fits(api) || !FUNKC_HAS(api, train)) return -1;
+    if (!funkc_api_fits(api) || !FUNKC_HAS(api, mean_loss)) return -1;
     funkc_cells_init(&cells);
     cells.rows = rows, cells.cols = cols, cells.values = values;
     cells.n_cells = cells.n_rows = cells.n_cols = 2;
@@ -53,6 +53,7 @@ int every_function(const funkc_api *api)
     status |= funkc_train(api, plan, x, y, &params, 1, &cancel, progress, NULL, &result);
     model.offset = result.offset, model.noise = result.noise;
     status |= funkc_rmse(api, &model, &cells, 1, &rmse);
+    status |= funkc_mean_loss(api, &model, &cells, 1, &rmse);
     status |= funkc_predict(api, &model, some, some, 2, out, 1);
     status |= funkc_fold_in_rows(api, &model, &cells, 0.1, out, 1);
     status |= funkc_top(api, &model, some, 2, 1, hidden_from, some, best, out, 1);

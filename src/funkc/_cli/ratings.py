@@ -18,7 +18,7 @@ from funkc import ratings as ratings_file
 from funkc._cli import arguments
 from funkc._errors import reject
 from funkc._input.cells import Draw, observed_cells
-from funkc._input.loss import NAMES
+from funkc._input.loss import NAMES, Loss
 from funkc._io import replacing
 
 if TYPE_CHECKING:
@@ -192,11 +192,10 @@ def _hold_out(ratings: Ratings, share: float, seed: int) -> tuple[Ratings, Ratin
 
 
 def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization:
+    loss = Loss(options.loss)
+
     def print_epoch(epoch: int, history: dict[str, list[float]]) -> None:
-        if options.loss == "squared":
-            print(f"epoch {epoch:3}   train RMSE {history['train_rmse'][-1]:.5g}")
-        else:
-            print(f"epoch {epoch:3}   train loss {history['train_loss'][-1]:.5g}")
+        print(f"epoch {epoch:3}   train {loss.label} {history[f'train_{loss.measure}'][-1]:.5g}")
 
     fit = funkc.factorize(
         (trained.rows, trained.cols),
@@ -213,12 +212,10 @@ def _train(trained: Ratings, options: argparse.Namespace) -> funkc.Factorization
         callback=print_epoch,
     )
     print(f"trained k = {fit.k} in {fit.history['seconds'][-1]:.2f} s")
-    what, reached, simple = "RMSE", fit.noise, fit.baseline_rmse
-    if options.loss != "squared":
-        what, reached, simple = "loss", fit.history["train_loss"][-1], fit.baseline_loss
+    reached = fit.noise if loss.squared else fit.history["train_loss"][-1]
+    mean, alone = (loss.measured(fit.baseline_loss[name]) for name in ("mean", "biases"))
     print(
-        f"training {what} {reached:.5g} (of the mean {simple['mean']:.5g}, of biases alone "
-        f"{simple['biases']:.5g})"
+        f"training {loss.label} {reached:.5g} (of the mean {mean:.5g}, of biases alone {alone:.5g})"
     )
     return fit
 

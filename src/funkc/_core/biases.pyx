@@ -23,7 +23,7 @@ from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.sums cimport Moments, add_others, add_targets, errors_of, moments_of
 from funkc._core.types cimport (
-    NO_MEMORY, OK, BiasTable, Fitted, Plan, Run, col_band_of, real_t, row_band_of,
+    NO_MEMORY, OK, BiasTable, Fit, Fitted, Loss, Plan, Run, col_band_of, real_t, row_band_of,
 )
 
 
@@ -340,22 +340,19 @@ cdef void end_refit(Biases *b, Fitted *fitted) noexcept nogil:
 
 # ---------------------------------------------------------------- whether more training gains
 
-cdef void write_errors(const Plan *plan, double level, const double *rows, const double *cols,
-                       const real_t *x, const real_t *y, Py_ssize_t width,
-                       double *out) noexcept nogil:
-    cdef int64_t block
-    for block in range(plan.n_blocks):
-        errors_of(plan, block, level, rows, cols, x, y, width, out)
-
-
-cdef void errors_all(const Plan *plan, const void *x, const void *y, Py_ssize_t width,
-                     const double *rows, const double *cols, double level,
+cdef void errors_all(const Plan *plan, const Loss *loss, const void *x, const void *y,
+                     Py_ssize_t width, const double *rows, const double *cols, double level,
                      double *out) noexcept nogil:
-    cdef unsigned long long state = funkc_float_begin()
-    if plan.real_size == 4:
-        write_errors(plan, level, rows, cols, <const float *>x, <const float *>y, width, out)
-    else:
-        write_errors(plan, level, rows, cols, <const double *>x, <const double *>y, width, out)
+    cdef:
+        int64_t block
+        unsigned long long state = funkc_float_begin()
+    for block in range(plan.n_blocks):
+        if plan.real_size == 4:
+            errors_of(plan, loss, block, level, rows, cols, <const float *>x, <const float *>y,
+                      width, out)
+        else:
+            errors_of(plan, loss, block, level, rows, cols, <const double *>x, <const double *>y,
+                      width, out)
     funkc_float_end(state)
 
 
@@ -478,16 +475,16 @@ cdef Biases biases_in(const Plan *plan, const void *x, const void *y, Py_ssize_t
     return b
 
 
-cdef int fit_all(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
-                 double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil:
+cdef int fit_all(const Fit *fit, Fitted *fitted) noexcept nogil:
     cdef:
+        const Plan *plan = fit.plan
         double *room = <double *>obtain(plan.memory, room_for(plan), sizeof(double))
         int _
         Biases b
     if room == NULL:
         return NO_MEMORY
-    b = biases_in(plan, x, y, width, rows, cols, room, n_threads)
-    begin_fit(&b, held)
+    b = biases_in(plan, fit.x, fit.y, fit.width, fit.rows, fit.cols, room, fit.n_threads)
+    begin_fit(&b, fit.held)
     for _ in range(MOST_TURNS):
         if not turn_fit(&b):
             break
@@ -496,17 +493,17 @@ cdef int fit_all(const Plan *plan, const void *x, const void *y, Py_ssize_t widt
     return OK
 
 
-cdef int refit_all(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
-                   double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil:
+cdef int refit_all(const Fit *fit, Fitted *fitted) noexcept nogil:
     """By the ridges in `fitted`."""
     cdef:
+        const Plan *plan = fit.plan
         double *room = <double *>obtain(plan.memory, room_for(plan), sizeof(double))
         int _
         Biases b
     if room == NULL:
         return NO_MEMORY
-    b = biases_in(plan, x, y, width, rows, cols, room, n_threads)
-    begin_refit(&b, held, False)
+    b = biases_in(plan, fit.x, fit.y, fit.width, fit.rows, fit.cols, room, fit.n_threads)
+    begin_refit(&b, fit.held, False)
     for _ in range(REFIT_TURNS):
         turn_refit(&b, fitted.row_ridge, fitted.col_ridge)
     end_refit(&b, fitted)
@@ -515,8 +512,8 @@ cdef int refit_all(const Plan *plan, const void *x, const void *y, Py_ssize_t wi
 
 
 cdef BiasTable table
-table.fit = fit_all
-table.refit = refit_all
+table.fits.fit = fit_all
+table.fits.refit = refit_all
 table.fill = fill_all
 table.errors = errors_all
 table.gains = fall
@@ -548,13 +545,16 @@ def fill(plan, real_t[:, ::1] x, real_t[:, ::1] y, double[::1] rows, double[::1]
     return status, rows_seen, cols_seen
 
 
-def errors(plan, const real_t[:, ::1] x, const real_t[:, ::1] y, const double[::1] rows,
-           const double[::1] cols, double level, double[::1] out):
-    """The errors of all entries of a plan, times the roots of their weights, in its order."""
+def errors(plan, int loss, double delta, const real_t[:, ::1] x, const real_t[:, ::1] y,
+           const double[::1] rows, const double[::1] cols, double level, double[::1] out):
+    """The errors of all entries of a plan, or the roots of their losses, times the roots of their
+    weights, in its order."""
     cdef:
         const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
+        Loss by
+    by.kind, by.delta = loss, delta
     with nogil:
-        errors_all(p, &x[0, 0], &y[0, 0], x.shape[1], &rows[0], &cols[0], level, &out[0])
+        errors_all(p, &by, &x[0, 0], &y[0, 0], x.shape[1], &rows[0], &cols[0], level, &out[0])
 
 
 def gains(const double[::1] before, const double[::1] after):

@@ -18,6 +18,8 @@ def fill(
 ) -> tuple[int, int, int]: ...
 def errors(
     plan: Any,
+    loss: int,
+    delta: float,
     x: NDArray[Any],
     y: NDArray[Any],
     rows: NDArray[np.float64],

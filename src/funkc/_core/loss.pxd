@@ -19,6 +19,11 @@ cdef extern from "loss.h" nogil:
     double funkc_logarithm(double a)
 
 
+cdef enum:
+    LARGEST_STEP = 2            # of a score whose prediction is an exponential
+    BEND_PERCENT = 10           # of robust standard deviations, where absolute errors bend
+
+
 cdef inline real_t pull_of(int loss, real_t value, real_t score, real_t delta,
                            double *cost) noexcept nogil:
     """How hard a cell pulls at its score, and what it costs."""
@@ -96,3 +101,21 @@ cdef inline double score_of(int loss, double prediction) noexcept nogil:
 cdef inline double least_cost(int loss, double value) noexcept nogil:
     """What the best score would cost, where loss.h leaves it out: a count has one of its own."""
     return value * funkc_logarithm(value) - value if loss == POISSON_LOSS and value > 0 else 0.0
+
+
+cdef inline double usual_loss(int loss, double scale, double mean) noexcept nogil:
+    """What cells cost on average, and no less than rounding would."""
+    cdef double tiny = 1.9073486328125e-06 * scale
+    return max(mean, tiny * tiny if loss == HUBER_LOSS else tiny)
+
+
+cdef inline void newton_step(const Loss *loss, double value, double score, double *weight,
+                             double *move) noexcept nogil:
+    """The weight of a value, and how far its score is to move, whose weighted least squares are a
+    step of Newton's.  Where it would carry the score too far the weight grows, so that the slope
+    stays what it is."""
+    cdef Pulled one = pulled(loss, value, score)
+    weight[0] = one.weight
+    if loss.kind in (LOGISTIC_LOSS, POISSON_LOSS):
+        weight[0] = max(one.weight, max(fabs(one.pull) / LARGEST_STEP, 1e-9))
+    move[0] = one.pull / weight[0]

@@ -1,13 +1,15 @@
 """A new row: the regression of its entries on the factors of their columns."""
 from libc.stdint cimport int64_t
 from libc.string cimport memset
+from funkc._core.loss cimport SQUARED_LOSS, newton_step
 from funkc._core.prior cimport RIDGE_CELLS, funkc_ridge_add, stride_for
-from funkc._core.types cimport real_t
+from funkc._core.types cimport Loss, real_t
 from funkc.capi cimport funkc_memory
 
 
 cdef extern from "<math.h>" nogil:
     bint isinf(double x)
+    double fabs(double x)
 
 
 cdef extern from "ridge.h" nogil:
@@ -19,12 +21,16 @@ cdef extern from "ridge.h" nogil:
                                  Py_ssize_t size, Py_ssize_t stride, Py_ssize_t nonnegative)
 
 
+cdef enum:
+    MOST_STEPS = 20             # of Newton's
+
+
 cdef struct NewRows:
     const int64_t *first        # (n + 1) of the cells of every new row
     const int64_t *cols         # the cells' columns
     const double *values
     const double *weights       # or NULL
-    bint as_they_are            # or they are made 1 on average, row by row
+    Loss loss
     Py_ssize_t n
     const double *usual         # the row that new ones are drawn towards: factors, then bias
     Py_ssize_t k
@@ -56,9 +62,38 @@ cdef inline void put_row(const NewRows *new, const double *found, real_t *out) n
         out[new.bias_at] = 1
 
 
+cdef inline Py_ssize_t room_of(const NewRows *new) noexcept nogil:
+    """Numbers that a worker works in."""
+    return stride_of(new) * (stride_of(new) + 3 + RIDGE_CELLS)
+
+
 cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
                          double *room, real_t *out) noexcept nogil:
-    """The regression of one row's entries; `room` has stride * (stride + 2 + RIDGE_CELLS)."""
+    """The regression of one row's entries, which are made to weigh 1 on average; for another loss
+    than the squared one, Newton's steps from the usual row until it stays."""
+    cdef:
+        Py_ssize_t j, size = size_of(new), stride = stride_of(new)
+        double *now = room + stride * (stride + 2 + RIDGE_CELLS)
+        double moved, largest
+        int _
+    for j in range(size):
+        now[j] = new.usual[j]
+    if new.first[i] < new.first[i + 1] and not isinf(new.ridge):
+        for _ in range(1 if new.loss.kind == SQUARED_LOSS else MOST_STEPS):
+            regress(new, i, y, width, now, room)
+            moved = largest = 0
+            for j in range(size):
+                moved = max(moved, fabs(room[j] - now[j]))
+                largest = max(largest, fabs(room[j]))
+                now[j] = room[j]
+            if moved <= 1e-10 * largest:
+                break
+    put_row(new, now, out)
+
+
+cdef inline void regress(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
+                         const double *now, double *room) noexcept nogil:
+    """From the row that there is `now` to that of the least squares, at the start of the room."""
     cdef:
         Py_ssize_t k = new.k, bias_at = new.bias_at
         Py_ssize_t size = size_of(new), stride = stride_of(new)
@@ -71,14 +106,9 @@ cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_s
         int64_t first = new.first[i], last = new.first[i + 1], c
         Py_ssize_t j
         int g
-        double ridge, least, heaviest = 0, scale = 0, largest = 0
-    if first == last or isinf(new.ridge):
-        put_row(new, new.usual, out)
-        return
+        double ridge, least, heaviest = 0, scale = 0, largest = 0, part, weight
     memset(room, 0, stride * (stride + 2 + RIDGE_CELLS) * sizeof(double))
-    if new.as_they_are:
-        heaviest = scale = 1
-    elif new.weights != NULL:
+    if new.weights != NULL:
         for c in range(first, last):
             heaviest = max(heaviest, new.weights[c])
         for c in range(first, last):
@@ -97,6 +127,14 @@ cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_s
                     f[g * stride + j] = col[j]
                 if bias_at >= 0:
                     f[g * stride + k] = 1.0
+                if new.loss.kind != SQUARED_LOSS:
+                    part = 0
+                    for j in range(size):
+                        part = part + now[j] * f[g * stride + j]
+                    newton_step(&new.loss, new.values[c + g], new.values[c + g] - t[g] + part,
+                                &weight, t + g)
+                    t[g] = t[g] + part
+                    w[g] = w[g] * weight
             else:
                 w[g] = t[g] = 0.0
         funkc_ridge_add(A, b, f, w, t, 0, size, stride)
@@ -129,9 +167,9 @@ cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_s
         for j in range(size):
             column[j] = new.usual[j]
         funkc_ridge_nonnegative(A, b, column, f, size, stride, k)
-        put_row(new, column, out)
+        for j in range(size):
+            room[j] = column[j]
         return
     funkc_ridge_solve(A, b, column, size, stride)
     for j in range(size):
-        b[j] = new.usual[j] + b[j]
-    put_row(new, b, out)
+        room[j] = new.usual[j] + b[j]

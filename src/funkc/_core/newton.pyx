@@ -12,156 +12,27 @@ c. The order of sums is that of biases.pyx.
 """
 cimport cython
 from cython.parallel cimport prange
-from libc.math cimport fabs, sqrt
+from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int64_t
-from libc.stdlib cimport qsort
 from libc.string cimport memset
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
-from funkc._core.lanes cimport dots
 from funkc._core.loss cimport (
-    LOGISTIC_LOSS, POISSON_LOSS, Pulled, least_cost, prediction_of, pull_many, pulled, score_of,
+    ABSOLUTE_LOSS, BEND_PERCENT, HUBER_LOSS, LARGEST_STEP, LOGISTIC_LOSS, POISSON_LOSS,
+    funkc_logarithm, least_cost, prediction_of, pulled, score_of, usual_loss,
 )
+from funkc._core.memory cimport give_back, obtain
+from funkc._core.pulls cimport Newton, Sums, add_pulls, middle_of, sample_errors
 from funkc._core.types cimport (
-    Fitted, Loss, Plan, Run, col_band_of, position, real_t, row_band_of,
+    NO_MEMORY, OK, Fit, Fitted, Loss, LossTable, Plan, col_band_of, position, real_t, row_band_of,
 )
 
 
 cdef enum:
+    USUAL_DELTA_PERMILLE = 1345     # of robust deviations: 95 % as good as squares on normal errors
     MOST_TURNS = 20
     REFIT_TURNS = 3
-    BATCH = 64                  # enough to keep the processor busy
     LARGEST_SAMPLE = 16384
-    LARGEST_STEP = 2            # of a score whose prediction is an exponential
-
-
-cdef struct Sums:               # of a block's entries, each by weight
-    double pulls
-    double weights
-    double squares              # of pulls
-    double curvature
-    double scores
-    double costs
-    double entries
-    double products             # of biases
-    double both                 # of those and pulls
-
-
-cdef struct Newton:             # one fit; all arrays are in the order of training
-    const Plan *plan
-    const void *x               # or NULL: of the values alone
-    const void *y
-    Py_ssize_t width
-    Loss loss
-    bint alone                  # a level without biases
-    int n_threads
-    double level
-    bint held                   # whether it was given
-    double *rows
-    double *cols
-    double *row_pulls
-    double *row_weights
-    double *row_variances
-    double *col_pulls
-    double *col_weights
-    double *col_variances
-    Sums *blocks                # (n_blocks)
-    double scale                # of scores
-    double *sample              # (as many entries, LARGEST_SAMPLE at most)
-    double dispersion
-    double of_rows              # variances of the biases
-    double of_cols
-    double uncertain            # of the latest estimates
-
-
-# Entries that are worked on together.
-cdef struct Batch:
-    int n
-    int64_t[BATCH] row
-    int64_t[BATCH] col
-    double[BATCH] value
-    double[BATCH] score
-    double[BATCH] weight
-    double[BATCH] pull
-    double[BATCH] cost
-    Pulled[BATCH] answer
-
-
-cdef void add_batch(const Newton *n, bint to_rows, bint costs, Batch *batch, double *pulls,
-                    double *weights, Sums *sums) noexcept nogil:
-    cdef:
-        int c
-        int64_t at
-        double w, u
-        const Pulled *one
-    for c in range(batch.n, (batch.n + 7) // 8 * 8):
-        batch.value[c] = batch.score[c] = 0
-    pull_many(&n.loss, costs, (batch.n + 7) // 8 * 8, batch.value, batch.score, batch.pull,
-              batch.cost, batch.answer)
-    for c in range(batch.n):
-        one = batch.answer + c
-        w = batch.weight[c]
-        u = n.rows[batch.row[c]] * n.cols[batch.col[c]]
-        at = batch.row[c] if to_rows else batch.col[c]
-        pulls[at] += w * one.pull
-        weights[at] += w * one.weight
-        sums.pulls += w * one.pull
-        sums.weights += w * one.weight
-        sums.squares += w * one.pull * one.pull
-        sums.curvature += w * one.curvature
-        sums.scores += w * batch.score[c]
-        sums.costs += w * one.cost
-        sums.entries += w
-        sums.products += w * u
-        sums.both += w * one.pull * u
-    batch.n = 0
-
-
-cdef Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint costs, double *pulls,
-                    double *weights, const real_t *x, const real_t *y) noexcept nogil:
-    """Adds the pulls of a block's entries, and their weights, to the sums of rows or columns."""
-    cdef:
-        const Plan *plan = n.plan
-        int64_t row0 = plan.row_cuts[row_band_of(plan, block)]
-        int64_t col0 = plan.col_cuts[col_band_of(plan, block)]
-        int64_t cell = plan.first_cell[block], i, j, r, left
-        const Run *run
-        const real_t *values = <const real_t *>plan.values
-        const real_t *by = <const real_t *>plan.weights
-        const real_t *column[8]
-        real_t[8] dot
-        int g, count, c
-        Batch batch
-        Sums sums
-    memset(&sums, 0, sizeof(Sums))
-    batch.n = 0
-    for r in range(plan.first_run[block], plan.first_run[block + 1]):
-        run = plan.runs + r
-        i = row0 + run.row
-        j = col0 + (<int64_t>run.page << 16)
-        left = <int64_t>run.length_less_1 + 1
-        while left > 0:
-            count = <int>min(<int64_t>8, left)
-            if batch.n + count > BATCH:
-                add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
-            if x != NULL:
-                for g in range(count):
-                    column[g] = y + (j + plan.cols[cell + g]) * n.width
-                dots(x + i * n.width, column, count, n.width, dot)
-            for g in range(count):
-                c = batch.n + g
-                batch.row[c] = i
-                batch.col[c] = j + plan.cols[cell + g]
-                batch.score[c] = n.level + n.rows[i] + n.cols[batch.col[c]]
-                if x != NULL:
-                    batch.score[c] += <double>dot[g]
-                batch.value[c] = values[plan.codes[cell + g] if plan.codes != NULL else cell + g]
-                batch.weight[c] = by[cell + g] if by != NULL else 1.0
-            batch.n += count
-            cell += count
-            left -= count
-    add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
-    return sums
 
 
 cdef void pass_block(const Newton *n, int64_t block, bint to_rows, bint costs) noexcept nogil:
@@ -241,49 +112,6 @@ cdef void move_side(const Newton *n, int64_t size, const double *pulls, const do
 
 # ---------------------------------------------------------------- how wide robust errors spread
 
-cdef int in_order(const void *a, const void *b) noexcept nogil:
-    cdef double one = (<const double *>a)[0], other = (<const double *>b)[0]
-    return (one > other) - (one < other)
-
-
-cdef double middle_of(double *numbers, int64_t n) noexcept nogil:
-    """The median; puts them in order."""
-    qsort(numbers, n, sizeof(double), in_order)
-    return (numbers[(n - 1) // 2] + numbers[n // 2]) / 2
-
-
-cdef int64_t sample_errors(const Newton *n, const real_t *x, const real_t *y, double *out,
-                           int64_t most) noexcept nogil:
-    """Errors of entries at equal steps of the order of training; their number."""
-    cdef:
-        const Plan *plan = n.plan
-        int64_t step = (plan.n_cells + most - 1) // most, block, cell, c, i, j, r, found = 0
-        const Run *run
-        const real_t *values = <const real_t *>plan.values
-        const real_t *column[1]
-        real_t[8] dot
-        double score
-    for block in range(plan.n_blocks):
-        cell = plan.first_cell[block]
-        for r in range(plan.first_run[block], plan.first_run[block + 1]):
-            run = plan.runs + r
-            i = plan.row_cuts[row_band_of(plan, block)] + run.row
-            c = (cell + step - 1) // step * step
-            while c < cell + run.length_less_1 + 1:
-                j = (plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
-                     + plan.cols[c])
-                score = n.level + n.rows[i] + n.cols[j]
-                if x != NULL:
-                    column[0] = y + j * n.width
-                    dots(x + i * n.width, column, 1, n.width, dot)
-                    score = score + <double>dot[0]
-                out[found] = values[plan.codes[c] if plan.codes != NULL else c] - score
-                found += 1
-                c += step
-            cell += run.length_less_1 + 1
-    return found
-
-
 cdef int64_t take_sample(const Newton *n) noexcept nogil:
     cdef int64_t most = min(n.plan.n_cells, <int64_t>LARGEST_SAMPLE)
     if n.plan.real_size == 4:
@@ -291,23 +119,25 @@ cdef int64_t take_sample(const Newton *n) noexcept nogil:
     return sample_errors(n, <const double *>n.x, <const double *>n.y, n.sample, most)
 
 
-cdef double spread_of(const Newton *n) noexcept nogil:
+cdef double spread_of(const Newton *n, double *middle) noexcept nogil:
     """1.4826 times the median size of errors around their median: what is the standard deviation
     of normal ones.  Of few levels, a quarter of the range of the inner four fifths.  0: all of
     those are equal."""
     cdef:
         int64_t i, found
-        double middle, low, high, spread
+        double low, high, spread
         unsigned long long state = funkc_float_begin()
     found = take_sample(n)
-    middle = middle_of(n.sample, found)
+    middle[0] = middle_of(n.sample, found)
     low = n.sample[(found - 1) // 10]
     high = n.sample[found - 1 - (found - 1) // 10]
     for i in range(found):
-        n.sample[i] = fabs(n.sample[i] - middle)
+        n.sample[i] = fabs(n.sample[i] - middle[0])
     spread = 1.4826 * middle_of(n.sample, found)
+    if not spread > 0:
+        spread = (high - low) / 2.56
     funkc_float_end(state)
-    return spread if spread > 0 else (high - low) / 2.56
+    return spread
 
 
 # ---------------------------------------------------------------- by empirical Bayes
@@ -449,6 +279,12 @@ cdef void conclude(const Newton *n, const Sums *sums, Fitted *fitted) noexcept n
 
 # ---------------------------------------------------------------- beside factors, by given ridges
 
+cdef void begin_refit(Newton *n, double held) noexcept nogil:
+    n.held = held == held
+    if n.held:
+        n.level = held
+
+
 cdef void turn_refit(Newton *n, double row_ridge, double col_ridge, const double *row_goals,
                      const double *col_goals) noexcept nogil:
     """Columns, level and rows by turns."""
@@ -467,34 +303,37 @@ cdef void turn_refit(Newton *n, double row_ridge, double col_ridge, const double
     funkc_float_end(state)
 
 
-# ---------------------------------------------------------------- losses of all entries
-
-cdef void costs_of(const Plan *plan, const Loss *loss, const real_t *x, const real_t *y,
-                   Py_ssize_t width, const double *rows, const double *cols, double level,
-                   double *out) noexcept nogil:
+cdef void end_refit(Newton *n, Fitted *fitted) noexcept nogil:
     cdef:
-        int64_t block, cell, c, i, j, r
-        const Run *run
-        const real_t *values = <const real_t *>plan.values
-        const real_t *weights = <const real_t *>plan.weights
-        const real_t *column[1]
-        real_t[8] dot
-        double value, cost
-    for block in range(plan.n_blocks):
-        cell = plan.first_cell[block]
-        for r in range(plan.first_run[block], plan.first_run[block + 1]):
-            run = plan.runs + r
-            i = plan.row_cuts[row_band_of(plan, block)] + run.row
-            for c in range(cell, cell + run.length_less_1 + 1):
-                j = (plan.col_cuts[col_band_of(plan, block)] + (<int64_t>run.page << 16)
-                     + plan.cols[c])
-                column[0] = y + j * width
-                dots(x + i * width, column, 1, width, dot)
-                value = values[plan.codes[c] if plan.codes != NULL else c]
-                cost = pulled(loss, value, level + rows[i] + cols[j] + <double>dot[0]).cost
-                cost = max(cost + least_cost(loss.kind, value), 0.0)
-                out[c] = sqrt(cost if weights == NULL else cost * weights[c])
-            cell += run.length_less_1 + 1
+        unsigned long long state = funkc_float_begin()
+        Sums sums
+    settle(n)
+    sums = pass_all(n, True, True)
+    conclude(n, &sums, fitted)
+    funkc_float_end(state)
+
+
+# ---------------------------------------------------------------- all entries
+
+cdef double value_of(const Plan *plan, int64_t cell) noexcept nogil:
+    cdef int64_t at = plan.codes[cell] if plan.codes != NULL else cell
+    return (<float *>plan.values)[at] if plan.real_size == 4 else (<double *>plan.values)[at]
+
+
+cdef bint takes(int loss, double value) noexcept nogil:
+    if loss == LOGISTIC_LOSS:
+        return value == 0 or value == 1
+    return loss != POISSON_LOSS or value >= 0
+
+
+cdef int64_t misfit_of(const Plan *plan, int loss) noexcept nogil:
+    """The first entry in the order of training that the loss refuses, or -1."""
+    cdef int64_t c
+    if loss in (LOGISTIC_LOSS, POISSON_LOSS):
+        for c in range(plan.n_cells):
+            if not takes(loss, value_of(plan, c)):
+                return c
+    return -1
 
 
 cdef double add_least(const Plan *plan, int loss, real_t _) noexcept nogil:
@@ -510,16 +349,188 @@ cdef double add_least(const Plan *plan, int loss, real_t _) noexcept nogil:
     return total
 
 
+# ---------------------------------------------------------------- other extensions' door
+
+cdef int64_t room_for(const Plan *plan) noexcept nogil:
+    """Numbers that a fit works in."""
+    return (3 * (plan.n_rows + plan.n_cols)
+            + plan.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
+            + min(plan.n_cells, <int64_t>LARGEST_SAMPLE))
+
+
+cdef Newton newton_in(const Fit *fit, double *room) noexcept nogil:
+    cdef:
+        const Plan *plan = fit.plan
+        Newton n
+    n.plan = plan
+    n.x = fit.x
+    n.y = fit.y
+    n.width = fit.width
+    n.loss = fit.loss
+    n.alone = fit.alone
+    n.n_threads = fit.n_threads
+    n.level = fit.level
+    n.scale = fit.scale if fit.loss.kind in (ABSOLUTE_LOSS, HUBER_LOSS) else 1.0
+    n.rows = fit.rows
+    n.cols = fit.cols
+    n.row_pulls = room
+    n.row_weights = room + plan.n_rows
+    n.row_variances = room + 2 * plan.n_rows
+    room += 3 * plan.n_rows
+    n.col_pulls = room
+    n.col_weights = room + plan.n_cols
+    n.col_variances = room + 2 * plan.n_cols
+    room += 3 * plan.n_cols
+    n.blocks = <Sums *>room
+    n.sample = room + plan.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
+    return n
+
+
+cdef void fit_turns(Newton *n, double held, Fitted *fitted) noexcept nogil:
+    cdef int _
+    begin_fit(n, held)
+    for _ in range(MOST_TURNS):
+        if not turn_fit(n):
+            break
+    end_fit(n, fitted)
+
+
+cdef int fit_all(const Fit *fit, Fitted *fitted) noexcept nogil:
+    cdef:
+        double *room = <double *>obtain(fit.plan.memory, room_for(fit.plan), sizeof(double))
+        Newton n
+    if room == NULL:
+        return NO_MEMORY
+    n = newton_in(fit, room)
+    fit_turns(&n, fit.held, fitted)
+    give_back(fit.plan.memory, room)
+    return OK
+
+
+cdef int refit_all(const Fit *fit, Fitted *fitted) noexcept nogil:
+    """By the ridges in `fitted`."""
+    cdef:
+        double *room = <double *>obtain(fit.plan.memory, room_for(fit.plan), sizeof(double))
+        int _
+        Newton n
+    if room == NULL:
+        return NO_MEMORY
+    n = newton_in(fit, room)
+    begin_refit(&n, fit.held)
+    for _ in range(REFIT_TURNS):
+        turn_refit(&n, fitted.row_ridge, fitted.col_ridge, NULL, NULL)
+    end_refit(&n, fitted)
+    give_back(fit.plan.memory, room)
+    return OK
+
+
+cdef double scale_of(const Plan *plan, int loss) noexcept nogil:
+    """Against which what is tiny is rounding: a score, or what a count costs."""
+    cdef:
+        double scale = 1
+        unsigned long long state = funkc_float_begin()
+    if loss == POISSON_LOSS:
+        scale += plan.mean * (1 + funkc_logarithm(1 + plan.mean))
+    funkc_float_end(state)
+    return scale
+
+
+cdef int settle_all(Fit *fit) noexcept nogil:
+    """As Biases.settle_loss does it in Python."""
+    cdef:
+        double *room
+        double middle, spread
+        Fitted fitted
+        Newton n
+    fit.scale = scale_of(fit.plan, fit.loss.kind)
+    if fit.loss.kind not in (ABSOLUTE_LOSS, HUBER_LOSS):
+        return OK
+    room = <double *>obtain(fit.plan.memory, room_for(fit.plan), sizeof(double))
+    if room == NULL:
+        return NO_MEMORY
+    n = newton_in(fit, room)
+    n.rows = n.cols = NULL              # of the values
+    spread = spread_of(&n, &middle)
+    fit.scale = n.scale = spread if spread > 0 else fit.plan.deviation
+    n.rows = fit.rows
+    n.cols = fit.cols
+    n.loss.kind = ABSOLUTE_LOSS
+    n.loss.delta = BEND_PERCENT / 100.0 * fit.scale
+    if fit.loss.kind == ABSOLUTE_LOSS:
+        fit.loss.delta = n.loss.delta
+    elif not fit.loss.delta > 0:
+        fit_turns(&n, NAN, &fitted)
+        fit.loss.delta = max(USUAL_DELTA_PERMILLE / 1000.0 * spread_of(&n, &middle),
+                             1.9073486328125e-06 * fit.scale)
+    give_back(fit.plan.memory, room)
+    return OK
+
+
+cdef int size_all(const Fit *fit, const Fitted *fitted, double least,
+                  double *size) noexcept nogil:
+    cdef:
+        double *room
+        double middle
+        Newton n
+    if fit.loss.kind not in (ABSOLUTE_LOSS, HUBER_LOSS):
+        size[0] = sqrt(max(fitted.cost + least / <double>fit.plan.n_cells, 0.0))
+        return OK
+    room = <double *>obtain(fit.plan.memory, room_for(fit.plan), sizeof(double))
+    if room == NULL:
+        return NO_MEMORY
+    n = newton_in(fit, room)
+    n.level = fitted.level
+    size[0] = spread_of(&n, &middle)
+    give_back(fit.plan.memory, room)
+    return OK
+
+
+cdef int middle_all(const Plan *plan, double *median, double *spread) noexcept nogil:
+    cdef Newton n
+    memset(&n, 0, sizeof(Newton))
+    n.plan = plan
+    n.sample = <double *>obtain(plan.memory, LARGEST_SAMPLE, sizeof(double))
+    if n.sample == NULL:
+        return NO_MEMORY
+    spread[0] = spread_of(&n, median)
+    give_back(plan.memory, n.sample)
+    return OK
+
+
+cdef double least_of(const Plan *plan, int loss) noexcept nogil:
+    """The sum of what the best scores cost, by weight, where the engine leaves it out."""
+    cdef unsigned long long state = funkc_float_begin()
+    cdef double total = (add_least[float](plan, loss, 0) if plan.real_size == 4
+                         else add_least[double](plan, loss, 0))
+    funkc_float_end(state)
+    return total
+
+
+cdef bint allows(const Plan *plan, int loss) noexcept nogil:
+    return misfit_of(plan, loss) < 0
+
+
+cdef LossTable table
+table.fits.fit = fit_all
+table.fits.refit = refit_all
+table.takes = takes
+table.allows = allows
+table.middle = middle_all
+table.settle = settle_all
+table.size = size_all
+table.least = least_of
+loss_table = PyCapsule_New(&table, "funkc.losses", NULL)
+
+
 # ---------------------------------------------------------------- Python's doors
 
 most_turns, refit_turns = MOST_TURNS, REFIT_TURNS
+bend, usual_delta = BEND_PERCENT / 100.0, USUAL_DELTA_PERMILLE / 1000.0
 
 
 def room(plan):
     """How many doubles `Work` needs."""
-    cdef const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-    return (3 * (p.n_rows + p.n_cols) + p.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
-            + min(p.n_cells, <int64_t>LARGEST_SAMPLE))
+    return room_for(<const Plan *>PyCapsule_GetPointer(plan, "funkc.plan"))
 
 
 @cython.final
@@ -536,24 +547,14 @@ cdef class Work:
 
     def __init__(self, plan, double[::1] rows, double[::1] cols, double[::1] room, int n_threads,
                  int loss, double delta, bint alone):
-        cdef const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-        cdef double *at = &room[0]
+        cdef Fit fit
+        memset(&fit, 0, sizeof(Fit))
+        fit.plan = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
+        fit.rows, fit.cols = &rows[0], &cols[0]
+        fit.loss.kind, fit.loss.delta, fit.scale = loss, delta, 1
+        fit.alone, fit.n_threads = alone, n_threads
         self.plan, self.rows, self.cols, self.room = plan, rows, cols, room
-        self.n.plan = p
-        self.n.x = self.n.y = NULL
-        self.n.loss.kind, self.n.loss.delta = loss, delta
-        self.n.alone, self.n.n_threads = alone, n_threads
-        self.n.level = 0
-        self.n.scale = 1
-        self.n.rows, self.n.cols = &rows[0], &cols[0]
-        self.n.row_pulls, self.n.row_weights = at, at + p.n_rows
-        self.n.row_variances = at + 2 * p.n_rows
-        at += 3 * p.n_rows
-        self.n.col_pulls, self.n.col_weights = at, at + p.n_cols
-        self.n.col_variances = at + 2 * p.n_cols
-        at += 3 * p.n_cols
-        self.n.blocks = <Sums *>at
-        self.n.sample = at + p.n_blocks * <int64_t>(sizeof(Sums) // sizeof(double))
+        self.n = newton_in(&fit, &room[0])
 
     @property
     def fitted(self):
@@ -574,9 +575,9 @@ cdef class Work:
 
     def spread(self):
         """The robust standard deviation of what level and biases (and factors) leave."""
-        cdef double found
+        cdef double found, middle
         with nogil:
-            found = spread_of(&self.n)
+            found = spread_of(&self.n, &middle)
         return found
 
     def beside(self, const real_t[:, ::1] x, const real_t[:, ::1] y):
@@ -600,9 +601,7 @@ cdef class Work:
 
     def begin_again(self, double held, bint from_there):
         """With `from_there` biases are drawn to what they are."""
-        self.n.held = held == held
-        if self.n.held:
-            self.n.level = held
+        begin_refit(&self.n, held)
         self.row_goals = self.col_goals = None
         if from_there:
             self.row_goals, self.col_goals = self.rows.copy(), self.cols.copy()
@@ -617,30 +616,8 @@ cdef class Work:
             turn_refit(&self.n, row_ridge, col_ridge, row_goals, col_goals)
 
     def end_again(self):
-        cdef:
-            Sums sums
-            unsigned long long state
         with nogil:
-            state = funkc_float_begin()
-            settle(&self.n)
-            sums = pass_all(&self.n, True, True)
-            conclude(&self.n, &sums, &self.found)
-            funkc_float_end(state)
-
-
-def errors(plan, const real_t[:, ::1] x, const real_t[:, ::1] y, const double[::1] rows,
-           const double[::1] cols, double level, int loss, double delta, double[::1] out):
-    """The roots of the losses of all entries of a plan, times those of their weights, in its
-    order."""
-    cdef:
-        const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-        Loss by
-        unsigned long long state
-    by.kind, by.delta = loss, delta
-    with nogil:
-        state = funkc_float_begin()
-        costs_of(p, &by, &x[0, 0], &y[0, 0], x.shape[1], &rows[0], &cols[0], level, &out[0])
-        funkc_float_end(state)
+            end_refit(&self.n, &self.found)
 
 
 def predictions(int loss, real_t[::1] scores):
@@ -678,38 +655,31 @@ def costs(int loss, double delta, const double[::1] values, const double[::1] sc
         funkc_float_end(state)
 
 
+def usual(int loss, double scale, double mean):
+    """What entries cost on average, and no less than rounding would."""
+    cdef unsigned long long state = funkc_float_begin()
+    cdef double found = usual_loss(loss, scale, mean)
+    funkc_float_end(state)
+    return found
+
+
 def least(plan, int loss):
     """The sum of what the best scores cost, by weight, where the engine leaves it out."""
+    return least_of(<const Plan *>PyCapsule_GetPointer(plan, "funkc.plan"), loss)
+
+
+def scale(plan, int loss):
+    """Against which what is tiny is rounding; not of robust losses."""
+    return scale_of(<const Plan *>PyCapsule_GetPointer(plan, "funkc.plan"), loss)
+
+
+def middle(plan):
+    """(status, the median of a plan's targets, their robust standard deviation, maybe 0)."""
     cdef:
+        double median = 0, spread = 0
         const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-        double total
-        unsigned long long state
-    with nogil:
-        state = funkc_float_begin()
-        total = add_least[float](p, loss, 0) if p.real_size == 4 else add_least[double](p, loss, 0)
-        funkc_float_end(state)
-    return total
-
-
-def working(int loss, double delta, const double[::1] values, const double[::1] scores,
-            double[::1] targets, double[::1] weights):
-    """Scores and weights whose weighted least squares are a step of Newton's.  Where it would
-    carry a score too far the weight grows, so that the slope stays what it is."""
-    cdef:
-        Py_ssize_t i
-        Loss by
-        Pulled one
-        unsigned long long state
-    by.kind, by.delta = loss, delta
-    with nogil:
-        state = funkc_float_begin()
-        for i in range(values.shape[0]):
-            one = pulled(&by, values[i], scores[i])
-            weights[i] = one.weight
-            if loss in (LOGISTIC_LOSS, POISSON_LOSS):
-                weights[i] = max(one.weight, max(fabs(one.pull) / LARGEST_STEP, 1e-9))
-            targets[i] = scores[i] + one.pull / weights[i]
-        funkc_float_end(state)
+        int status = middle_all(p, &median, &spread)
+    return status, median, spread
 
 
 def first_misfit(plan, int loss):
@@ -717,29 +687,20 @@ def first_misfit(plan, int loss):
     the loss refuses; or None."""
     cdef:
         const Plan *p = <const Plan *>PyCapsule_GetPointer(plan, "funkc.plan")
-        int64_t block, r, c, row, col, i = 0, j = 0, cell = 0
-        double value
-        const Run *run
-    if loss not in (LOGISTIC_LOSS, POISSON_LOSS):
+        int64_t block = 0, r = 0, c = misfit_of(p, loss), row, col, i = 0, j = 0, last = 0
+    if c < 0:
         return None
-    for block in range(p.n_blocks):
-        for r in range(p.first_run[block], p.first_run[block + 1]):
-            run = p.runs + r
-            for c in range(cell, cell + run.length_less_1 + 1):
-                value = value_of(p, c)
-                if value < 0 or (loss == LOGISTIC_LOSS and value != 0 and value != 1):
-                    row = p.row_cuts[row_band_of(p, block)] + run.row
-                    col = (p.col_cuts[col_band_of(p, block)] + (<int64_t>run.page << 16)
-                           + p.cols[c])
-                    while position(p.row_cuts, p.row_places[i]) != row:
-                        i += 1
-                    while position(p.col_cuts, p.col_places[j]) != col:
-                        j += 1
-                    return i, j, value + p.offset
-            cell += run.length_less_1 + 1
-    return None
-
-
-cdef double value_of(const Plan *plan, int64_t cell) noexcept nogil:
-    cdef int64_t at = plan.codes[cell] if plan.codes != NULL else cell
-    return (<float *>plan.values)[at] if plan.real_size == 4 else (<double *>plan.values)[at]
+    while p.first_cell[block + 1] <= c:
+        block += 1
+    last = p.first_cell[block]
+    r = p.first_run[block]
+    while last + p.runs[r].length_less_1 + 1 <= c:
+        last += p.runs[r].length_less_1 + 1
+        r += 1
+    row = p.row_cuts[row_band_of(p, block)] + p.runs[r].row
+    col = p.col_cuts[col_band_of(p, block)] + (<int64_t>p.runs[r].page << 16) + p.cols[c]
+    while position(p.row_cuts, p.row_places[i]) != row:
+        i += 1
+    while position(p.col_cuts, p.col_places[j]) != col:
+        j += 1
+    return i, j, value_of(p, c) + p.offset

@@ -4,21 +4,13 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+loss_table: Any
 most_turns: int
 refit_turns: int
+bend: float
+usual_delta: float
 
 def room(plan: Any) -> int: ...
-def errors(
-    plan: Any,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    rows: NDArray[np.float64],
-    cols: NDArray[np.float64],
-    level: float,
-    loss: int,
-    delta: float,
-    out: NDArray[np.float64],
-) -> None: ...
 def predictions(loss: int, scores: NDArray[Any]) -> None: ...
 def score(loss: int, prediction: float) -> float: ...
 def costs(
@@ -28,15 +20,10 @@ def costs(
     scores: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None: ...
+def usual(loss: int, scale: float, mean: float) -> float: ...
 def least(plan: Any, loss: int) -> float: ...
-def working(
-    loss: int,
-    delta: float,
-    values: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> None: ...
+def scale(plan: Any, loss: int) -> float: ...
+def middle(plan: Any) -> tuple[int, float, float]: ...
 def first_misfit(plan: Any, loss: int) -> tuple[int, int, float] | None: ...
 
 @final

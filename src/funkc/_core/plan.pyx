@@ -12,7 +12,7 @@ d. No C function here raises or takes the GIL; the answer is a Status.  What the
 """
 from cython.parallel cimport prange
 from libc.float cimport FLT_MAX
-from libc.math cimport INFINITY, fabs, isnan, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
@@ -244,9 +244,8 @@ cdef int make_plan(const funkc_cells *cells, const funkc_options *options, Py_ss
     status = set_up(
         cut, &source, width, options.real_bytes,
         <double>FLT_MAX / 4 if options.real_bytes == 4 else 1e150,
-        0.0 if options.nonnegative and not options.biases and isnan(options.offset)
-        else options.offset, 0.0 if options.biases else 2.0, options.seed, options.row_bands,
-        options.col_bands, options.n_threads)
+        options.offset, 0.0 if options.biases or options.loss else 2.0, options.seed,
+        options.row_bands, options.col_bands, options.n_threads)
     state = funkc_float_begin()
     if status == OK:
         status = MORE
@@ -668,17 +667,6 @@ def band_ends(plan):
     """Positions after the last row of every row band."""
     cdef const Plan *p = plan_of(plan)
     return [p.row_cuts[band + 1] for band in range(p.n_row_bands)]
-
-
-def sample(plan, double[::1] out):
-    """Write targets (values less the offset) of entries at equal steps of the order of training."""
-    cdef:
-        const Plan *p = plan_of(plan)
-        int64_t c, cell, n = out.shape[0]
-    for c in range(n):
-        cell = c * p.n_cells // n
-        cell = p.codes[cell] if p.codes != NULL else cell
-        out[c] = (<float *>p.values)[cell] if p.real_size == 4 else (<double *>p.values)[cell]
 
 
 def extreme(plan, bint highest):

@@ -20,12 +20,17 @@ from cpython.pycapsule cimport PyCapsule_New
 from funkc._core.best cimport put_in_order, sink
 from funkc._core.lanes cimport dots
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
-from funkc._core.new_rows cimport NewRows, fit_row, size_of, stride_of
+from funkc._core.loss cimport (
+    ABSOLUTE_LOSS, BEND_PERCENT, LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost,
+    prediction_of, pulled,
+)
+from funkc._core.new_rows cimport NewRows, fit_row, room_of, size_of, stride_of
 from funkc._core.prior cimport (
     RIDGE_CELLS, mean_of_rows, precision_of, spread_of_rows, stride_for,
 )
 from funkc._core.types cimport (
-    DUPLICATE_CELL, NO_MEMORY, OK, VALUES_TOO_WIDE, ServeTable, index_at, padded, real_t, value_at,
+    DUPLICATE_CELL, NO_MEMORY, OK, VALUES_TOO_WIDE, Loss, ServeTable, index_at, padded, real_t,
+    value_at,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
 
@@ -103,9 +108,10 @@ cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, const int64_t
 
 cdef double part_of_cells(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
-    int64_t first, int64_t last, real_t *room, real_t *out
+    const Loss *loss, bint squares, int64_t first, int64_t last, real_t *room, real_t *out
 ) noexcept nogil:
-    """Predictions of entries first ... last - 1 into out, or the sum of their squared errors."""
+    """Predictions of entries first ... last - 1 into out, or the sum of their losses, or of their
+    squared errors."""
     cdef:
         Py_ssize_t width = padded(length)
         bint wide = cells.index_bytes == 8
@@ -124,6 +130,12 @@ cdef double part_of_cells(
             row = room
             col = room + width
         products_of_row(row, col, 1, width, offset, &made)
+        if out == NULL and not squares and loss.kind != SQUARED_LOSS:
+            error = value_at(cells, c)
+            total = (total + pulled(loss, error, <double>made).cost
+                     + least_cost(loss.kind, error))
+            continue
+        made = prediction_of(loss.kind, made)
         if out != NULL:
             out[c] = made
         else:
@@ -135,21 +147,23 @@ cdef double part_of_cells(
 
 cdef void cells_of_worker(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
-    int worker, int workers, real_t *room, real_t *out, double *sums
+    const Loss *loss, bint squares, int worker, int workers, real_t *room, real_t *out, double *sums
 ) noexcept nogil:
     cdef int64_t part = worker
     while part * CELLS_AT_ONCE < cells.n_cells:
-        sums[part] = part_of_cells(cells, x, y, length, offset, part * CELLS_AT_ONCE,
+        sums[part] = part_of_cells(cells, x, y, length, offset, loss, squares,
+                                   part * CELLS_AT_ONCE,
                                    min(cells.n_cells, (part + 1) * CELLS_AT_ONCE), room, out)
         part += workers
 
 
 cdef int over_cells(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
-    const funkc_memory *memory, int n_threads, real_t *out, double *squares
+    const Loss *loss, bint squares, const funkc_memory *memory, int n_threads, real_t *out,
+    double *total
 ) noexcept nogil:
-    """Predictions of all entries into out, or the sum of their squared errors into squares; rows
-    of x and y hold `length` numbers.  NO_MEMORY, or OK."""
+    """Predictions of all entries into out, or the total of their losses, or of their squared
+    errors; rows of x and y hold `length` numbers.  NO_MEMORY, or OK."""
     cdef:
         Py_ssize_t width = padded(length)
         int64_t part, parts = (cells.n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE
@@ -161,11 +175,12 @@ cdef int over_cells(
         give_back(memory, sums)
         return NO_MEMORY
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        cells_of_worker(cells, x, y, length, offset, w, workers, room + w * 2 * width, out, sums)
-    if squares != NULL:
-        squares[0] = 0
+        cells_of_worker(cells, x, y, length, offset, loss, squares, w, workers,
+                        room + w * 2 * width, out, sums)
+    if total != NULL:
+        total[0] = 0
         for part in range(parts):
-            squares[0] += sums[part]
+            total[0] += sums[part]
     give_back(memory, room)
     give_back(memory, sums)
     return OK
@@ -187,10 +202,12 @@ def predict(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] r
     """out[c] = offset + x[rows[c]] . y[cols[c]]; a status."""
     cdef int status = OK
     cdef funkc_cells cells = listed(rows, cols)
+    cdef Loss loss
+    loss.kind = SQUARED_LOSS
     if cells.n_cells:
         with nogil:
-            status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], offset, NULL, n_threads,
-                                &out[0], NULL)
+            status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], offset, &loss, False, NULL,
+                                n_threads, &out[0], NULL)
     return status
 
 
@@ -200,9 +217,11 @@ cdef void parts_of_worker(const funkc_cells *cells, const real_t *x, const real_
     cdef:
         Py_ssize_t part = worker
         real_t *nothing = NULL
+        Loss loss
+    loss.kind = SQUARED_LOSS
     while part < parts:
-        sums[part] = part_of_cells(cells, x, y, width, 0.0, ends[part - 1] if part else 0,
-                                   ends[part], room, nothing)
+        sums[part] = part_of_cells(cells, x, y, width, 0.0, &loss, True,
+                                   ends[part - 1] if part else 0, ends[part], room, nothing)
         part += workers
 
 
@@ -343,8 +362,7 @@ cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t 
     cdef:
         int w, workers = <int>min(
             <Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
-        Py_ssize_t stride = stride_of(new)
-        Py_ssize_t room = stride * (stride + 2 + RIDGE_CELLS)
+        Py_ssize_t room = room_of(new)
         double *rooms = <double *>obtain_zeros(
             new.memory, <size_t>workers * <size_t>room, sizeof(double))
         int64_t next = 0
@@ -359,13 +377,15 @@ cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t 
 def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double offset,
             const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
             const double[::1] weights, const double[::1] usual, const double[:, ::1] prior,
-            double ridge, bint nonnegative, bint as_they_are, real_t[:, ::1] out, int n_threads):
+            double ridge, bint nonnegative, int loss, double delta, real_t[:, ::1] out,
+            int n_threads):
     """Fit rows to columns: out[i] = x with the least sum over the row's entries c of
     weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2; or, unless the prior
-    is empty, that sum + ridge (x - usual)' prior (x - usual).
+    is empty, that sum + ridge (x - usual)' prior (x - usual).  With another loss, Newton's steps
+    towards twice its sum in place of that of squares.
 
     The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty; they are made 1
-    on average in every row, unless they are to be taken as they are.  With biases,
+    on average in every row.  With biases,
     those of the columns are number bias_at, k or k + 1, of y (-1: there are none); usual then
     holds the bias after the k factors, and out what a row of ready factors does.  With
     `nonnegative` the factors are not below 0.  An infinite ridge makes every row the usual one.
@@ -376,7 +396,7 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     new.cols = &cols[0] if cols.shape[0] else NULL
     new.values = &values[0] if cols.shape[0] else NULL
     new.weights = &weights[0] if weights.shape[0] else NULL
-    new.as_they_are = as_they_are
+    new.loss.kind, new.loss.delta = loss, delta
     new.n = out.shape[0]
     new.usual = &usual[0]
     new.prior = &prior[0, 0] if prior.shape[0] else NULL
@@ -471,16 +491,28 @@ def directions(const real_t[:, ::1] x, const double[::1] mean, real_t[:, ::1] ou
 
 # ---------------------------------------------------------------- other extensions' door
 
-cdef int over_cells_of(const funkc_model *model, const funkc_cells *cells, int n_threads,
-                       void *out, double *squares) noexcept nogil:
-    cdef Py_ssize_t length = length_of(model.k, model.biases)
+cdef Loss loss_of(const funkc_model *model) noexcept nogil:
+    """As Fitting.delta has it in Python."""
+    cdef Loss loss
+    loss.kind = <int>model.loss
+    loss.delta = model.huber_delta
+    if loss.kind == ABSOLUTE_LOSS:
+        loss.delta = BEND_PERCENT / 100.0 * model.noise * model.noise if model.noise > 0 else 1.0
+    return loss
+
+
+cdef int over_cells_of(const funkc_model *model, const funkc_cells *cells, bint squares,
+                       int n_threads, void *out, double *total) noexcept nogil:
+    cdef:
+        Py_ssize_t length = length_of(model.k, model.biases)
+        Loss loss = loss_of(model)
     if model.real_bytes == 4:
         return over_cells[float](
             cells, <const float *>model.row_factors, <const float *>model.col_factors, length,
-            model.offset, model.memory, n_threads, <float *>out, squares)
+            model.offset, &loss, squares, model.memory, n_threads, <float *>out, total)
     return over_cells[double](
         cells, <const double *>model.row_factors, <const double *>model.col_factors, length,
-        model.offset, model.memory, n_threads, <double *>out, squares)
+        model.offset, &loss, squares, model.memory, n_threads, <double *>out, total)
 
 
 cdef int predict_cells(const funkc_model *model, const int64_t *rows, const int64_t *cols,
@@ -491,17 +523,19 @@ cdef int predict_cells(const funkc_model *model, const int64_t *rows, const int6
     cells.cols = cols
     cells.n_cells = n
     cells.index_bytes = 8
-    return over_cells_of(model, &cells, n_threads, out, NULL)
+    return over_cells_of(model, &cells, False, n_threads, out, NULL)
 
 
-cdef int rmse_of_cells(const funkc_model *model, const funkc_cells *cells, int n_threads,
-                       double *rmse) noexcept nogil:
+cdef int judge_cells(const funkc_model *model, const funkc_cells *cells, bint rmse, int n_threads,
+                     double *found) noexcept nogil:
     cdef:
-        double squares = 0
+        double total = 0
         unsigned long long state = funkc_float_begin()
-        int status = over_cells_of(model, cells, n_threads, NULL, &squares)
+        int status = over_cells_of(model, cells, rmse, n_threads, NULL, &total)
     if status == OK:
-        rmse[0] = sqrt(squares / <double>cells.n_cells)
+        found[0] = total / <double>cells.n_cells
+        if rmse:
+            found[0] = sqrt(found[0])
     funkc_float_end(state)
     return status
 
@@ -516,6 +550,9 @@ cdef int top_of_rows(
         const funkc_memory *memory = model.memory
         real_t *some = <real_t *>obtain_zeros(memory, n_rows, width * sizeof(real_t))
         int64_t *nothing = NULL
+        int64_t c
+        Loss loss = loss_of(model)
+        unsigned long long state
         int status = NO_MEMORY
     if hidden_from == NULL:
         nothing = <int64_t *>obtain_zeros(memory, n_rows + 1, sizeof(int64_t))
@@ -525,6 +562,12 @@ cdef int top_of_rows(
         status = best_of_all(some, <const real_t *>model.col_factors, n_rows, model.n_cols,
                              length, model.offset, hidden_from, hidden, n, cols, scores, memory,
                              n_threads)
+    if status == OK and loss.kind in (LOGISTIC_LOSS, POISSON_LOSS):
+        state = funkc_float_begin()
+        for c in range(n_rows * n):
+            if cols[c] >= 0:
+                scores[c] = prediction_of(loss.kind, scores[c])
+        funkc_float_end(state)
     give_back(memory, some)
     give_back(memory, nothing)
     return status
@@ -642,7 +685,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.cols = cols
         new.values = values
         new.weights = weights
-        new.as_they_are = False
+        new.loss = loss_of(model)
         new.n = cells.n_rows
         new.usual = usual
         new.prior = NULL
@@ -688,7 +731,7 @@ cdef int fold_in_model(const funkc_model *model, const funkc_cells *cells, doubl
 
 cdef ServeTable table
 table.predict = predict_cells
-table.rmse = rmse_of_cells
+table.judge = judge_cells
 table.fold_in = fold_in_model
 table.top = top_cells
 serve_table = PyCapsule_New(&table, "funkc.serve", NULL)

@@ -51,7 +51,8 @@ def fold_in(
     prior: NDArray[np.float64],
     ridge: float,
     nonnegative: bool,
-    as_they_are: bool,
+    loss: int,
+    delta: float,
     out: NDArray[Any],
     n_threads: int,
 ) -> int: ...

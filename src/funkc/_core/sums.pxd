@@ -6,7 +6,8 @@ sums do not depend on the threads.  All indexes are positions in the order of tr
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from funkc._core.lanes cimport dots, product
-from funkc._core.types cimport Plan, Run, col_band_of, real_t, row_band_of
+from funkc._core.loss cimport SQUARED_LOSS, least_cost, pulled
+from funkc._core.types cimport Loss, Plan, Run, col_band_of, real_t, row_band_of
 
 
 cdef struct Moments:            # of a block's errors e beside the products u of given biases
@@ -143,10 +144,11 @@ cdef inline Moments moments_of(
 
 
 cdef inline void errors_of(
-    const Plan *plan, int64_t block, double level, const double *rows, const double *cols,
-    const real_t *x, const real_t *y, Py_ssize_t width, double *out
+    const Plan *plan, const Loss *loss, int64_t block, double level, const double *rows,
+    const double *cols, const real_t *x, const real_t *y, Py_ssize_t width, double *out
 ) noexcept nogil:
-    """The errors of a block's entries, times the roots of their weights, in their places of all."""
+    """The errors of a block's entries, or the roots of their losses, times the roots of their
+    weights, in their places of all."""
     cdef:
         int64_t row0 = plan.row_cuts[row_band_of(plan, block)]
         int64_t col0 = plan.col_cuts[col_band_of(plan, block)]
@@ -154,14 +156,18 @@ cdef inline void errors_of(
         const Run *run
         const real_t *values = <const real_t *>plan.values
         const real_t *weights = <const real_t *>plan.weights
-        double e
+        double value, dot, e
     for r in range(plan.first_run[block], plan.first_run[block + 1]):
         run = plan.runs + r
         i = row0 + run.row
         for c in range(cell, cell + run.length_less_1 + 1):
             j = col0 + (<int64_t>run.page << 16) + plan.cols[c]
-            e = values[plan.codes[c] if plan.codes != NULL else c]
-            e = (e - level - rows[i] - cols[j]
-                 - <double>product(x + i * width, y + j * width, width))
+            value = values[plan.codes[c] if plan.codes != NULL else c]
+            dot = product(x + i * width, y + j * width, width)
+            if loss.kind == SQUARED_LOSS:
+                e = value - level - rows[i] - cols[j] - dot
+            else:
+                e = pulled(loss, value, level + rows[i] + cols[j] + dot).cost
+                e = sqrt(max(e + least_cost(loss.kind, value), 0.0))
             out[c] = e if weights == NULL else e * sqrt(<double>weights[c])
         cell += run.length_less_1 + 1

@@ -36,6 +36,7 @@ cdef enum Status:
     ROW_OUTSIDE = 14
     COL_OUTSIDE = 15
     BAD_WEIGHT = 16
+    BAD_VALUE = 17              # which the loss can't have
 
 cdef enum Method:
     PATCHES
@@ -195,28 +196,59 @@ cdef struct EngineTable:
                        int64_t *scratch, double limit,
                        const volatile int *cancel) noexcept nogil
 
-# Biases are doubles in the order of training.  Factors are of the plan's precision, or NULL:
-# biases of the targets alone.  A `held` level that is a number is kept.
+# What biases are fitted to: the values of a plan, or what products of factors leave of them.
+cdef struct Fit:
+    const Plan *plan
+    const void *x               # of the plan's precision, in the order of training; or NULL
+    const void *y
+    Py_ssize_t width
+    double held                 # a level that is kept, or not a number
+    double level                # where a fit beside factors begins, unless the loss is squared
+    double *rows                # the biases, in the order of training
+    double *cols
+    Loss loss
+    double scale                # against which what is tiny is rounding; not of the squared loss
+    bint alone                  # a level without biases; not of the squared loss
+    int n_threads
+
+# Fits by empirical Bayes, or by the ridges in `fitted`.
+cdef struct FitTable:
+    int (*fit)(const Fit *fit, Fitted *fitted) noexcept nogil
+    int (*refit)(const Fit *fit, Fitted *fitted) noexcept nogil
+
 cdef struct BiasTable:
-    int (*fit)(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
-               double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil
-    int (*refit)(const Plan *plan, const void *x, const void *y, Py_ssize_t width, double held,
-                 double *rows, double *cols, Fitted *fitted, int n_threads) noexcept nogil
+    FitTable fits               # by squared errors
     # Rows and columns without entries become the mean of the others; rows and cols may be NULL.
     int (*fill)(const Plan *plan, void *x, void *y, Py_ssize_t width, double *rows, double *cols,
                 int64_t *rows_seen, int64_t *cols_seen) noexcept nogil
-    # The errors of all cells, times the roots of their weights, in the plan's order.
-    void (*errors)(const Plan *plan, const void *x, const void *y, Py_ssize_t width,
-                   const double *rows, const double *cols, double level,
+    # The errors of all cells, or the roots of their losses, times the roots of their weights, in
+    # the plan's order.
+    void (*errors)(const Plan *plan, const Loss *loss, const void *x, const void *y,
+                   Py_ssize_t width, const double *rows, const double *cols, double level,
                    double *out) noexcept nogil
     # Whether the squares of errors fell by more than the standard error of that.
     bint (*gains)(const double *before, const double *after, int64_t n) noexcept nogil
 
+cdef struct LossTable:
+    FitTable fits
+    # Whether the loss can have a value, and all of a plan.
+    bint (*takes)(int loss, double value) noexcept nogil
+    bint (*allows)(const Plan *plan, int loss) noexcept nogil
+    # The median of a plan's targets, and their robust standard deviation, which may be 0.
+    int (*middle)(const Plan *plan, double *median, double *spread) noexcept nogil
+    # Finds what of the loss depends on the values: the scale, and delta where it is 0.
+    int (*settle)(Fit *fit) noexcept nogil
+    # How large losses are, wild values left aside, at the level of what was fitted.
+    int (*size)(const Fit *fit, const Fitted *fitted, double least, double *size) noexcept nogil
+    # The sum of what the best scores cost, by weight, where the engine leaves it out.
+    double (*least)(const Plan *plan, int loss) noexcept nogil
+
 cdef struct ServeTable:
     int (*predict)(const funkc_model *model, const int64_t *rows, const int64_t *cols,
                    int64_t n, void *out, int n_threads) noexcept nogil
-    int (*rmse)(const funkc_model *model, const funkc_cells *cells, int n_threads,
-                double *rmse) noexcept nogil
+    # The mean loss, or the RMSE.
+    int (*judge)(const funkc_model *model, const funkc_cells *cells, bint rmse, int n_threads,
+                 double *found) noexcept nogil
     int (*fold_in)(const funkc_model *model, const funkc_cells *cells, double ridge, void *out,
                    int n_threads) noexcept nogil
     int (*top)(const funkc_model *model, const int64_t *rows, int64_t n_rows, int64_t n,

@@ -27,13 +27,6 @@ ELSEWHERE = {
 }
 
 
-# Errors bend where they are smaller than this part of their robust standard deviation, as far as
-# biases by absolute errors are concerned.
-BEND = 0.1
-# Huber's own choice, in standard deviations: 95 % as good as squares on normal errors.
-USUAL_DELTA = 1.345
-
-
 class Loss(NamedTuple):
     """A loss, as the caller named it."""
 
@@ -49,6 +42,20 @@ class Loss(NamedTuple):
     def squared(self) -> bool:
         """Whether it is the usual one."""
         return self.name == "squared"
+
+    @property
+    def measure(self) -> str:
+        """What errors are told by, as it ends the names of columns: the root of squared ones."""
+        return "rmse" if self.squared else "loss"
+
+    @property
+    def label(self) -> str:
+        """The same, for people."""
+        return "RMSE" if self.squared else "loss"
+
+    def measured(self, mean: float) -> float:
+        """A mean loss, as it is told."""
+        return math.sqrt(mean) if self.squared else mean
 
     @property
     def robust(self) -> bool:

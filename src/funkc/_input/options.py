@@ -72,6 +72,11 @@ class Options:
     bias_regularization: tuple[float, float] | None  # of rows, of columns
     dtype_is_default: bool
 
+    @property
+    def leveled(self) -> bool:
+        """Whether a level is added to the products: with biases, and for other losses."""
+        return self.biases or not self.loss.squared
+
 
 def _float_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:
     remedy = "pass numpy.float32 or numpy.float64"

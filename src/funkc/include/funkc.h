@@ -57,7 +57,18 @@ enum funkc_status {
     FUNKC_DIVERGED = 13,          /* errors grew without bound: lower the learning rate */
     FUNKC_ROW_OUTSIDE = 14,
     FUNKC_COL_OUTSIDE = 15,
-    FUNKC_BAD_WEIGHT = 16         /* not finite, or not above 0 */
+    FUNKC_BAD_WEIGHT = 16,        /* not finite, or not above 0 */
+    FUNKC_BAD_VALUE = 17          /* none that the loss can have */
+};
+
+/* Losses of training, as Python's factorize has them.  A logistic loss takes values of 0 and 1 and
+   predicts probabilities; a Poisson loss takes values of at least 0 and predicts their means. */
+enum funkc_loss {
+    FUNKC_SQUARED = 0,
+    FUNKC_ABSOLUTE = 1,
+    FUNKC_HUBER = 2,
+    FUNKC_LOGISTIC = 3,
+    FUNKC_POISSON = 4
 };
 
 enum funkc_method { FUNKC_PATCHES = 0, FUNKC_TILES = 1 };
@@ -94,13 +105,15 @@ typedef struct funkc_options {
     int32_t k;            /* from 1 to 65,536 */
     int32_t real_bytes;   /* of the factors: 4 (float) or 8 (double) */
     int32_t biases;       /* 0: none; 1: fitted; 2: fitted unless nonnegative or an offset is given */
-    int32_t nonnegative;  /* without biases requires values whose mean is above the offset */
+    int32_t nonnegative;  /* squared loss; without biases, values whose mean is above the offset */
     int32_t group_size;   /* 8, or 1 for Funk's original order */
     int32_t n_threads;    /* at least 1 */
     const funkc_memory *memory; /* NULL: malloc and free */
     const volatile int *cancel; /* NULL, or a flag: not 0 cancels the call */
     int32_t row_bands;    /* bands of the grid, on which the result depends as on the seed: */
     int32_t col_bands;    /* row_bands is a multiple of col_bands, up to 256; both 0: chosen */
+    double huber_delta;   /* of FUNKC_HUBER, where it turns linear; 0: from the robust scale */
+    int64_t loss;         /* enum funkc_loss */
 } funkc_options;
 
 /* Parameters of a run.  funkc_params_init leaves all of them to the library. */
@@ -128,7 +141,9 @@ typedef struct funkc_model {
     int32_t biases;
     int32_t nonnegative;
     const funkc_memory *memory; /* for the duration of a call, or NULL */
-    double noise;               /* RMSE of training, for funkc_fold_in_rows; 0: unknown */
+    double noise;               /* of funkc_result, for funkc_fold_in_rows; 0: unknown */
+    double huber_delta;         /* of funkc_info, with FUNKC_HUBER */
+    int64_t loss;               /* of training: enum funkc_loss */
 } funkc_model;
 
 typedef struct funkc_plan funkc_plan;
@@ -141,20 +156,25 @@ typedef struct funkc_info {
     double mean, deviation; /* of the values, by weight; `deviation` is the standard one */
     double offset;          /* of the factors of funkc_start and funkc_run */
     int32_t row_bands, col_bands; /* of the grid, as in funkc_options */
+    double huber_delta;           /* of FUNKC_HUBER; or 0 */
 } funkc_info;
 
 /* What training came to. */
 typedef struct funkc_result {
     size_t size;
     double offset;      /* of the model */
-    double noise;       /* root mean square of the training errors */
-    double mean_rmse;   /* the same of predicting the mean */
+    double noise;       /* root mean square of the training errors; of another loss than the squared
+                           one, the root of its dispersion, which it is for the squared one */
+    double mean_rmse;   /* root mean square error of predicting the mean; NAN of another loss */
     double biases_rmse; /* and of biases alone; NAN without biases */
     int64_t n_stages;
+    double mean_loss;   /* mean loss of the best constant prediction */
+    double biases_loss; /* and of biases alone; NAN without biases */
 } funkc_result;
 
-/* Called after every epoch (counted from 1) with its training RMSE; returning not 0 stops. */
-typedef int (*funkc_progress)(int64_t epoch, double train_rmse, double learning_rate,
+/* Called after every epoch (counted from 1) with its training RMSE, or with another loss than the
+   squared one the mean loss; returning not 0 stops. */
+typedef int (*funkc_progress)(int64_t epoch, double train_error, double learning_rate,
                               void *user);
 
 typedef struct funkc_api {
@@ -188,6 +208,8 @@ typedef struct funkc_api {
     int (*train)(const funkc_plan *plan, void *row_factors, void *col_factors,
                  const funkc_params *params, int n_threads, const volatile int *cancel,
                  funkc_progress progress, void *user, funkc_result *result);
+    int (*mean_loss)(const funkc_model *model, const funkc_cells *cells, int n_threads,
+                     double *loss);
 } funkc_api;
 
 #define FUNKC_HAS(api, member) \
@@ -196,7 +218,7 @@ typedef struct funkc_api {
 /* Whether this header can use a table. */
 static inline int funkc_api_fits(const funkc_api *api)
 {
-    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, train);
+    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, mean_loss);
 }
 
 static inline void funkc_cells_init(funkc_cells *cells)
@@ -207,7 +229,8 @@ static inline void funkc_cells_init(funkc_cells *cells)
 
 static inline void funkc_options_init(funkc_options *options, int k)
 {
-    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 2, 0, 8, 1, NULL, NULL, 0, 0};
+    const funkc_options usual = {sizeof(funkc_options), 0, NAN, k, 4, 2, 0, 8, 1, NULL, NULL,
+                                 0, 0, 0, FUNKC_SQUARED};
     *options = usual;
 }
 
@@ -219,19 +242,20 @@ static inline void funkc_params_init(funkc_params *params)
 
 static inline void funkc_model_init(funkc_model *model, int k)
 {
-    const funkc_model usual = {sizeof(funkc_model), NULL, NULL, 0, 0, 0, k, 4, 0, 0, NULL, 0};
+    const funkc_model usual = {sizeof(funkc_model), NULL, NULL, 0, 0, 0, k, 4, 0, 0, NULL, 0, 0,
+                               FUNKC_SQUARED};
     *model = usual;
 }
 
 static inline void funkc_info_init(funkc_info *info)
 {
-    const funkc_info usual = {sizeof(funkc_info), 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    const funkc_info usual = {sizeof(funkc_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     *info = usual;
 }
 
 static inline void funkc_result_init(funkc_result *result)
 {
-    const funkc_result usual = {sizeof(funkc_result), 0, 0, 0, 0, 0};
+    const funkc_result usual = {sizeof(funkc_result), 0, 0, 0, 0, 0, 0, 0};
     *result = usual;
 }
 
@@ -318,7 +342,14 @@ static inline int funkc_train(const funkc_api *api, const funkc_plan *plan, void
                       result);
 }
 
-/* The RMSE on entries, whose weights are ignored. */
+/* The mean loss on entries, whose weights are ignored: by the loss of the model. */
+static inline int funkc_mean_loss(const funkc_api *api, const funkc_model *model,
+                                  const funkc_cells *cells, int n_threads, double *loss)
+{
+    return api->mean_loss(model, cells, n_threads, loss);
+}
+
+/* The RMSE of predictions on entries, whose weights are ignored. */
 static inline int funkc_rmse(const funkc_api *api, const funkc_model *model,
                              const funkc_cells *cells, int n_threads, double *rmse)
 {
