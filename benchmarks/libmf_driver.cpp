@@ -1,6 +1,10 @@
 // Trains LIBMF on ratings in memory, and prints seconds, RMSE, peak memory and set-up seconds.
 //
-//     libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA
+//     libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA [FUN]
+//
+// FUN is the number of a loss (mf-train's -f): 0 squared, 1 absolute, 2 Kullback-Leibler (with
+// nonnegative factors, as LIBMF asks), 5 logistic.  With one, its mean on TEST is printed instead
+// of the RMSE: for 2 of p - r + r log(r / p), for 5 of log(1 + e^-s), the label's sign before s.
 //
 // TRAIN and TEST are files of (int32 row, int32 column, float32 value).  The seconds are those
 // of mf_train alone, its own set-up included, so that neither reading the ratings nor the error
@@ -66,8 +70,30 @@ struct Listener : std::streambuf
     }
 };
 
-static int run(char **argv)
+// What a test rating costs.  Of a class, mf_predict tells the sign alone.
+static double cost(mf_model const *model, mf_node const &node, int fun)
 {
+    double made = mf_predict(model, node.u, node.v);
+    if(fun == P_LR_MFC)
+    {
+        mf_float const *p = model->P + static_cast<mf_long>(node.u)*model->k;
+        mf_float const *q = model->Q + static_cast<mf_long>(node.v)*model->k;
+        double score = 0;
+        for(mf_int f = 0; f < model->k; f++)
+            score += static_cast<double>(p[f]) * q[f];
+        return std::log1p(std::exp(node.r > 0 ? -score : score));
+    }
+    if(fun == P_KL_MFR)
+    {
+        made = std::max(made, 1e-9);
+        return made - node.r + (node.r > 0 ? node.r * std::log(node.r / made) : 0);
+    }
+    return fun == P_L1_MFR ? std::abs(node.r - made) : (node.r - made) * (node.r - made);
+}
+
+static int run(int argc, char **argv)
+{
+    int const fun = argc == 9 ? std::atoi(argv[8]) : P_L2_MFR;
     std::vector<mf_node> train = read_nodes(argv[1]), test = read_nodes(argv[2]);
 
     mf_problem problem = {0, 0, static_cast<mf_long>(train.size()), train.data()};
@@ -83,6 +109,8 @@ static int run(char **argv)
     param.nr_threads = std::atoi(argv[5]);
     param.lambda_p2 = param.lambda_q2 = static_cast<mf_float>(std::atof(argv[6]));
     param.eta = static_cast<mf_float>(std::atof(argv[7]));
+    param.fun = fun;
+    param.do_nmf = fun == P_KL_MFR;
     param.quiet = param.nr_iters > 1;
 
     std::ofstream("/proc/self/clear_refs") << "5"; // the peak begins anew
@@ -98,29 +126,26 @@ static int run(char **argv)
     if(model == nullptr)
         throw std::runtime_error("mf_train refused its parameters");
 
-    double squares = 0;
+    double loss = 0;
     for(mf_node const &node : test)
-    {
-        double error = static_cast<double>(mf_predict(model, node.u, node.v)) - node.r;
-        squares += error * error;
-    }
+        loss += cost(model, node, fun);
+    loss /= static_cast<double>(test.size());
     mf_destroy_model(&model);
-    std::printf("%.9f %.9f %.0f %.9f\n", spent.count(),
-                std::sqrt(squares / static_cast<double>(test.size())),
+    std::printf("%.9f %.9f %.0f %.9f\n", spent.count(), argc == 9 ? loss : std::sqrt(loss),
                 before < 0 ? -1.0 : peak - before, listener.heard ? set_up.count() : -1.0);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    if(argc != 8)
+    if(argc != 8 && argc != 9)
     {
-        std::cerr << "usage: libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA\n";
+        std::cerr << "usage: libmf_driver TRAIN TEST K EPOCHS THREADS L2 ETA [FUN]\n";
         return 1;
     }
     try
     {
-        return run(argv);
+        return run(argc, argv);
     }
     catch(std::exception const &error)
     {

@@ -1,6 +1,7 @@
 """Held-out losses of the defaults, and whether other settings would be better.
 
     python -m benchmarks.losses DIR --results benchmarks/results
+    python -m benchmarks.losses movielens-1m.npz --libmf-source libmf --k 32
 
 The files of the folder are those of `python -m benchmarks.accuracy`.  Of every set, of its first
 tenth that is held out:
@@ -11,12 +12,19 @@ huber        the values
 poisson      the values, unless some are negative
 wild         absolute, Huber and squared losses where a thousandth or a hundredth of the training
              values is multiplied by 1,000; the root mean square of held-out errors
+
+With a checkout of LIBMF, instead: the best held-out loss of its settings and the seconds to it; the
+same of funkc with its defaults; and the seconds of funkc with the fewest epochs that are as good.
+Whole calls in memory, in turn, medians of five.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import statistics
+import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +33,19 @@ import numpy as np
 
 import funkc
 from benchmarks import accuracy, peers
-from benchmarks.ratings import Machine, Report, command_line
+from benchmarks.ratings import Load, Machine, Report, command_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks import data
 
 WILD = (0.0, 0.001, 0.01)
+# Of LIBMF: numbers of losses, and what is tried.
+NUMBERS = {"squared": 0, "absolute": 1, "logistic": 5, "poisson": 2}
+EPOCHS = (4, 6, 8, 10, 13, 16, 20, 25, 30, 40)
+RATES = tuple((weight, rate) for weight in (0.02, 0.05, 0.1) for rate in (0.05, 0.1))  # λ, η
+ROUNDS = 5
 OTHERS = {"0.7 λ": (0.7, 1.0), "1.4 λ": (1.4, 1.0), "0.6 η": (1.0, 0.6), "1.6 η": (1.0, 1.6)}
 
 
@@ -73,13 +88,107 @@ def rmse_of_wild(split: data.Split, loss: str, k: int, share: float) -> float:
     return peers.rmse(made, split.held_values)
 
 
+def median(one: Callable[[], float], other: Callable[[], float]) -> tuple[float, float]:
+    """Of the seconds of two programs that run in turn."""
+    both = [(one(), other()) for _ in range(ROUNDS)]
+    return statistics.median(a for a, _ in both), statistics.median(b for _, b in both)
+
+
+def against_libmf(
+    report: Report, split: data.Split, drivers: list[peers.Driver], k: int, n_threads: int
+) -> None:
+    """A row for every loss."""
+    for loss, number in NUMBERS.items():
+        liked = as_liked(split, loss)
+        if liked is None:
+            continue
+        # LIBMF takes the sign of a value for its class.
+        theirs = liked
+        if loss == "logistic":
+            signs = [np.where(part, 1, -1) for part in (liked.values, liked.held_values)]
+            theirs = liked._replace(values=signs[0], held_values=signs[1])
+        tried = {}
+        for driver in drivers:
+            driver.loss = number
+            for weight, rate in RATES:
+                for epochs in EPOCHS:
+                    setting = peers.Setting(k, epochs, weight, rate)
+                    tried[driver, setting] = driver.fit(theirs, setting, n_threads)
+        driver, setting = min(tried, key=lambda key: tried[key].rmse)
+        goal = tried[driver, setting].rmse
+
+        def mean_loss(fit: funkc.Factorization, split: data.Split = liked) -> float:
+            found = fit.score((split.held_rows, split.held_cols), split.held_values)
+            return found**2 if fit.loss == "squared" else found
+
+        def fit(loss: str = loss, split: data.Split = liked, **options: Any) -> Any:
+            return accuracy.fit(split, k, loss=loss, n_threads=n_threads, **options)
+
+        def seconds(fit: Callable[..., Any] = fit, **options: Any) -> float:
+            began = time.perf_counter()
+            fit(**options)
+            return time.perf_counter() - began
+
+        usual = fit()
+        enough = next(
+            (n for n in range(1, 21) if mean_loss(fit(n_epochs=n, stages=1)) <= goal), None
+        )
+
+        def of_libmf(
+            driver: peers.Driver = driver,
+            setting: peers.Setting = setting,
+            theirs: data.Split = theirs,
+        ) -> float:
+            return driver.fit(theirs, setting, n_threads).seconds
+
+        libmf, ours = median(of_libmf, seconds)
+        told = [f"{driver.build} λ {setting.regularization} η {setting.rate}", setting.epochs]
+        report.row(
+            loss, f"{goal:.4f}", *told, f"{libmf:.3f}", f"{mean_loss(usual):.4f}", f"{ours:.3f}",
+            *as_good(enough, of_libmf, seconds),
+        )  # fmt: skip
+
+
+def as_good(
+    epochs: int | None, libmf: Callable[[], float], ours: Callable[..., float]
+) -> tuple[str, str, str]:
+    """Epochs, seconds and ratio of the shortest training that is as good."""
+    if epochs is None:
+        return "none", "", ""
+    theirs, mine = median(libmf, lambda: ours(n_epochs=epochs, stages=1))
+    return str(epochs), f"{mine:.3f}", f"{theirs / mine:.1f}"
+
+
+def defaults(report: Report, splits: list[data.Split], k: int) -> None:
+    """Two tables."""
+    report.table(
+        f"Held-out loss, k = {k}; λ and η: other regularizations and learning rates",
+        "data", "loss", "level", "biases", "defaults", *OTHERS,
+    )  # fmt: skip
+    for split in splits:
+        for loss in ("logistic", "absolute", "huber", "poisson"):
+            liked = as_liked(split, loss)
+            if liked is not None:
+                report.row(split.name, loss, *rows_of(liked, loss, k))
+    report.table(
+        f"RMSE of held-out values where some that train are wild, k = {k}",
+        "data", "loss", *(f"{share:.1%} wild" for share in WILD),
+    )  # fmt: skip
+    for split in splits:
+        for loss in ("squared", "absolute", "huber"):
+            errors = [rmse_of_wild(split, loss, k, share) for share in WILD]
+            report.row(split.name, loss, *(f"{error:.4g}" for error in errors))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.losses", description=__doc__.splitlines()[0]
     )
     add = parser.add_argument
-    add("folder", type=Path)
+    add("folder", type=Path, help="a folder, or one file")
     add("--k", type=int, default=20)
+    add("--threads", type=int, default=2, help="beside LIBMF")
+    add("--libmf-source", type=Path, metavar="FOLDER", help="a checkout of LIBMF")
     add("--results", type=Path, metavar="DIR", help="write a page there, too")
     options = parser.parse_args()
     report = Report()
@@ -88,28 +197,26 @@ def main() -> None:
     for line in Machine.here().lines():
         report.say(line)
     report.say(f"* command: `{command_line('losses')}`")
-    sources = [accuracy.read(path) for path in sorted(options.folder.glob("*.npz"))]
+    paths = [options.folder] if options.folder.is_file() else options.folder.glob("*.npz")
+    sources = [accuracy.read(path) for path in sorted(paths)]
     splits = [source.splits[0] for source in sources if source is not None]
-    report.table(
-        f"Held-out loss, k = {options.k}; λ and η: other regularizations and learning rates",
-        "data", "loss", "level", "biases", "defaults", *OTHERS,
-    )  # fmt: skip
-    for split in splits:
-        for loss in ("logistic", "absolute", "huber", "poisson"):
-            liked = as_liked(split, loss)
-            if liked is not None:
-                report.row(split.name, loss, *rows_of(liked, loss, options.k))
-    report.table(
-        f"RMSE of held-out values where some that train are wild, k = {options.k}",
-        "data", "loss", *(f"{share:.1%} wild" for share in WILD),
-    )  # fmt: skip
-    for split in splits:
-        for loss in ("squared", "absolute", "huber"):
-            errors = [rmse_of_wild(split, loss, options.k, share) for share in WILD]
-            report.row(split.name, loss, *(f"{error:.4g}" for error in errors))
+    if options.libmf_source:
+        load = Load()
+        for split in splits:
+            report.table(
+                f"{split.name}, k = {options.k}, {options.threads} threads: whole calls",
+                "loss", "LIBMF's best", "by", "epochs", "s", "funkc", "s", "epochs as good", "s",
+                "LIBMF / funkc",
+            )  # fmt: skip
+            with tempfile.TemporaryDirectory() as folder, load.watched(report, split.name):
+                drivers = peers.build_drivers(options.libmf_source, peers.Files(Path(folder)))
+                against_libmf(report, split, drivers, options.k, options.threads)
+    else:
+        defaults(report, splits, options.k)
     report.close()
     if options.results:
-        page = options.results / f"{date}-losses.md"
+        what = "losses-libmf" if options.libmf_source else "losses"
+        page = options.results / f"{date}-{what}.md"
         page.write_text("\n".join([*report.lines, ""]), encoding="utf-8")
 
 

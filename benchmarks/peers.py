@@ -196,17 +196,19 @@ class Driver(Libmf):
 
     def __init__(self, path: Path, build: str, files: Files) -> None:
         self.path, self.build, self.files = path, build, files
+        self.loss: int | None = None  # its number in LIBMF; fits then tell the mean loss
 
     def fit(self, split: data.Split, setting: Setting, n_threads: int) -> Fit:
         epochs, regularization, rate = self.complete(setting)
-        numbers = (setting.k, epochs, n_threads, regularization, rate)
+        numbers = [setting.k, epochs, n_threads, regularization, rate]
+        numbers += [] if self.loss is None else [self.loss]
         command = [*map(str, (self.path, *self.files.binary(split), *numbers))]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         told = (float(word) for word in done.stdout.split())
         return Fit(*(number if number >= 0 else math.nan for number in told))
 
 
-def build_drivers(source: Path, files: Files) -> list[Libmf]:
+def build_drivers(source: Path, files: Files) -> list[Driver]:
     """Compile libmf_driver.cpp with a checkout of LIBMF, once for each of its kernels."""
     compiler = os.environ.get("CXX") or "g++"
     if not (source / "mf.cpp").is_file():
@@ -214,7 +216,7 @@ def build_drivers(source: Path, files: Files) -> list[Libmf]:
     kernels = {"SSE": ["-DUSESSE"], "AVX": ["-DUSEAVX"]}
     if platform.machine().lower() not in ("x86_64", "amd64"):
         kernels = {"plain": []}
-    drivers: list[Libmf] = []
+    drivers: list[Driver] = []
     for build, flags in kernels.items():
         program = files.folder / f"libmf_driver_{build}"
         command = [

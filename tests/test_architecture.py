@@ -24,8 +24,8 @@ _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _input
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py
-estimator.py: _api.py _errors.py _input/arrays.py _input/options.py _input/scalars.py _judge.py
-    _sides.py factorization.py
+estimator.py: _api.py _errors.py _input/arrays.py _input/loss.py _input/options.py _input/scalars.py
+    _judge.py _sides.py factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
     _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
@@ -72,7 +72,7 @@ _core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/ty
 _history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
-_input/loss.py: _core/newton.pyx _errors.py _input/cells.py _input/scalars.py
+_input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
 _core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/pulls.pxd
     _core/types.pxd
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py

@@ -82,19 +82,13 @@ class Fitting:
         status = serve.fold_in(
             fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
             cells.weights, looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
-            self.delta, out, self.n_threads,
+            newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0), out,
+            self.n_threads,
         )  # fmt: skip
         raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
-
-    @property
-    def delta(self) -> float:
-        """Of absolute errors, what they bend within: a part of the dispersion, which is one."""
-        if self.loss.name == "absolute":
-            return newton.bend * self.noise * self.noise if self.noise else 1.0
-        return self.loss.delta
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""

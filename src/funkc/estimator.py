@@ -8,7 +8,7 @@ import math
 import numbers
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
 from funkc._input import scalars
 from funkc._input.arrays import as_array, numeric
+from funkc._input.loss import checked_loss, require_allowed_entries
 from funkc._input.options import MOST_FACTORS
 from funkc._judge import without_outliers
 from funkc._sides import Side
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from funkc._input.loss import Loss
     from funkc.factorization import Factorization
 
 ENTRIES_AT_ONCE = 1 << 19
@@ -84,6 +86,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     nonnegative : bool, default False
         Whether the factors, and therefore the imputed values, are constrained to be at least
         0. Then `scale` divides each column by its root mean square and subtracts nothing.
+    loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
+        The loss of training and of `transform`, as in `funkc.factorize`. With "absolute" and
+        "huber", which wild values do not ruin, `scale` takes the median and the robust standard
+        deviation of each column. With "logistic" (all values 0 or 1) and "poisson" (counts),
+        nothing is scaled, and imputed values are probabilities and means.
+    huber_delta : float, optional
+        δ of "huber", after scaling; by default from the data, as in `funkc.factorize`.
     min_value, max_value : float, (n_features,) array or None, default -inf and inf
         The smallest and the largest imputed value, of all columns or of each, as in
         `sklearn.impute.IterativeImputer`. They act on imputed values alone, not in `fit`.
@@ -109,7 +118,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         The columns are shifted by the mean and then divided by the scale (0: a constant
         column, from which nothing is learned). Without `scale`, 0 and 1.
     noise_ : (n_features,) array
-        The standard deviation of the noise of every column, after scaling.
+        The standard deviation of the noise of every column, after scaling; of another loss than
+        "squared", the root of its dispersion in all columns, as `fit` found it.
     n_observed_ : (n_features,) array of int
         The number of observed entries of every column.
     n_samples_seen_ : int
@@ -141,7 +151,12 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     factors x of a row minimize Σ_j (r_j - x · y_j)² / noise_j² + (x - x̄)ᵀ C⁻¹ (x - x̄) over its
     observed entries, as in `Factorization.fold_in_rows`, but with the noise of every column. The
     noise is estimated by two turns of expectation maximization [1]_, where random signs replace
-    the traces [2]_; with `nonnegative` it is the training RMSE in all columns.
+    the traces [2]_; with `nonnegative` it is the training RMSE in all columns. With another loss
+    than "squared", rows minimize that loss with the noise of training, as in
+    `Factorization.fold_in_rows`.
+
+    **Batches**: with a robust loss, the columns keep the median and the scale of the first batch
+    that has them; otherwise the model changes to the units of all rows so far.
 
     **Reproducible**: the same data and parameters give the same bits, dense or sparse, with any
     number of threads. The result for a row does not depend on the other rows in `transform`,
@@ -186,6 +201,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         biases: bool | Literal["auto"] = "auto",
         members: int = 1,
         nonnegative: bool = False,
+        loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
+        huber_delta: float | None = None,
         min_value: ArrayLike | None = -np.inf,
         max_value: ArrayLike | None = np.inf,
         random_state: Any = 0,
@@ -202,6 +219,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.biases: bool | Literal["auto"] = biases
         self.members = members
         self.nonnegative = nonnegative
+        self.loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = loss
+        self.huber_delta = huber_delta
         self.min_value = min_value
         self.max_value = max_value
         self.random_state = random_state
@@ -398,7 +417,29 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         if not isinstance(X, np.ndarray) and not X.has_canonical_format:
             X = X.copy()  # X may be the caller's object
             X.sum_duplicates()
-        return _Table(X, math.nan if nan else missing)
+        table = _Table(X, math.nan if nan else missing)
+        loss = self._checked_loss()
+        if loss.linked:
+            for first, cells in table.blocks():
+                require_allowed_entries(replace(cells, rows=first + cells.rows), loss, "X")
+        return table
+
+    def _checked_loss(self) -> Loss:
+        return checked_loss(self.loss, self.huber_delta)
+
+    def _units(
+        self, table: _Table, moments: _Moments, known: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Mean and scale of the columns; of robust losses, those that are known stay."""
+        loss = self._checked_loss()
+        if not loss.robust or not self.scale:
+            return moments.units(self.scale and not loss.linked, self.nonnegative)
+        mean, scale = _robust_units(table, moments)
+        if known.any():
+            mean, scale = (
+                np.where(known, old, new) for old, new in ((self.mean_, mean), (self.scale_, scale))
+            )
+        return mean, scale
 
     def _learn(self, table: _Table, before: Factorization | None) -> FunkImputer:
         """Train on the first entries, or continue from `before` with more."""
@@ -409,10 +450,12 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         )
         n_observed, n_rows = int(moments.count.sum()), table.X.shape[0]
         dtype = table.X.dtype
+        known = np.zeros(table.X.shape[1], np.bool_)
         if before is not None:
+            known = self.n_observed_ > 0
             moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
             dtype = before.dtype
-        mean, scale = moments.units(self.scale, self.nonnegative)
+        mean, scale = self._units(table, moments, known)
         mask, values = table.scaled(mean, scale, dtype)
         shape = None if mask is None else table.X.shape
         if before is None:
@@ -421,7 +464,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             self._rate = fit.history["learning_rate"][0]
             average = _average(fit._rows, fit.n_threads)
         else:
-            before = self._rescaled(before, mean, scale)
+            if self._checked_loss().squared:
+                before = self._rescaled(before, mean, scale)
             share = n_observed / int(moments.count.sum())
             with without_outliers():
                 fit = self._updated(before, mask, values, shape, share)
@@ -468,7 +512,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             n_epochs=self.n_epochs,
             biases=self.biases,
             nonnegative=self.nonnegative,
-            offset=0.0 if self.scale and plain else "auto",
+            loss=self.loss,
+            huber_delta=self.huber_delta,
+            offset=0.0 if self.scale and plain and not self._checked_loss().linked else "auto",
             random_state=self.random_state,
             n_threads=scalars.jobs(self.n_jobs),
             members=self.members,
@@ -489,8 +535,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             regularization=self.regularization,
             shape=shape,
         )
-        old, new = float(before.noise or 0), fit.history["train_rmse"][-1]
-        fit.noise = math.sqrt(old * old + share * (new * new - old * old))
+        if fit.loss == "squared":
+            old, new = float(before.noise or 0), fit.history["train_rmse"][-1]
+            fit.noise = math.sqrt(old * old + share * (new * new - old * old))
         return fit
 
     def _noise(
@@ -504,7 +551,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         usual = fit.noise or 1.0  # which does not matter where no entry has an error
         noise = np.full(mean.size, usual)
-        if fit.parameters["nonnegative"]:  # whose predictions are not linear in the entries
+        if not _is_linear(fit):
             return noise
         step = 1 + math.prod(table.X.shape) // NOISE_ENTRIES
         for _ in range(NOISE_TURNS):
@@ -659,13 +706,39 @@ def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
+def _is_linear(fit: Factorization) -> bool:
+    """Whether predictions of new rows are linear in their entries."""
+    return fit.loss == "squared" and not fit.parameters["nonnegative"]
+
+
+def _robust_units(table: _Table, moments: _Moments) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The median and the robust standard deviation of every column; the usual one, where that of
+    most entries is 0.
+    """
+    parts = [(cells.cols, cells.values) for _, cells in table.blocks()]
+    cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+    counts = np.bincount(cols, minlength=table.X.shape[1])
+    middle = _medians(cols, values, counts)
+    scale = 1.4826 * _medians(cols, np.abs(values - middle[cols]), counts)
+    _, usual = moments.units(True, False)
+    return middle, np.where(scale > ROUNDING * np.abs(middle), scale, usual)
+
+
+def _medians(cols: NDArray[Any], values: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Of the values of every column; 0 without any."""
+    ordered = np.append(values[np.lexsort((values, cols))].astype(np.float64), 0.0)
+    first = np.cumsum(counts) - counts
+    halves = (ordered[np.minimum(first + at // 2, values.size)] for at in (counts - 1, counts))
+    return np.where(counts > 0, sum(halves) / 2, 0.0)
+
+
 def _weighed(
     fit: Factorization, mean: NDArray[Any], scale: NDArray[Any], noise: NDArray[Any]
 ) -> tuple[Factorization, NDArray[Any], NDArray[Any]]:
     """The model of columns in units of their noise, with the bias of rows as one more factor; and
     mean and scale for these units.
     """
-    if fit.parameters["nonnegative"]:
+    if not _is_linear(fit):
         return fit._changed(), mean, scale
     factors, level = fit.col_factors, np.full(len(noise), float(fit.offset))
     if fit.col_bias is not None:

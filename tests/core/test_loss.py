@@ -277,6 +277,8 @@ def test_new_rows_are_folded_in_by_the_loss(loss):
     scores = folded.reconstruct(link=False)[new, cols]
     if loss == "absolute":
         delta = 0.1 * fit.noise**2
+    elif loss == "huber":
+        delta = min(delta, 1.345 * fit.noise)
     pulls, curvatures = slopes(loss, delta, values[~old], scores)
     features = np.column_stack([fit.col_factors, np.ones(150)])[cols]
     own = np.column_stack([folded.row_factors, folded.row_bias])

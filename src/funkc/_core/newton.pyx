@@ -19,7 +19,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
 from funkc._core.loss cimport (
     ABSOLUTE_LOSS, BEND_PERCENT, HUBER_LOSS, LARGEST_STEP, LOGISTIC_LOSS, POISSON_LOSS,
-    funkc_logarithm, least_cost, prediction_of, pulled, score_of, usual_loss,
+    USUAL_DELTA_PERMILLE, funkc_logarithm, least_cost, loss_of_new_rows, prediction_of, pulled,
+    score_of, usual_loss,
 )
 from funkc._core.memory cimport give_back, obtain
 from funkc._core.pulls cimport Newton, Sums, add_pulls, middle_of, sample_errors
@@ -29,7 +30,6 @@ from funkc._core.types cimport (
 
 
 cdef enum:
-    USUAL_DELTA_PERMILLE = 1345     # of robust deviations: 95 % as good as squares on normal errors
     MOST_TURNS = 20
     REFIT_TURNS = 3
     LARGEST_SAMPLE = 16384
@@ -526,6 +526,17 @@ loss_table = PyCapsule_New(&table, "funkc.losses", NULL)
 
 most_turns, refit_turns = MOST_TURNS, REFIT_TURNS
 bend, usual_delta = BEND_PERCENT / 100.0, USUAL_DELTA_PERMILLE / 1000.0
+
+
+def delta_of_new_rows(int loss, double delta, double noise):
+    """The bend of a loss where new rows are fitted; a noise of 0: unknown."""
+    cdef:
+        Loss by
+        unsigned long long state = funkc_float_begin()
+    by.kind, by.delta = loss, delta
+    by = loss_of_new_rows(&by, noise)
+    funkc_float_end(state)
+    return by.delta
 
 
 def room(plan):

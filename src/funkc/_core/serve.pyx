@@ -21,8 +21,7 @@ from funkc._core.best cimport put_in_order, sink
 from funkc._core.lanes cimport dots
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.loss cimport (
-    ABSOLUTE_LOSS, BEND_PERCENT, LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost,
-    prediction_of, pulled,
+    LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost, loss_of_new_rows, prediction_of, pulled,
 )
 from funkc._core.new_rows cimport NewRows, fit_row, room_of, size_of, stride_of
 from funkc._core.prior cimport (
@@ -492,12 +491,9 @@ def directions(const real_t[:, ::1] x, const double[::1] mean, real_t[:, ::1] ou
 # ---------------------------------------------------------------- other extensions' door
 
 cdef Loss loss_of(const funkc_model *model) noexcept nogil:
-    """As Fitting.delta has it in Python."""
     cdef Loss loss
     loss.kind = <int>model.loss
     loss.delta = model.huber_delta
-    if loss.kind == ABSOLUTE_LOSS:
-        loss.delta = BEND_PERCENT / 100.0 * model.noise * model.noise if model.noise > 0 else 1.0
     return loss
 
 
@@ -674,6 +670,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         double *weights = NULL
         double *usual = <double *>obtain(memory, length, sizeof(double))
         double *prior = NULL
+        Loss loss
         int status = NO_MEMORY
     if cells.weights != NULL:
         weights = <double *>obtain(memory, cells.n_cells, sizeof(double))
@@ -685,7 +682,8 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.cols = cols
         new.values = values
         new.weights = weights
-        new.loss = loss_of(model)
+        loss = loss_of(model)
+        new.loss = loss_of_new_rows(&loss, model.noise)
         new.n = cells.n_rows
         new.usual = usual
         new.prior = NULL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from funkc._input.scalars import choice, real
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from funkc._input.cells import Cells
 
 # In the order of the core (loss.h).
 NAMES = ("squared", "absolute", "huber", "logistic", "poisson")
@@ -100,6 +98,17 @@ def require_same_link(given: str, loss: Loss) -> None:
         )
 
 
+class Entries(Protocol):
+    """Entries in lists."""
+
+    @property
+    def rows(self) -> NDArray[Any]: ...
+    @property
+    def cols(self) -> NDArray[Any]: ...
+    @property
+    def values(self) -> NDArray[Any]: ...
+
+
 ALLOWED = {
     "logistic": ("not 0 or 1", "pass 0 and 1, or booleans (such as ratings >= 4)"),
     "poisson": ("below 0", "pass counts, or another loss"),
@@ -113,7 +122,7 @@ def require_allowed(plan: Any, loss: Loss) -> None:
         _refuse(loss, *found)
 
 
-def require_allowed_entries(cells: Cells, loss: Loss, name: str = "values") -> None:
+def require_allowed_entries(cells: Entries, loss: Loss, name: str = "values") -> None:
     """The same for entries that are not trained on."""
     if loss.linked:
         values = cells.values
