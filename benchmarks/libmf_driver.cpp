@@ -81,6 +81,8 @@ static double cost(mf_model const *model, mf_node const &node, int fun)
         double score = 0;
         for(mf_int f = 0; f < model->k; f++)
             score += static_cast<double>(p[f]) * q[f];
+        if(std::isnan(score))
+            score = model->b; // what mf_predict gives rows and columns without ratings
         return std::log1p(std::exp(node.r > 0 ? -score : score));
     }
     if(fun == P_KL_MFR)

@@ -21,7 +21,7 @@
 enum { ROWS = 40, COLUMNS = 90, WIDEST = 208, EPOCHS = 3, LOOSE = 53, CELLS = ROWS * COLUMNS + LOOSE };
 
 typedef struct {
-    int width, fetch_ahead, coded, weighted, nonnegative, biases, tiny;
+    int width, fetch_ahead, coded, weighted, nonnegative, biases, tiny, loss;
 } Case;
 
 static const int widths[] = {16, 32, 48, 64, 128, WIDEST};
@@ -80,33 +80,38 @@ static int length_of(int row, int epoch)
 #define SMALLEST 0x1p-1030
 #include "kernel_digest.c"
 
-static int report(const char *type, uint64_t (*digest_of)(const Case *))
+static int report(const char *type, const char *name, int loss,
+                  uint64_t (*digest_of)(const Case *))
 {
     uint64_t digest = empty;
     for (int choice = 0; choice < 64; choice++)
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             const Case c = {widths[w],       choice & 1,      choice >> 1 & 1, choice >> 2 & 1,
-                            choice >> 3 & 1, choice >> 4 & 1, choice >> 5 & 1};
+                            choice >> 3 & 1, choice >> 4 & 1, choice >> 5 & 1, loss};
+            if (loss && (c.nonnegative || c.tiny)) continue;
             const uint64_t one = digest_of(&c);
             if (!one) {
-                fprintf(stderr, "%s: a number is not finite\n", type);
+                fprintf(stderr, "%s, %s: a number is not finite\n", type, name);
                 return 1;
             }
             digest = add(digest, one, 8);
-            printf("%s, width = %d, fetch_ahead = %d, coded = %d, weighted = %d, nonnegative = %d, "
-                   "biases = %d, tiny = %d: %016" PRIx64 "\n",
-                   type, c.width, c.fetch_ahead, c.coded, c.weighted, c.nonnegative, c.biases,
-                   c.tiny, one);
+            printf("%s, %s, width = %d, fetch_ahead = %d, coded = %d, weighted = %d, "
+                   "nonnegative = %d, biases = %d, tiny = %d: %016" PRIx64 "\n",
+                   type, name, c.width, c.fetch_ahead, c.coded, c.weighted, c.nonnegative,
+                   c.biases, c.tiny, one);
         }
-    printf("%s, all: %016" PRIx64 "\n", type, digest);
+    printf("%s, %s, all: %016" PRIx64 "\n", type, name, digest);
     return 0;
 }
 
 int main(void)
 {
     const uint64_t state = funkc_float_begin();
-    const int failed = report("float32", funkc_digest_of_f32) ||
-                       report("float64", funkc_digest_of_f64);
+    static const char *const names[] = {"squared", "absolute", "Huber", "logistic", "Poisson"};
+    int failed = 0;
+    for (int loss = FUNKC_SQUARED_LOSS; loss <= FUNKC_POISSON_LOSS; loss++)
+        failed |= report("float32", names[loss], loss, funkc_digest_of_f32) ||
+                  report("float64", names[loss], loss, funkc_digest_of_f64);
     funkc_float_end(state);
     return failed;
 }
@@ -141,6 +146,33 @@ static uint64_t NAME(add_products)(uint64_t digest, const Case *c)
     return digest;
 }
 
+/* Values that a loss can have. */
+static REAL NAME(value_for)(const Case *c, REAL scale)
+{
+    const REAL value = 2 * NAME(uniform)() * scale;
+    if (c->loss == FUNKC_LOGISTIC_LOSS) return value > 1;
+    return c->loss == FUNKC_POISSON_LOSS ? (REAL)(int)(3 * value) : value;
+}
+
+/* What Newton's steps ask of scores from far below 0 to far above, and predictions. */
+static uint64_t NAME(add_slopes)(uint64_t digest, const Case *c)
+{
+    enum { SOME = 64 };
+    REAL values[SOME], scores[SOME], by[SOME], found[4][SOME], sums[4][8] = {{0}};
+    for (int i = 0; i < SOME; i++) {
+        values[i] = NAME(value_for)(c, 1);
+        scores[i] = 32 * (NAME(uniform)() - (REAL)0.5);
+        by[i] = NAME(uniform)();
+        digest = NAME(add_number)(digest, NAME(prediction_of)(c->loss, scores[i]));
+    }
+    NAME(slopes)(c->loss, (REAL)0.25, 1, SOME, values, scores, by, found[0], found[1], found[2],
+                 found[3], &sums[0][0]);
+    for (int i = 0; i < 4 * SOME; i++)
+        digest = NAME(add_number)(digest, found[i / SOME][i % SOME]);
+    for (int i = 0; i < 4 * 8; i++) digest = NAME(add_number)(digest, sums[i / 8][i % 8]);
+    return digest;
+}
+
 /* Factors around a first one of 1, as training begins. */
 static void NAME(begin)(REAL *factors, int n, const Case *c, REAL scale)
 {
@@ -164,12 +196,14 @@ static uint64_t NAME(digest_of)(const Case *c)
     NAME(begin)(NAME(y), COLUMNS, c, 1);
     for (int i = 0; i < ROWS; i++) row_base[i] = NAME(uniform)() * scale;
     for (int j = 0; j < COLUMNS; j++) col_base[j] = NAME(uniform)() * scale;
-    for (int code = 0; code < 256; code++) table[code] = 2 * NAME(uniform)() * scale;
+    for (int code = 0; code < 256; code++) table[code] = NAME(value_for)(c, scale);
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         double squares[8] = {0};
         int n = 0, n_runs = 0;
         NAME(rule) rule = NAME(make_rule)(0.06 - 0.02 * epoch, 0.03, 0.02);
         rule.nonnegative = c->nonnegative ? c->width : 0;
+        rule.loss = c->loss;
+        rule.bound = (REAL)0.25;
         for (int row = 0; row < ROWS; row++) {
             const int length = length_of(row, epoch);
             const funkc_run_t run = {(uint32_t)row, 0, (uint16_t)(length - 1)};
@@ -185,7 +219,7 @@ static uint64_t NAME(digest_of)(const Case *c)
         }
         for (int g = 0; g < n; g++) {
             codes[g] = (uint8_t)(random_bits() >> 56);
-            values[g] = 2 * NAME(uniform)() * scale;
+            values[g] = NAME(value_for)(c, scale);
             weights[g] = (REAL)0.5 + 8 * NAME(uniform)();
         }
         const funkc_block_t block = {NAME(x),
@@ -213,6 +247,7 @@ static uint64_t NAME(digest_of)(const Case *c)
         if (!(number - number == 0)) return 0;
         digest = NAME(add_number)(digest, number);
     }
+    if (c->loss) digest = NAME(add_slopes)(digest, c);
     return NAME(add_products)(digest, c);
 }
 

@@ -260,23 +260,105 @@ FUNKC_INLINE NAME(eight) NAME(pulls)(int loss, REAL delta, NAME(eight) value, NA
     return pull;
 }
 
-/* Of n numbers in memory, a multiple of eight: many at once, as each is a long chain of operations.
-   Without `costs`, what they cost is not to be relied on. */
-FUNKC_INLINE void NAME(ask_many)(int loss, REAL delta, int costs, int n, const REAL *values,
-                                 const REAL *scores, REAL *pulls, REAL *found)
+/* What a Newton's step needs of a cell: the pull, a weight such that no loss overshoots by a step of
+   pull / weight, and the curvature, minus the derivative of the pull.  An absolute error bends within
+   delta, where it has a curvature; the pull of a count is what it is. */
+typedef struct { MANY pull, weight, curvature, loss; } NAME(slope);
+
+FUNKC_INLINE NAME(slope) NAME(slope_of)(int loss, MANY value, MANY score, REAL delta, int costs)
 {
+    const MANY none = EQUAL_NUMBERS((REAL)0), one = EQUAL_NUMBERS((REAL)1);
+    const MANY most = EQUAL_NUMBERS(delta), error = value - score;
+    const MANY size = NAME(greater)(error, none - error), bent = NAME(greater)(size, most);
+    const NAME(answer) a =
+        NAME(ask)(loss, value, score, loss == FUNKC_POISSON_LOSS ? (REAL)0 : delta, costs);
+    NAME(slope) s = {a.pull, one, one, a.loss};
+    if (loss == FUNKC_ABSOLUTE_LOSS) {
+        s.weight = one / bent;
+        s.pull = error * s.weight;
+        s.curvature = CHOOSE(MORE(size, most), none, one / most);
+    } else if (loss == FUNKC_HUBER_LOSS) {
+        s.weight = most / bent;
+        s.curvature = CHOOSE(MORE(size, most), none, one);
+    } else if (loss == FUNKC_LOGISTIC_LOSS) {
+        const MANY chance = value - a.pull;
+        s.weight = s.curvature = chance * (one - chance);
+    } else if (loss == FUNKC_POISSON_LOSS)
+        s.weight = s.curvature = value - a.pull;
+    return s;
+}
+
+/* Of n cells in memory, a multiple of eight: pulls and weights times those that are given (`by`),
+   curvatures, and with `costs` what they cost.  Unless sums is NULL, eight lanes of each are added:
+   pulls, weights, squares of pulls by weight, given weights. */
+FUNKC_INLINE void NAME(slopes_by)(int loss, REAL delta, int costs, int n, const REAL *values,
+                                  const REAL *scores, const REAL *by, REAL *pulls, REAL *weights,
+                                  REAL *curvatures, REAL *found, REAL *sums)
+{
+    NAME(eight) all[4];
+    if (sums) memcpy(all, sums, sizeof all);
     for (int c = 0; c < n; c += 8) {
-        NAME(eight) value, score;
+        NAME(eight) value, score, given, cost, curvature;
         memcpy(&value, values + c, 8 * sizeof(REAL));
         memcpy(&score, scores + c, 8 * sizeof(REAL));
+        memcpy(&given, by + c, 8 * sizeof(REAL));
         EACH_OF_EIGHT {
-            const NAME(answer) a = NAME(ask)(loss, OF(value), OF(score), delta, costs);
-            OF(value) = a.pull;
-            OF(score) = a.loss;
+            const NAME(slope) s = NAME(slope_of)(loss, OF(value), OF(score), delta, costs);
+            OF(value) = s.pull * OF(given);
+            OF(score) = s.weight * OF(given);
+            OF(curvature) = s.curvature;
+            OF(cost) = s.loss;
+            if (sums) {
+                OF(all[0]) += OF(value);
+                OF(all[1]) += OF(score);
+                OF(all[2]) += OF(value) * s.pull;
+                OF(all[3]) += OF(given);
+            }
         }
         memcpy(pulls + c, &value, 8 * sizeof(REAL));
-        memcpy(found + c, &score, 8 * sizeof(REAL));
+        memcpy(weights + c, &score, 8 * sizeof(REAL));
+        if (costs) {
+            memcpy(curvatures + c, &curvature, 8 * sizeof(REAL));
+            memcpy(found + c, &cost, 8 * sizeof(REAL));
+        }
     }
+    if (sums) memcpy(sums, all, sizeof all);
+}
+
+/* The same as a loop of its own for each loss. */
+FUNKC_APART void NAME(slopes)(int loss, REAL delta, int costs, int n, const REAL *values,
+                              const REAL *scores, const REAL *by, REAL *pulls, REAL *weights,
+                              REAL *curvatures, REAL *found, REAL *sums)
+{
+#define OF_LOSS(which)                                                                            \
+    if (loss == which) {                                                                          \
+        if (costs)                                                                                \
+            NAME(slopes_by)(which, delta, 1, n, values, scores, by, pulls, weights, curvatures,   \
+                            found, sums);                                                         \
+        else if (sums)                                                                            \
+            NAME(slopes_by)(which, delta, 0, n, values, scores, by, pulls, weights, curvatures,   \
+                            found, sums);                                                         \
+        else                                                                                      \
+            NAME(slopes_by)(which, delta, 0, n, values, scores, by, pulls, weights, curvatures,   \
+                            found, NULL);                                                         \
+    }
+    OF_LOSS(FUNKC_ABSOLUTE_LOSS)
+    OF_LOSS(FUNKC_HUBER_LOSS)
+    OF_LOSS(FUNKC_LOGISTIC_LOSS)
+    OF_LOSS(FUNKC_POISSON_LOSS)
+#undef OF_LOSS
+}
+
+/* Of a single cell. */
+FUNKC_INLINE void NAME(slope_of_one)(int loss, REAL value, REAL score, REAL delta, REAL *pull,
+                                     REAL *weight, REAL *curvature, REAL *cost)
+{
+    const NAME(slope) s =
+        NAME(slope_of)(loss, EQUAL_NUMBERS(value), EQUAL_NUMBERS(score), delta, 1);
+    memcpy(pull, &s.pull, sizeof(REAL));
+    memcpy(weight, &s.weight, sizeof(REAL));
+    memcpy(curvature, &s.curvature, sizeof(REAL));
+    memcpy(cost, &s.loss, sizeof(REAL));
 }
 
 /* Of a single cell. */

@@ -14,8 +14,11 @@ cdef extern from "loss.h" nogil:
     double funkc_pull_of_f64(int loss, double value, double score, double delta, double *cost)
     float funkc_prediction_of_f32(int loss, float score)
     double funkc_prediction_of_f64(int loss, double score)
-    void funkc_ask_many_f64(int loss, double delta, int costs, int n, const double *values,
-                            const double *scores, double *pulls, double *found)
+    void funkc_slopes_f64(int loss, double delta, int costs, int n, const double *values,
+                          const double *scores, const double *by, double *pulls, double *weights,
+                          double *curvatures, double *found, double *sums)
+    void funkc_slope_of_one_f64(int loss, double value, double score, double delta, double *pull,
+                                double *weight, double *curvature, double *cost)
     double funkc_logarithm(double a)
 
 
@@ -49,46 +52,10 @@ cdef struct Pulled:             # at a score
 
 
 cdef inline Pulled pulled(const Loss *loss, double value, double score) noexcept nogil:
-    """In double.  An absolute error bends within delta, where it has no curvature."""
-    cdef double pull, cost
-    pull = pull_of[double](loss.kind, value, score, unbounded(loss), &cost)
-    return weighed(loss, value, score, pull, cost)
-
-
-cdef inline double unbounded(const Loss *loss) noexcept nogil:
-    return 0.0 if loss.kind == POISSON_LOSS else loss.delta
-
-
-cdef inline void pull_many(const Loss *loss, bint costs, int n, const double *values,
-                           const double *scores, double *pulls, double *found,
-                           Pulled *out) noexcept nogil:
-    """The same of a multiple of eight."""
-    cdef int c
-    funkc_ask_many_f64(loss.kind, unbounded(loss), costs, n, values, scores, pulls, found)
-    for c in range(n):
-        out[c] = weighed(loss, values[c], scores[c], pulls[c], found[c])
-
-
-cdef inline Pulled weighed(const Loss *loss, double value, double score, double pull,
-                           double cost) noexcept nogil:
-    cdef:
-        Pulled out
-        double size = fabs(value - score), chance
-    out.pull = pull
-    out.cost = cost
-    out.weight = out.curvature = 1
-    if loss.kind == ABSOLUTE_LOSS:
-        out.weight = 1 / max(size, loss.delta)
-        out.curvature = 1 / loss.delta if size <= loss.delta else 0
-        out.pull = (value - score) * out.weight
-    elif loss.kind == HUBER_LOSS:
-        out.weight = 1 if size <= loss.delta else loss.delta / size
-        out.curvature = size <= loss.delta
-    elif loss.kind == LOGISTIC_LOSS:
-        chance = value - out.pull
-        out.weight = out.curvature = chance * (1 - chance)
-    elif loss.kind == POISSON_LOSS:
-        out.weight = out.curvature = value - out.pull
+    """In double."""
+    cdef Pulled out
+    funkc_slope_of_one_f64(loss.kind, value, score, loss.delta, &out.pull, &out.weight,
+                           &out.curvature, &out.cost)
     return out
 
 

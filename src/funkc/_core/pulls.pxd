@@ -4,24 +4,44 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memset
 from funkc._core.lanes cimport dots
-from funkc._core.loss cimport Pulled, pull_many
+from funkc._core.loss cimport funkc_slopes_f64
 from funkc._core.types cimport Loss, Plan, Run, col_band_of, real_t, row_band_of
 
 
 cdef enum:
     BATCH = 64                  # enough to keep the processor busy
+    CODES = 256                 # of values
 
 
-cdef struct Sums:               # of a block's entries, each by weight
+cdef struct Sums:               # of a block's entries, each by weight; columns need none
     double pulls
     double weights
     double squares              # of pulls
-    double curvature
+    double entries
+    double curvature            # from here on, if it is asked for
     double scores
     double costs
-    double entries
     double products             # of biases
     double both                 # of those and pulls
+
+
+cdef struct Lanes:              # of sums
+    double[4][8] usual          # the first four
+    Sums others
+
+
+# Entries that are worked on together.
+cdef struct Batch:
+    int n                       # what is beyond has a value, a score and a weight of 0
+    int64_t[BATCH] row
+    int64_t[BATCH] col
+    double[BATCH] value
+    double[BATCH] score
+    double[BATCH] by            # the weights that they were given
+    double[BATCH] pull          # by weight
+    double[BATCH] weight        # likewise
+    double[BATCH] curvature
+    double[BATCH] cost
 
 
 cdef struct Newton:             # one fit; all arrays are in the order of training
@@ -49,52 +69,100 @@ cdef struct Newton:             # one fit; all arrays are in the order of traini
     double of_rows              # variances of the biases
     double of_cols
     double uncertain            # of the latest estimates
+    double[CODES] counts        # of a level alone: entries of each value, by weight
 
 
-# Entries that are worked on together.
-cdef struct Batch:
-    int n
-    int64_t[BATCH] row
-    int64_t[BATCH] col
-    double[BATCH] value
-    double[BATCH] score
-    double[BATCH] weight
-    double[BATCH] pull
-    double[BATCH] cost
-    Pulled[BATCH] answer
-
-
-cdef inline void add_batch(const Newton *n, bint to_rows, bint costs, Batch *batch, double *pulls,
-                           double *weights, Sums *sums) noexcept nogil:
+cdef inline void sum_batch(const Newton *n, bint sums, bint all, Batch *batch,
+                           Lanes *lanes) noexcept nogil:
+    """Pulls and weights; and if they are asked for, sums, or all of them."""
     cdef:
-        int c
-        int64_t at
+        int c, size = (batch.n + 7) // 8 * 8
         double w, u
-        const Pulled *one
-    for c in range(batch.n, (batch.n + 7) // 8 * 8):
-        batch.value[c] = batch.score[c] = 0
-    pull_many(&n.loss, costs, (batch.n + 7) // 8 * 8, batch.value, batch.score, batch.pull,
-              batch.cost, batch.answer)
-    for c in range(batch.n):
-        one = batch.answer + c
-        w = batch.weight[c]
-        u = n.rows[batch.row[c]] * n.cols[batch.col[c]]
-        at = batch.row[c] if to_rows else batch.col[c]
-        pulls[at] += w * one.pull
-        weights[at] += w * one.weight
-        sums.pulls += w * one.pull
-        sums.weights += w * one.weight
-        sums.squares += w * one.pull * one.pull
-        sums.curvature += w * one.curvature
-        sums.scores += w * batch.score[c]
-        sums.costs += w * one.cost
-        sums.entries += w
-        sums.products += w * u
-        sums.both += w * one.pull * u
+    for c in range(batch.n, size):
+        batch.value[c] = batch.score[c] = batch.by[c] = 0
+    funkc_slopes_f64(n.loss.kind, n.loss.delta, all, size, batch.value, batch.score, batch.by,
+                     batch.pull, batch.weight, batch.curvature, batch.cost,
+                     &lanes.usual[0][0] if sums else NULL)
+    if all:
+        for c in range(batch.n):
+            w = batch.by[c]
+            u = n.rows[batch.row[c]] * n.cols[batch.col[c]]
+            lanes.others.curvature += w * batch.curvature[c]
+            lanes.others.scores += w * batch.score[c]
+            lanes.others.costs += w * batch.cost[c]
+            lanes.others.products += w * u
+            lanes.others.both += batch.pull[c] * u
+
+
+cdef inline double over(const double *lanes) noexcept nogil:
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + (
+        (lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+
+
+cdef inline Sums sums_of(const Lanes *lanes) noexcept nogil:
+    cdef Sums sums = lanes.others
+    sums.pulls = over(lanes.usual[0])
+    sums.weights = over(lanes.usual[1])
+    sums.squares = over(lanes.usual[2])
+    sums.entries = over(lanes.usual[3])
+    return sums
+
+
+cdef inline void add_batch(const Newton *n, bint to_rows, bint all, Batch *batch, double *pulls,
+                           double *weights, Lanes *lanes) noexcept nogil:
+    cdef:
+        int c = 0
+        int64_t at
+        double pull, weight
+    sum_batch(n, to_rows, all, batch, lanes)
+    while to_rows and c < batch.n:
+        at = batch.row[c]               # of all entries of a run
+        pull = weight = 0
+        while c < batch.n and batch.row[c] == at:
+            pull += batch.pull[c]
+            weight += batch.weight[c]
+            c += 1
+        pulls[at] += pull
+        weights[at] += weight
+    if not to_rows:
+        for c in range(batch.n):
+            at = batch.col[c]
+            pulls[at] += batch.pull[c]
+            weights[at] += batch.weight[c]
     batch.n = 0
 
 
-cdef inline Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint costs, double *pulls,
+cdef inline void count_codes(const Plan *plan, const real_t *weights,
+                             double *counts) noexcept nogil:
+    cdef int64_t c
+    memset(counts, 0, CODES * sizeof(double))
+    for c in range(plan.n_cells):
+        counts[plan.codes[c]] += <double>weights[c] if weights != NULL else 1.0
+
+
+cdef inline Sums add_codes(const Newton *n, bint all, const real_t *values) noexcept nogil:
+    """Of a level alone, value by value."""
+    cdef:
+        int code, c
+        Batch batch
+        Lanes lanes
+    memset(&lanes, 0, sizeof(Lanes))
+    batch.n = 0
+    for code in range(CODES):
+        if n.counts[code] > 0:          # else there may be no such value
+            c = batch.n
+            batch.row[c] = batch.col[c] = 0
+            batch.value[c] = values[code]
+            batch.score[c] = n.level
+            batch.by[c] = n.counts[code]
+            batch.n += 1
+        if batch.n == BATCH or code == CODES - 1:
+            sum_batch(n, True, all, &batch, &lanes)
+            batch.n = 0
+    return sums_of(&lanes)
+
+
+cdef inline Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint all, double *pulls,
                            double *weights, const real_t *x, const real_t *y) noexcept nogil:
     """Adds the pulls of a block's entries, and their weights, to the sums of rows or columns."""
     cdef:
@@ -109,8 +177,8 @@ cdef inline Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint co
         real_t[8] dot
         int g, count, c
         Batch batch
-        Sums sums
-    memset(&sums, 0, sizeof(Sums))
+        Lanes lanes
+    memset(&lanes, 0, sizeof(Lanes))
     batch.n = 0
     for r in range(plan.first_run[block], plan.first_run[block + 1]):
         run = plan.runs + r
@@ -120,7 +188,7 @@ cdef inline Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint co
         while left > 0:
             count = <int>min(<int64_t>8, left)
             if batch.n + count > BATCH:
-                add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
+                add_batch(n, to_rows, all, &batch, pulls, weights, &lanes)
             if x != NULL:
                 for g in range(count):
                     column[g] = y + (j + plan.cols[cell + g]) * n.width
@@ -133,12 +201,12 @@ cdef inline Sums add_pulls(const Newton *n, int64_t block, bint to_rows, bint co
                 if x != NULL:
                     batch.score[c] += <double>dot[g]
                 batch.value[c] = values[plan.codes[cell + g] if plan.codes != NULL else cell + g]
-                batch.weight[c] = by[cell + g] if by != NULL else 1.0
+                batch.by[c] = by[cell + g] if by != NULL else 1.0
             batch.n += count
             cell += count
             left -= count
-    add_batch(n, to_rows, costs, &batch, pulls, weights, &sums)
-    return sums
+    add_batch(n, to_rows, all, &batch, pulls, weights, &lanes)
+    return sums_of(&lanes)
 
 
 cdef inline int in_order(const void *a, const void *b) noexcept nogil:
