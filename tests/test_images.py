@@ -422,7 +422,11 @@ BAD = [
     (dict(image=np.stack([IMAGE] * 3)), ValueError, "a 3-D one and the channel_axis"),
     (dict(image=np.empty((0, 5))), ValueError, r"image: has shape \(0, 5\), without a pixel"),
     (dict(image=IMAGE.astype(complex)), TypeError, "image: has dtype complex128"),
-    (dict(missing=MISSING.astype(int)), TypeError, "missing: has dtype int64"),
+    (dict(missing=MISSING.astype(float)), TypeError, "missing: has dtype float64.*mask != 0"),
+    (dict(missing=MISSING.astype(object)), TypeError, "missing: has dtype object"),
+    (dict(missing=np.stack([MISSING, ~MISSING], 2)), ValueError, "missing: has 2 channels that "),
+    (dict(missing=MISSING[None]), ValueError, "missing: has shape "),
+    (dict(missing=np.empty((*MISSING.shape, 0), bool)), ValueError, "missing: has shape "),
     (dict(missing=MISSING[:5]), ValueError, r"missing: has shape \(5, 50\)"),
     (dict(missing=np.ones_like(MISSING)), ValueError, "marks every pixel as unknown.*~mask"),
     (dict(image=np.full((3, 3), np.nan), missing=None), ValueError, "marks every pixel"),
@@ -667,3 +671,39 @@ def test_other_extensions_may_cancel():
     assert status == CANCELLED
     np.testing.assert_array_equal(image, before)
     assert not allocator.blocks
+
+
+@pytest.mark.parametrize("axis", [None, 2, 0])
+def test_forms_of_one_mask_are_one_mask(axis):
+    image, missing = picture(np.uint8)
+    if axis is not None:
+        image = np.stack([image, 255 - image, image // 2], axis)
+    made = funkc.inpaint(image, missing, channel_axis=axis, n_threads=1)
+    at = 2 if axis is None else axis
+    forms = [
+        *(missing.astype(dtype) for dtype in (np.uint8, np.int64, np.int8)),
+        missing * np.uint8(255),
+        missing * np.int8(-1),
+        missing.tolist(),
+        np.expand_dims(missing, at),
+        np.expand_dims(missing, 2) * 255,
+        np.stack([missing] * 3, at),
+        np.stack([missing] * 4, at) * 255,
+    ]
+    for form in forms:
+        assert np.array_equal(funkc.inpaint(image, form, channel_axis=axis, n_threads=1), made), (
+            np.shape(form)
+        )
+
+
+def test_a_mask_whose_channels_differ_is_one_for_each_channel_or_refused():
+    image, missing = picture()
+    colour = np.stack([image, image[::-1], image[:, ::-1]], 2)
+    own = np.stack([missing, missing[::-1], missing[:, ::-1]], 2)
+    made = funkc.inpaint(colour, own, channel_axis=2)
+    assert np.array_equal(funkc.inpaint(colour, own * 255, channel_axis=2), made)
+    assert not np.array_equal(funkc.inpaint(colour, missing, channel_axis=2), made)
+    row, col = np.argwhere((own != own[:, :, :1]).any(axis=2))[0]
+    words = f"missing: has 3 channels that differ at row {row}, column {col}; pass one mask"
+    with pytest.raises(ValueError, match=words):
+        funkc.inpaint(image, own)

@@ -176,10 +176,11 @@ def inpaint(
     ----------
     image : (h, w) array, or with channels along `channel_axis`
         Any real dtype.
-    missing : (h, w) array of bool, or of the image's shape, optional
-        True where a pixel is **unknown**, as in `skimage.restoration`. By default the NaN of
-        a floating-point image are the missing pixels. Masked pixels of a `numpy.ma` image
-        are missing as well. An (h, w) mask applies to all channels.
+    missing : (h, w) array of bool or int, or of the image's shape, optional
+        True, or not 0, where a pixel is **unknown**, as in `skimage.restoration` and OpenCV. By
+        default the NaN of a floating-point image are the missing pixels. Masked pixels of a
+        `numpy.ma` image are missing as well. An (h, w) mask applies to all channels, and so does
+        one whose channels are all equal, such as (h, w, 1).
     method : {"patches", "tiles", "funk"}, default "patches"
         What the matrices are:
 

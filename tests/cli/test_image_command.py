@@ -54,7 +54,6 @@ def opened(path):
         ("rgba", "RGBA", 3),
         ("la", "LA", 1),
         ("gray16", "I;16", None),
-        ("palette", "RGB", 3),
         ("binary", "L", None),
     ],
 )
@@ -184,16 +183,28 @@ def test_missing_color_in_gray(pictures):
         assert opened(pictures / "o.png")[1][5:7, 5:7].max() < 255 * scale
 
 
-def test_palette_with_a_transparent_color_and_picture_on_its_side(pictures):
+def test_a_palette_image_is_refused_and_a_mask_may_be_one(pictures):
     from PIL import Image
 
-    with Image.open(pictures / "palette.png") as image:
-        image.save(pictures / "see-through.png", transparency=image.getpixel((0, 0)))
-        wanted = image.convert("RGB").size
-    run("image", "see-through.png", "--mask", "mask.png", "-o", "o.png", cwd=pictures)
-    mode, pixels = opened(pictures / "o.png")
-    assert mode == "RGBA"
-    assert set(np.unique(pixels[:, :, 3])) == {0, 255}
+    arguments = ["image", "palette.png", "--mask", "mask.png", "-o", "o.png"]
+    _, err = run(*arguments, code=2, cwd=pictures)
+    assert "palette.png: is a palette image" in err
+    assert "convert it to RGB" in err
+    assert not (pictures / "o.png").exists()
+    with Image.open(pictures / "mask.png") as mask:
+        mask.convert("P").save(pictures / "palette-mask.png")
+    made = []
+    for mask in ("mask.png", "palette-mask.png"):
+        run("image", "rgb.png", "--mask", mask, "-o", "o.png", cwd=pictures)
+        made.append(opened(pictures / "o.png")[1])
+    assert np.array_equal(*made)
+
+
+def test_a_picture_on_its_side(pictures):
+    from PIL import Image
+
+    with Image.open(pictures / "rgb.png") as image:
+        wanted = image.size
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     with Image.open(pictures / "rgb.png") as image:

@@ -250,7 +250,7 @@ def drawn(size: tuple[int, int], share: float, seed: int) -> NDArray[np.bool_]:
 
 def _white(path: Path) -> NDArray[np.bool_]:
     """Where a mask is white: above half, since lossy formats and soft brushes blur it."""
-    pixels = load(path).pixels
+    pixels = load(path, palette=True).pixels
     gray = pixels if pixels.ndim == 2 else pixels.mean(axis=2)
     white: NDArray[np.bool_] = gray > _peak(pixels) / 2
     return white
@@ -299,7 +299,8 @@ def pillow() -> Any:
     return Image, ImageOps
 
 
-def load(path: Path) -> _Picture:
+def load(path: Path, *, palette: bool = False) -> _Picture:
+    """An image; with `palette`, also one whose pixels are numbers of colors."""
     image_module, operations = pillow()
     with open(path, "rb") as file:
         try:
@@ -313,6 +314,12 @@ def load(path: Path) -> _Picture:
             reject(
                 str(path), f"can't be read ({error})", "pass an intact .png, .tif, .jpg or similar"
             )
+    if upright.mode in ("P", "PA") and not palette:
+        reject(
+            str(path),
+            "is a palette image, whose pixels are numbers of colors, or labels",
+            "convert it to RGB (labels can't be filled by what lies between them)",
+        )
     return _picture_of(path, upright)
 
 

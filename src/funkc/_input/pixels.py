@@ -47,23 +47,7 @@ def image_and_holes(
     if missing is None:
         holes = hidden | np.isnan(array) if array.dtype.kind == "f" else hidden
     else:
-        holes = as_array("missing", missing)
-        if holes.dtype != bool:
-            reject(
-                "missing",
-                f"has dtype {holes.dtype}",
-                "pass a boolean array, True where a pixel is unknown",
-                TypeError,
-            )
-        if holes.shape == plane and axis is not None:
-            holes = np.broadcast_to(np.expand_dims(holes, axis), array.shape)
-        if holes.shape != array.shape:
-            reject(
-                "missing",
-                f"has shape {holes.shape} where the image has {array.shape}",
-                "pass one value for every pixel" + ("" if axis is None else ", or every channel"),
-            )
-        holes = holes | hidden
+        holes = _checked_mask(missing, array.shape, plane, axis) | hidden
     picture = array[:, :, None] if axis is None else np.moveaxis(array, axis, 2)
     holes = holes[:, :, None] if axis is None else np.moveaxis(holes, axis, 2)
     if alpha is not None:
@@ -89,6 +73,45 @@ def image_and_holes(
             )
     native = picture.dtype.newbyteorder("=")
     return np.ascontiguousarray(picture, native), np.ascontiguousarray(holes)
+
+
+def _checked_mask(
+    missing: Any, shape: tuple[int, ...], plane: tuple[int, ...], axis: int | None
+) -> NDArray[np.bool_]:
+    """True where a pixel is unknown, of the shape of the image."""
+    mask = as_array("missing", missing)
+    if mask.dtype.kind not in "bui":
+        reject(
+            "missing",
+            f"has dtype {mask.dtype}",
+            "pass booleans, True where a pixel is unknown, or integers, not 0 there (such as "
+            "mask != 0); NaN in the image needs no mask",
+            TypeError,
+        )
+    mask = np.asarray(mask != 0, np.bool_)
+    if mask.shape == shape:
+        return mask
+    if mask.ndim == 3:  # of one channel, or a picture of gray pixels in colour
+        channels = np.moveaxis(mask, 2 if axis is None else axis, 2)
+        if channels.shape[:2] != plane:
+            channels = mask
+        if channels.shape[:2] == plane:
+            differ = (channels != channels[:, :, :1]).any(axis=2)
+            if differ.any():
+                row, col = (int(at) for at in np.argwhere(differ)[0])
+                reject(
+                    "missing",
+                    f"has {channels.shape[2]} channels that differ at row {row}, column {col}",
+                    "pass one mask for all channels, or one for each channel of the image",
+                )
+            mask = channels[:, :, 0] if channels.shape[2] else mask
+    if mask.shape == plane:
+        return mask if axis is None else np.broadcast_to(np.expand_dims(mask, axis), shape)
+    reject(
+        "missing",
+        f"has shape {mask.shape} where the image has {shape}",
+        "pass one value for every pixel" + ("" if axis is None else ", or every channel"),
+    )
 
 
 _SEEN = "if your mask is True where a pixel is observed, pass ~mask"
