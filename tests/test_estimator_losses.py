@@ -190,3 +190,25 @@ def test_a_delta_is_heeded():
     assert deltas[1:] == [0.05, 50.0]
     assert 0.05 < deltas[0] < 2
     assert not np.array_equal(*(fit.factorization_.col_factors for fit in fits[1:]))
+
+
+@pytest.mark.parametrize("first", [1, 20])
+@pytest.mark.parametrize("loss", ["squared", *ROBUST])
+def test_a_column_that_is_constant_in_the_first_batch_is_learned_from_others(loss, first):
+    table, full = tables("huber", (400, 12))
+    table[:first, 0] = full[:, 0].mean()
+    imputer = FunkImputer(3, loss=loss).partial_fit(table[:first]).partial_fit(table[first:])
+    hole = np.isnan(table[:, 0])
+    off = (imputer.transform(table) - full)[hole, 0]
+    # One row says nothing, and a batch is not trained on for long.
+    most = 0.6 if first > 1 and loss in ROBUST else 2
+    assert np.sqrt(np.mean(off**2)) < most * full[:, 0].std()
+
+
+@pytest.mark.parametrize("loss", ROBUST)
+def test_a_wild_value_among_many_equal_ones_leaves_the_scale(loss):
+    table, _ = tables(loss)
+    table[:, 0] = np.where(table[:, 0] > np.nanquantile(table[:, 0], 0.7), table[:, 0], 0)
+    scale = FunkImputer(3, loss=loss).fit(table).scale_
+    table[5, 0] = 1e6
+    assert 0.5 < FunkImputer(3, loss=loss).fit(table).scale_[0] / scale[0] < 2

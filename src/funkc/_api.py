@@ -160,11 +160,13 @@ def factorize(
         goes with "squared" only.
     huber_delta : float, optional
         With ``loss="huber"``: the size of an error beyond which its loss grows in proportion. By
-        default 1.345 robust standard deviations of what biases leave.
+        default 1.345 robust standard deviations of what biases leave. New rows and columns are
+        folded in by 1.345 times the noise of training where that is less.
     clip : "auto" or pair (low, high), optional
         The range of predictions, for `Factorization.predict`, `impute` and `score`: what lies
         outside becomes its end. "auto" is the range of the values. Training, `top`, `similar_rows`
-        and `reconstruct` do not know of it. `Factorization.clip` may be set later.
+        and `reconstruct` do not know of it, nor does `validation`. `Factorization.clip` may be
+        set later.
     validation : float, pair (mask, values) or Ratings, optional
         Held-out entries, which are predicted after every epoch to compute
         ``history["validation_loss"]`` (and ``["validation_rmse"]``): a share of the observed
@@ -356,7 +358,7 @@ def factorize(
         keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, cells.ids)
     listen = scalars.callback(callback, "(epoch, history)")
     training = _train.begin(cells, options, start, held)
-    warn_of_constant_values(training.schedule, stacklevel=2)
+    warn_of_constant_values(training.schedule, training.loss, stacklevel=2)
     warn_of_outliers(training.schedule, options.loss, cells.ids, stacklevel=2)
     return _finished(training, cells.ids, keep, listen, verbose)
 

@@ -93,7 +93,7 @@ class Biases:
         return found
 
     def mean_loss(self) -> float:
-        """The mean loss now; not of the squared loss."""
+        """The mean loss now."""
         return max(self.fitted.cost + self.least / self._n_cells, 0.0)
 
     def judge(self, factors: Factors) -> None:

@@ -79,8 +79,9 @@ cdef const char *status_message(int status) noexcept nogil:
     if status == BAD_SHAPE:
         return "a size is below 1 or too large, or lists do not ascend"
     if status == BAD_OPTION:
-        return ("a number is out of range (epochs beyond those of params, or a mean that is not "
-                "above the offset of nonnegative factors), or the size of a struct is not set")
+        return ("a number is out of range (epochs beyond those of params, a delta of another loss "
+                "than Huber's, or a mean that is not above the offset of nonnegative factors), or "
+                "the size of a struct is not set")
     if status == NOTHING_SEEN:
         return "every pixel of a channel is missing"
     if status == NOT_FINITE:

@@ -34,14 +34,15 @@ def without_outliers() -> Iterator[None]:
         _SILENT.reset(token)
 
 
-def warn_of_constant_values(schedule: Schedule, stacklevel: int) -> None:
+def warn_of_constant_values(schedule: Schedule, loss: Loss, stacklevel: int) -> None:
     """Say that there is nothing to learn."""
     if _SILENT.get() or schedule.low != schedule.high or schedule.n_cells == 1:
         return
+    advice = "" if loss.name == "logistic" else ", and pass loss='logistic'"
     warnings.warn(
         f"values: all {schedule.n_cells:,} are {schedule.low:g}, so every prediction is; if they "
         "say what was chosen, add entries that were not, with another value "
-        "(funkc.ratings.sample_unobserved draws some), and pass loss='logistic', or use a library "
+        f"(funkc.ratings.sample_unobserved draws some){advice}, or use a library "
         "for implicit feedback (such as implicit)",
         ConstantValuesWarning,
         stacklevel=stacklevel + 1,

@@ -162,24 +162,27 @@ class Training:
         losses = cut.zero_model_squares
         if self.biases is not None:
             self.biases.settle_loss(self._heed)
-        self._judge_mean()
+        of_level = self._judge_mean()
         if self.biases is None:
             return outset, losses
         if start is None or start.ridges is None:
             beside = None if start is None or start.row_bias is not None else (self.x, self.y)
-            self.biases.fit(self._held, beside, self._heed)
+            # The products are to make up for a level that is given, maybe far from the values.
+            made_up = not (self.options.biases or math.isnan(self._held))
+            self.biases.fit(math.nan if made_up else self._held, beside, self._heed)
             fitted = self.biases.fitted
-            if beside is None and self.options.biases and self.validation is None:
+            if beside is None and self.options.biases:
+                judge, held_out = self.biases.mean_loss, self.validation
                 self.baseline_loss["biases"] = (
-                    fitted.cost if self.loss.squared else self.biases.mean_loss()
+                    judge() if held_out is None else held_out.loss_of_bases(self.bases)
                 )
-            elif beside is None and self.options.biases and self.validation is not None:
-                self.baseline_loss["biases"] = self.validation.loss_of_bases(self.bases)
-            level_is_given = start is not None or not math.isnan(self._held)
-            outset = core_plan.outset(cut.plan, fitted, level_is_given, self.options.k)
+            given = start is not None or not math.isnan(self._held)
+            outset = core_plan.outset(cut.plan, fitted, given, self.options.k)
             if self.options.nonnegative:
                 outset = (abs(outset[0]), *outset[1:])
-            self.biases.level -= outset[0]
+            if made_up and start is None:
+                outset = (fitted.level - self._held, *outset[1:])
+            self.biases.level = self._held if made_up else fitted.level - outset[0]
             if self.loss.squared:
                 left = max(fitted.left, 2.0**-19 * fitted.deviation or cut.deviation)  # rounding
                 losses = cut.n_cells * left**2
@@ -192,32 +195,31 @@ class Training:
             moved = 0.0 if start.offset is None else start.offset - cut.offset
             self.biases.level = moved if math.isnan(self._held) else self._held
         if start is not None and start.ridges is not None and not self.loss.squared:
-            if not math.isnan(self._held):
-                self.biases.level = self._held
+            self.biases.level = self.biases.level if math.isnan(self._held) else self._held
             self.biases.judge((self.x, self.y))
             outset = core_plan.outset(cut.plan, self.biases.fitted, True, self.options.k)
-            losses = cut.n_cells * self.biases.usual_loss()
+            # New rows may follow their entries closely, where any step away costs more than that.
+            losses = cut.n_cells * max(self.biases.usual_loss(), of_level)
         self._first_biases = self.biases.state()
         return outset, losses
 
-    def _judge_mean(self) -> None:
-        """The loss of a level alone."""
+    def _judge_mean(self) -> float:
+        """The loss of a level alone; of the entries that are trained on."""
         cut = self.schedule
         if self.loss.squared:
-            level = cut.mean - cut.offset
-            self.baseline_loss["mean"] = 0.0 if cut.constant else cut.deviation**2
+            level, of_level = cut.mean - cut.offset, 0.0 if cut.constant else cut.deviation**2
         else:
             assert self.biases is not None
             alone = self._biases(alone=True)
             alone.delta = self.biases.delta
             alone.settle_loss(self._heed)
             alone.fit(math.nan, None, self._heed)
-            level = alone.level
-            self.baseline_loss["mean"] = alone.mean_loss()
+            level, of_level = alone.level, alone.mean_loss()
             if self.validation is not None:
                 self.validation.delta = alone.delta
-        if self.validation is not None:
-            self.baseline_loss["mean"] = self.validation.loss_of_level(level)
+        judge = self.validation
+        self.baseline_loss["mean"] = of_level if judge is None else judge.loss_of_level(level)
+        return of_level
 
     def _heed(self) -> None:
         if self._between_spans is not None:

@@ -43,6 +43,8 @@ BATCH_EPOCHS = 20
 NOISE_TURNS = 2
 NOISE_ENTRIES = 1 << 23
 NOISE_SHRINKAGE = 4
+# Entries of a column from which on its robust units stay.
+ENOUGH = 30
 # A standard deviation below this fraction of the mean is rounding error.
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
@@ -155,8 +157,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     than "squared", rows minimize that loss with the noise of training, as in
     `Factorization.fold_in_rows`.
 
-    **Batches**: with a robust loss, the columns keep the median and the scale of the first batch
-    that has them; otherwise the model changes to the units of all rows so far.
+    **Batches**: with a robust loss, a column keeps its median and scale once it has 30 entries and
+    varies; before, they are those of the latest batch. With other losses the model changes to
+    the units of all rows so far.
 
     **Reproducible**: the same data and parameters give the same bits, dense or sparse, with any
     number of threads. The result for a row does not depend on the other rows in `transform`,
@@ -434,7 +437,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         loss = self._checked_loss()
         if not loss.robust or not self.scale:
             return moments.units(self.scale and not loss.linked, self.nonnegative)
-        mean, scale = _robust_units(table, moments)
+        mean, scale = _robust_units(table)
         if known.any():
             mean, scale = (
                 np.where(known, old, new) for old, new in ((self.mean_, mean), (self.scale_, scale))
@@ -452,7 +455,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         dtype = table.X.dtype
         known = np.zeros(table.X.shape[1], np.bool_)
         if before is not None:
-            known = self.n_observed_ > 0
+            known = (self.n_observed_ >= ENOUGH) & (self.scale_ > 0)
             moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
             dtype = before.dtype
         mean, scale = self._units(table, moments, known)
@@ -464,8 +467,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             self._rate = fit.history["learning_rate"][0]
             average = _average(fit._rows, fit.n_threads)
         else:
-            if self._checked_loss().squared:
-                before = self._rescaled(before, mean, scale)
+            before = self._rescaled(before, mean, scale)
             share = n_observed / int(moments.count.sum())
             with without_outliers():
                 fit = self._updated(before, mask, values, shape, share)
@@ -487,17 +489,22 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     ) -> Factorization:
         """The model of the columns in other units."""
         stretch, cols = _ratio(self.scale_, scale), before._cols
+        robust = self._checked_loss().robust
+        if robust:  # what had no units keeps its factors
+            stretch[self.scale_ == 0] = 1.0
         bias = cols.bias
         if bias is not None:
             level: NDArray[Any] = bias.astype(np.float64) + before.offset
-            level = _ratio(level * self.scale_ + self.mean_ - mean, scale)
+            moved = _ratio(level * self.scale_ + self.mean_ - mean, scale)
+            level = np.where(self.scale_ == 0, level, moved) if robust else moved
             bias = (level - before.offset).astype(before.dtype)
         factors = (cols.factors * stretch[:, None]).astype(before.dtype)
         changed = before._changed(_cols=Side(factors, bias, first=False))
-        if bias is not None:
+        if bias is not None and before.loss == "squared" and stretch.any():
             changed._rows = _stretched(changed, stretch)
         squares = np.average(stretch**2, weights=self.n_observed_)
-        changed.noise = math.sqrt(squares) * float(before.noise or 0)
+        if before.loss == "squared":
+            changed.noise = math.sqrt(squares) * float(before.noise or 0)
         return changed
 
     def _trained(self, mask: Any, values: Any, shape: Any, dtype: Any) -> Factorization:
@@ -711,17 +718,19 @@ def _is_linear(fit: Factorization) -> bool:
     return fit.loss == "squared" and not fit.parameters["nonnegative"]
 
 
-def _robust_units(table: _Table, moments: _Moments) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The median and the robust standard deviation of every column; the usual one, where that of
-    most entries is 0.
+def _robust_units(table: _Table) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The median and the robust standard deviation of every column; where most entries are equal,
+    those that differ tell it.
     """
     parts = [(cells.cols, cells.values) for _, cells in table.blocks()]
     cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
     counts = np.bincount(cols, minlength=table.X.shape[1])
     middle = _medians(cols, values, counts)
-    scale = 1.4826 * _medians(cols, np.abs(values - middle[cols]), counts)
-    _, usual = moments.units(True, False)
-    return middle, np.where(scale > ROUNDING * np.abs(middle), scale, usual)
+    sizes = np.abs(values - middle[cols])
+    scale = 1.4826 * _medians(cols, sizes, counts)
+    far = sizes > ROUNDING * np.abs(middle[cols])
+    others = 1.4826 * _medians(cols[far], sizes[far], np.bincount(cols[far], minlength=counts.size))
+    return middle, np.where(scale > ROUNDING * np.abs(middle), scale, others)
 
 
 def _medians(cols: NDArray[Any], values: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:

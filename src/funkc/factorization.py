@@ -391,7 +391,10 @@ class Factorization:
             require_allowed_entries(cells, self._loss)
             scores = self._scores(cells.rows.astype(np.int64), cells.cols.astype(np.int64))
             if self._clip is not None:
-                np.clip(scores, *(score_of(self._loss, end) for end in self._clip), out=scores)
+                # Beyond the largest number of the dtype, a value of 0 would cost 0 times infinity.
+                most = float(np.finfo(scores.dtype).max)
+                ends = (min(max(score_of(self._loss, end), -most), most) for end in self._clip)
+                np.clip(scores, *ends, out=scores)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
         if not cells.weights.size:
@@ -557,8 +560,9 @@ class Factorization:
         without gets x̄, and one with many follows them. With biases, the bias of the row is one
         more number of x, for which y_j has a 1, and the bias of the column is subtracted from
         r_j; with nonnegative factors, x is at least 0. With another loss than the squared one,
-        twice its loss takes the place of the square (20 of Newton's steps; absolute errors bend
-        where they are small).
+        twice its loss takes the place of the square (at most 20 of Newton's steps; absolute errors
+        bend where they are small, and the δ of "huber" is at most 1.345 times `noise`, so that a
+        wild entry does not outweigh the prior).
 
         Parameters
         ----------

@@ -650,3 +650,54 @@ def test_rows_that_absolute_errors_meet_exactly_are_folded_in(dtype):
         row = np.zeros(10, int), rng.choice(30, 10, replace=False)
         made = fit.fold_in_rows(row, rng.integers(1, 6, 10), shape=(1, 30)).reconstruct()
         assert -1 < made.min() <= made.max() < 7  # and so finite
+
+
+# ---------------------------------------------------------------- far from what a loss is used to
+
+
+@pytest.mark.parametrize("mean", [1, 20, 300, 1000])
+@pytest.mark.parametrize("biases", [False, True])
+def test_products_make_up_for_an_offset_that_is_far_from_the_counts(mean, biases):
+    rng = np.random.default_rng(0)
+    mask = rng.random((60, 40)) < 0.5
+    scores = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 40))
+    counts = rng.poisson(mean * np.exp(0.5 * scores)) * 1.0
+    fit = funkc.factorize(mask, counts, 2, loss="poisson", offset=0.0, biases=biases)
+    assert fit.offset == 0
+    assert fit.score(~mask, counts) < fit.baseline_loss["mean"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("value", [1.0, 2.0, 7.0, 100.0, 1e5])
+@pytest.mark.parametrize("shape", [(3, 3), (20, 20)])
+def test_equal_values_without_biases(shape, value, loss):
+    """What rounding leaves of them is nothing to train on."""
+    value = 1.0 if loss == "logistic" else value
+    with pytest.warns(funkc.ConstantValuesWarning, match="sample_unobserved") as caught:
+        fit = funkc.factorize(None, np.full(shape, value), 2, loss=loss, biases=False)
+    assert ("pass loss='logistic'" in str(caught[0].message)) == (loss != "logistic")
+    assert np.allclose(fit.reconstruct(), value, rtol=1e-3 if loss != "logistic" else 0.2)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("shape", [(200, 3), (200, 1)])
+def test_new_rows_that_follow_their_entries_are_trained_on(loss, shape):
+    """Although any step away from them costs more."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=shape)
+    values = {"logistic": values > 0, "poisson": np.floor(np.exp(values))}.get(loss, values) * 1.0
+    for biases in (False, True):
+        fit = funkc.factorize(None, values[:100], shape[1], loss=loss, biases=biases)
+        grown = fit.fold_in_rows(None, values[100:])
+        grown.partial_fit(None, values[100:], n_epochs=20, learning_rate=0.01)
+        assert np.isfinite(grown.reconstruct()).all()
+
+
+@pytest.mark.parametrize("loss, ends", [("logistic", (0, 0)), ("logistic", (1, 5)),
+                                        ("poisson", (0, 0)), ("poisson", (-5, -1))])  # fmt: skip
+def test_the_score_within_a_range_that_no_score_reaches(loss, ends):
+    cells, values = problem(loss)
+    fit = funkc.factorize(cells, values, 2, loss=loss)
+    usual = fit.score(cells, values)
+    fit.clip = ends
+    assert fit.score(cells, values) > 1e6 * usual

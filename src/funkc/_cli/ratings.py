@@ -100,7 +100,7 @@ def add(commands: Any) -> None:
         metavar="SHARE",
         type=arguments.share_or_none,
         default=0.1,
-        help="fraction of the ratings to hold out, to measure the RMSE of predictions; 0 trains "
+        help="fraction of the ratings to hold out, to measure the error of predictions; 0 trains "
         "on all (default: %(default)s)",
     )
     add(

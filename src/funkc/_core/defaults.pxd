@@ -49,12 +49,11 @@ cdef inline Outset outset_with_biases(const Plan *plan, const Fitted *fitted, bi
     outset.rows_seen = fitted.rows_seen
     outset.cols_seen = fitted.cols_seen
     outset.curvature = fitted.curvature
-    if not fitted.rows_seen:            # of another loss, without biases
-        outset.deviation = fitted.left
-        outset.level = 0.0 if held else 2 * fitted.left
-        return outset
-    # What is left of additive values is rounding.
+    # What is left of constant or additive values is rounding.
     outset.deviation = fitted.left if fitted.left > 9.5367431640625e-07 * fitted.deviation else 0.0
+    if not fitted.rows_seen:            # of another loss, without biases
+        outset.level = 0.0 if held else 2 * outset.deviation
+        return outset
     outset.level = clipped(entries_a_row(plan, &outset) / 800, 0.03, 0.03 if k < 8 else 0.3)
     outset.level *= 0.0 if k == 1 or held else fitted.sign * outset.deviation
     return outset

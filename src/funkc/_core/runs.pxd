@@ -1,5 +1,5 @@
 """The training of factors that other extensions hold: runs, and the whole rule."""
-from libc.math cimport INFINITY, NAN, fabs, isinf, sqrt
+from libc.math cimport INFINITY, NAN, fabs, isinf, isnan, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
@@ -125,6 +125,7 @@ cdef inline int set_out(Prepared *prepared, int n_threads) noexcept nogil:
     cdef:
         Plan *plan = prepared.plan
         Fit fit
+        bint made_up = not prepared.biases and not isnan(prepared.held)     # see _train.py
         int status = OK
     if prepared.leveled:
         prepared.rows = <double *>obtain(prepared.memory, plan.n_rows, sizeof(double))
@@ -134,6 +135,8 @@ cdef inline int set_out(Prepared *prepared, int n_threads) noexcept nogil:
         if not squared(prepared):
             status = settle_loss(prepared, n_threads)
         fit = fit_of(prepared, NULL, n_threads)
+        if made_up:
+            fit.held = NAN
         if status == OK:
             status = fits_of(prepared).fit(&fit, &prepared.fitted)
         if status == OK and not squared(prepared):
@@ -141,6 +144,8 @@ cdef inline int set_out(Prepared *prepared, int n_threads) noexcept nogil:
     prepared.outset = prepared.plans.outset(
         plan, &prepared.fitted if prepared.leveled else NULL, prepared.held == prepared.held,
         prepared.k)
+    if made_up and not squared(prepared):
+        prepared.outset.level = prepared.fitted.level - prepared.held
     if prepared.nonnegative:
         prepared.outset.level = fabs(prepared.outset.level)
     prepared.usual = prepared.outset.deviation
@@ -162,6 +167,8 @@ cdef inline double shift_of(const Prepared *prepared) noexcept nogil:
         unsigned long long state = funkc_float_begin()
         double shift = prepared.fitted.level - prepared.outset.level if prepared.leveled else 0.0
     funkc_float_end(state)
+    if prepared.leveled and not isnan(prepared.held):
+        return prepared.held
     return shift
 
 

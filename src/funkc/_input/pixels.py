@@ -80,7 +80,7 @@ def _checked_mask(
 ) -> NDArray[np.bool_]:
     """True where a pixel is unknown, of the shape of the image."""
     mask = as_array("missing", missing)
-    if mask.dtype.kind not in "bui":
+    if mask.dtype.kind not in ("b", "i", "u"):
         reject(
             "missing",
             f"has dtype {mask.dtype}",

@@ -142,7 +142,8 @@ typedef struct funkc_model {
     int32_t nonnegative;
     const funkc_memory *memory; /* for the duration of a call, or NULL */
     double noise;               /* of funkc_result, for funkc_fold_in_rows; 0: unknown */
-    double huber_delta;         /* of funkc_info, with FUNKC_HUBER */
+    double huber_delta;         /* of funkc_info, with FUNKC_HUBER; rows are folded in by 1.345 * noise
+                                   where that is less */
     int64_t loss;               /* of training: enum funkc_loss */
 } funkc_model;
 
