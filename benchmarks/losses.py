@@ -13,6 +13,9 @@ poisson      the values, unless some are negative
 wild         absolute, Huber and squared losses where a thousandth or a hundredth of the training
              values is multiplied by 1,000; the root mean square of held-out errors
 
+With --vegan, also counts: of species (BCI, mite, dune) of R's package vegan, whose folder of data
+is given (Debian: r-cran-vegan), read by rdata of PyPI; and of ratings by groups of users and items.
+
 With a checkout of LIBMF, instead: its best setting, and its fastest whose held-out loss is within
 half a percent of that; funkc with its defaults; and funkc with the fewest epochs that are as good.
 Whole calls in memory, in turn, medians of five.
@@ -33,13 +36,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import funkc
-from benchmarks import accuracy, peers
+from benchmarks import accuracy, data, peers
 from benchmarks.ratings import Load, Machine, Report, command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from benchmarks import data
 
 WILD = (0.0, 0.001, 0.01)
 # Of LIBMF: numbers of losses, and what is tried.
@@ -75,6 +76,24 @@ def rows_of(split: data.Split, loss: str, k: int) -> list[str]:
         }
         numbers.append(accuracy.score(split, accuracy.fit(split, k, loss=loss, **options)))
     return [f"{number:.4f}" for number in numbers]
+
+
+def counts(vegan: Path, splits: list[data.Split]) -> list[data.Split]:
+    """Tables of counts, of which a tenth is held out."""
+    rdata = peers.package("rdata", "rdata", False)
+    tables = {name: rdata.read_rda(vegan / f"{name}.rda")[name] for name in ("BCI", "mite", "dune")}
+    grouped = {name: np.asarray(table, np.float32) for name, table in tables.items()}
+    for split in splits:
+        m, n = (-(-size // by) for size, by in zip(split.shape, (30, 20), strict=True))
+        if split.values.size > 100 * m * n // 50:
+            table = np.zeros((m, n), np.float32)
+            np.add.at(table, (split.rows // 30, split.cols // 20), 1)
+            grouped[f"{split.name}, grouped"] = table
+    out = []
+    for name, table in grouped.items():
+        rows, cols = (one.ravel() for one in np.indices(table.shape))
+        out.append(data.split(name, rows, cols, table.ravel(), (len(table), table.shape[1])))
+    return out
 
 
 def rmse_of_wild(split: data.Split, loss: str, k: int, share: float) -> float:
@@ -162,7 +181,7 @@ def as_good(
     return str(epochs), f"{mine:.3f}", f"{theirs / mine:.1f}"
 
 
-def defaults(report: Report, splits: list[data.Split], k: int) -> None:
+def defaults(report: Report, splits: list[data.Split], k: int, counted: list[data.Split]) -> None:
     """Two tables."""
     report.table(
         f"Held-out loss, k = {k}; λ and η: other regularizations and learning rates",
@@ -173,6 +192,8 @@ def defaults(report: Report, splits: list[data.Split], k: int) -> None:
             liked = as_liked(split, loss)
             if liked is not None:
                 report.row(split.name, loss, *rows_of(liked, loss, k))
+    for split in counted:
+        report.row(split.name, "poisson", *rows_of(split, "poisson", min(k, 5)))
     report.table(
         f"RMSE of held-out values where some that train are wild, k = {k}",
         "data", "loss", *(f"{share:.1%} wild" for share in WILD),
@@ -191,6 +212,7 @@ def main() -> None:
     add("folder", type=Path, help="a folder, or one file")
     add("--k", type=int, default=20)
     add("--threads", type=int, default=2, help="beside LIBMF")
+    add("--vegan", type=Path, metavar="FOLDER", help="the data of R's package vegan")
     add("--libmf-source", type=Path, metavar="FOLDER", help="a checkout of LIBMF")
     add("--results", type=Path, metavar="DIR", help="write a page there, too")
     options = parser.parse_args()
@@ -215,7 +237,7 @@ def main() -> None:
                 drivers = peers.build_drivers(options.libmf_source, peers.Files(Path(folder)))
                 against_libmf(report, split, drivers, options.k, options.threads)
     else:
-        defaults(report, splits, options.k)
+        defaults(report, splits, options.k, counts(options.vegan, splits) if options.vegan else [])
     report.close()
     if options.results:
         what = "losses-libmf" if options.libmf_source else "losses"

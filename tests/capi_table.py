@@ -239,6 +239,21 @@ def train_at_once(cells, options, params=None, n_threads=1):
     return x, y, result
 
 
+def fit_of(rows, cols, values, shape, k=3, **options):
+    return funkc.factorize((rows, cols), values, k, shape=shape, random_state=3, **options)
+
+
+def assert_result(fit, result):
+    """What training came to, as Python tells it."""
+    assert (result.offset, result.noise, result.n_stages) == (fit.offset, fit.noise, fit.stages)
+    for loss, rmse, name in (
+        (result.mean_loss, result.mean_rmse, "mean"),
+        (result.biases_loss, result.biases_rmse, "biases"),
+    ):
+        np.testing.assert_equal(loss, fit.baseline_loss.get(name, NAN))
+        np.testing.assert_equal(rmse, fit.baseline_rmse.get(name, NAN))
+
+
 def assert_same(fit, x, y):
     k = fit.row_factors.shape[1]
     assert np.array_equal(x[:, :k], fit.row_factors)

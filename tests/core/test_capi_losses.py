@@ -17,10 +17,12 @@ from capi_table import (
     P,
     Result,
     ask,
+    assert_result,
     assert_same,
     call,
     cells_of,
     destroy,
+    fit_of,
     has_biases,
     model_of,
     options_of,
@@ -51,20 +53,6 @@ def problem(loss, noise=0.3, seed=0, shape=(30, 20), n=400):
         "poisson": lambda: rng.poisson(np.exp(np.minimum(scores + 1, 4))) * 1.0,
     }.get(loss, lambda: scores + noise * rng.standard_t(3, size=shape))()
     return rows, cols, values[rows, cols].astype(np.float32), shape
-
-
-def fit_of(rows, cols, values, shape, k=3, **options):
-    return funkc.factorize((rows, cols), values, k, shape=shape, random_state=3, **options)
-
-
-def assert_result(fit, result):
-    assert (result.offset, result.noise, result.n_stages) == (fit.offset, fit.noise, fit.stages)
-    assert result.mean_loss == fit.baseline_loss["mean"]
-    alone = fit.baseline_loss.get("biases", math.nan)
-    np.testing.assert_equal(result.biases_loss, alone)
-    if fit.parameters["loss"] != "squared":
-        assert math.isnan(result.mean_rmse)
-        assert math.isnan(result.biases_rmse)
 
 
 @pytest.mark.skipif(not SOURCE.is_dir(), reason="the sources are not beside the tests")

@@ -12,10 +12,12 @@ from capi_table import (
     P,
     Result,
     ask,
+    assert_result,
     assert_same,
     call,
     cells_of,
     destroy,
+    fit_of,
     has_biases,
     options_of,
     params_of,
@@ -27,20 +29,7 @@ from capi_table import (
     with_failures,
 )
 
-import funkc
-
 BIASES = {False: 0, True: 1, "auto": 2}
-
-
-def fit_of(rows, cols, values, shape, k=3, **options):
-    return funkc.factorize((rows, cols), values, k, shape=shape, random_state=3, **options)
-
-
-def assert_result(fit, result):
-    assert (result.offset, result.noise, result.n_stages) == (fit.offset, fit.noise, fit.stages)
-    assert result.mean_rmse == fit.baseline_rmse["mean"]
-    alone = fit.baseline_rmse.get("biases", math.nan)
-    np.testing.assert_equal(result.biases_rmse, alone)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
