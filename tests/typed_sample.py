@@ -118,7 +118,8 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     try:
         funkc.load(path)
     except (
-        funkc.ModelFileError, funkc.OutlierWarning, funkc.ConstantValuesWarning
+        funkc.ModelFileError, funkc.OutlierWarning, funkc.ConstantValuesWarning,
+        funkc.HotPixelWarning,
     ) as error:  # fmt: skip
         print(error)
     fit.save(folder / "model.funkc")

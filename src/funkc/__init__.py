@@ -10,6 +10,7 @@ from funkc._core.machine import openmp_enabled
 from funkc._errors import (
     ConstantValuesWarning,
     DivergedError,
+    HotPixelWarning,
     ModelFileError,
     OutlierWarning,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "CrossValidation",
     "DivergedError",
     "Factorization",
+    "HotPixelWarning",
     "ModelFileError",
     "OutlierWarning",
     "Ratings",

@@ -55,6 +55,24 @@ class ConstantValuesWarning(UserWarning):
     """
 
 
+class HotPixelWarning(UserWarning):
+    """Observed pixels lie so far from the others that they are not used to fill an image.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import funkc
+    >>> image = np.add.outer(np.arange(16.0), np.arange(16.0))
+    >>> image[3, 4] = 65535.0  # a hot pixel
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     corrected = funkc.inpaint(image, image == 20)
+    >>> [warning.category.__name__ for warning in caught]
+    ['HotPixelWarning']
+    """
+
+
 class OutlierWarning(UserWarning):
     """A value lies so far from the others that squared errors let it ruin all predictions.
 

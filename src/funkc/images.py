@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from funkc import _train
 from funkc._bar import bar
 from funkc._core import pictures as core
-from funkc._errors import MORE, OK, raise_for_status, reject
+from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject
 from funkc._input import scalars
 from funkc._input.cells import cells_of_tiles
 from funkc._input.options import Options, checked_options
@@ -222,7 +223,7 @@ def inpaint(
     -------
     corrected : array
         A new array of the image's shape and dtype (in native byte order). Observed pixels
-        are unchanged; filled pixels lie within the range of the observed ones.
+        are unchanged; filled pixels lie within the range of the observed ones, without hot ones.
     generated : array
         The product at every pixel, of the same shape, dtype and range; only with
         `return_generated`.
@@ -234,6 +235,9 @@ def inpaint(
 
     Warns
     -----
+    HotPixelWarning
+        Observed pixels lie more than one range outside of that of the others, as hot pixels and
+        wrong no-data values do. They are not used to fill others, and returned as they were.
     RuntimeWarning
         A missing region is wider than sixteen pixels and can only be filled smoothly; or
         `missing` marks nearly all pixels, as an inverted mask would.
@@ -325,18 +329,51 @@ class Filling:
         callback: ImageCallback | None,
         return_generated: bool,
     ) -> None:
-        self.holes, self.channel_axis, self.options = holes, channel_axis, options
+        self.channel_axis, self.options = channel_axis, options
         self.callback, self.return_generated = callback, return_generated
         self.corrected = picture.copy()
         self.generated = picture.copy() if return_generated else None
         self.channels = [c for c in range(picture.shape[2]) if c != alpha]
+        self.holes, self.unused = holes, self._with_hot_pixels(holes)
         self.to_fill = [c for c in self.channels if return_generated or holes[:, :, c].any()]
         zero = picture.dtype.type(0)
         self.range = [
             (known.min() + zero, known.max() + zero)  # -0.0 is 0.0
             for c in range(picture.shape[2])
-            for known in [picture[:, :, c][~holes[:, :, c]]]
+            for known in [picture[:, :, c][~self.unused[:, :, c]]]
         ]
+
+    def _with_hot_pixels(self, holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """What is not used to fill the others; of all channels, if they have one mask."""
+        height, width, _ = holes.shape
+        step = -(-height * width // core.largest_sample)
+        unused, n_hot, told = holes, 0, ""
+        alike = bool((holes[:, :, self.channels] == holes[:, :, self.channels[:1]]).all())
+        for c in self.channels:
+            values, hole = self.corrected[:, :, c], holes[:, :, c]
+            some = values.reshape(-1)[::step][~hole.reshape(-1)[::step]].astype(np.float64)
+            low, high = core.usual_range(some)
+            if math.isinf(high):
+                continue
+            # In double, whatever the pixels are.
+            hot = ~hole & ~((values >= np.float64(low)) & (values <= np.float64(high)))
+            if hot.any():
+                unused = holes.copy() if unused is holes else unused
+                for at in self.channels if alike else [c]:
+                    unused[:, :, at] |= hot
+                row, col = (int(i) for i in np.argwhere(hot)[0])
+                where = "" if self.channel_axis is None else f" of channel {c}"
+                told = told or f"{values[row, col]} at row {row}, column {col}{where}"
+                n_hot += int(hot.sum())
+        if n_hot:
+            warnings.warn(
+                f"image: {n_hot:,} observed pixels lie far outside of the range of the others "
+                f"(first: {told}), so they are left out and returned as they were; to fill them "
+                "as well, add them to missing",
+                HotPixelWarning,
+                stacklevel=4,
+            )
+        return unused
 
     def results(self) -> Any:
         """What inpaint() returns."""
@@ -371,7 +408,7 @@ class Filling:
         """Fill by tiles, then by patches."""
         if not self.to_fill:
             return
-        missing = np.ascontiguousarray(np.moveaxis(self.holes[:, :, self.channels], 2, 0))
+        missing = np.ascontiguousarray(np.moveaxis(self.unused[:, :, self.channels], 2, 0))
         status, begun = core.begin(
             missing.view(np.uint8), np.array([self.range[c] for c in self.channels], np.float64),
             method == "patches", k or 0, self.options.seed, self.return_generated,
@@ -423,8 +460,7 @@ class Filling:
     def by_funk(self, tiling: Tiling, shown: Any) -> None:
         """Fill each channel with the engine for ratings."""
         for channel in self.to_fill:
-            hole = self.holes[:, :, channel]
-            rows, cols = np.nonzero(~hole)
+            rows, cols = np.nonzero(~self.unused[:, :, channel])
             observed = self.corrected[rows, cols, channel]
 
             def listen(training: Training, channel: int = channel) -> object:

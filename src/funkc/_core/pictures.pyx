@@ -27,12 +27,13 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.patches cimport BAND, PatchTask, funkc_group, patch_band
 from funkc._core.planes cimport (
-    WIDE, Plane, funkc_fill_smoothly, funkc_find_range, funkc_in_strokes, funkc_put_holes,
-    funkc_put_rest, funkc_pyramid_size, funkc_scale_out, funkc_wide_holes, put_in, set_range,
+    WIDE, Plane, funkc_fill_smoothly, funkc_find_range, funkc_find_usual, funkc_in_strokes,
+    funkc_put_holes, funkc_put_rest, funkc_pyramid_size, funkc_scale_out, funkc_wide_holes, put_in,
+    set_range,
 )
 from funkc._core.stream cimport TILE_START, stream_seed
 from funkc._core.tiles cimport RANK, TILE, TileTask, funkc_tiles, n_tiles, row_of_tiles
@@ -68,6 +69,7 @@ cdef enum:
     SPARE = 64                  # numbers behind the pixels, which vectors may read
     MOST_SIDE = 1 << 30
     LINE = 64                   # bytes of the cache
+    LARGEST_SAMPLE = 65536      # of the pixels of a channel, for their usual range
 
 cdef float RIDGE = 0.01
 cdef float SMOOTH = 0.1
@@ -79,6 +81,7 @@ cdef int[4] SIZES_SCATTERED = [8, 8, 6, 6]
 cdef int64_t SCRATCH = max(sizeof(funkc_tiles), sizeof(funkc_group)) // LINE * LINE + LINE
 
 MOST_RANK = RANK
+largest_sample = LARGEST_SAMPLE
 WIDE_SIDE = WIDE
 
 
@@ -212,6 +215,16 @@ cdef void go_to(Restoration *r, int64_t plane) noexcept nogil:
     r.first = r.row = 0
 
 
+cdef int restoration_check(const Restoration *r) noexcept nogil:
+    if (r.n_planes < 1 or r.height < 1 or r.width < 1 or r.height > MOST_SIDE
+            or r.width > MOST_SIDE or r.n_planes > (<int64_t>1 << 58) // (r.height * r.width)):
+        return BAD_SHAPE
+    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= RANK or r.n_threads < 1
+            or r.n_masks not in (1, r.n_planes)):
+        return BAD_OPTION
+    return OK
+
+
 cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nogil:
     """Allocates all, and takes over the masks.  What is asked for is set already, all else 0;
     it is to be freed whatever the answer."""
@@ -220,12 +233,9 @@ cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nog
         int64_t threads = r.n_threads
         Plane *plane
         uint8_t *seen
-    if (r.n_planes < 1 or r.height < 1 or r.width < 1 or r.height > MOST_SIDE
-            or r.width > MOST_SIDE or r.n_planes > (<int64_t>1 << 58) // (r.height * r.width)):
-        return BAD_SHAPE
-    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= RANK or r.n_threads < 1
-            or r.n_masks not in (1, r.n_planes)):
-        return BAD_OPTION
+        int status = restoration_check(r)
+    if status != OK:
+        return status
     n = r.height * r.width
     if masks_are_alike(missing, r.n_masks, n):
         r.n_masks = 1
@@ -458,6 +468,39 @@ cdef int restoration_advance(Restoration *r) noexcept nogil:
 
 # ---------------------------------------------------------------- other extensions' door
 
+cdef int mark_hot(const Restoration *r, const float *image, const uint8_t *missing,
+                  uint8_t *own) noexcept nogil:
+    """A copy of the masks, in which hot pixels are missing too; of all planes, if they share one.
+    NO_MEMORY, or OK."""
+    cdef:
+        int64_t n = r.height * r.width, step = (n + LARGEST_SAMPLE - 1) // LARGEST_SAMPLE, p, i
+        Py_ssize_t found
+        const float *pixels
+        const uint8_t *mask
+        double low, high
+        double *sample = <double *>obtain(r.memory, LARGEST_SAMPLE, sizeof(double))
+    if sample == NULL:
+        return NO_MEMORY
+    memcpy(own, missing, r.n_masks * n)
+    for p in range(r.n_planes):
+        pixels = image + p * n
+        mask = missing + (p * n if r.n_masks > 1 else 0)
+        found = 0
+        i = 0
+        while i < n:
+            if mask[i] == 0 and isfinite(pixels[i]):
+                sample[found] = pixels[i]
+                found += 1
+            i += step
+        funkc_find_usual(sample, found, &low, &high)
+        for i in range(n):
+            if (mask[i] == 0 and isfinite(pixels[i])
+                    and not low <= <double>pixels[i] <= high):
+                own[(p * n if r.n_masks > 1 else 0) + i] = 1
+    give_back(r.memory, sample)
+    return OK
+
+
 cdef int put_all_in(Restoration *r, const float *image) noexcept nogil:
     cdef:
         int64_t n = r.height * r.width, p, i
@@ -483,9 +526,11 @@ cdef int put_all_in(Restoration *r, const float *image) noexcept nogil:
     return OK
 
 
-cdef void take_all_out(const Restoration *r, float *image) noexcept nogil:
+cdef void take_all_out(const Restoration *r, const uint8_t *missing, int64_t n_masks,
+                       float *image) noexcept nogil:
     """The missing pixels, rounded and clipped to the range of the observed ones."""
     cdef:
+        const uint8_t *mask
         int64_t n = r.height * r.width, p, i
         double made
         const Plane *plane
@@ -493,8 +538,9 @@ cdef void take_all_out(const Restoration *r, float *image) noexcept nogil:
         plane = r.planes + p
         if plane.idle:
             continue
+        mask = missing + (p * n if n_masks > 1 else 0)
         for i in range(n):
-            if not plane.seen[i]:
+            if mask[i] != 0:
                 made = funkc_scale_out(plane.scale, plane.pixels[i])
                 if not made > plane.lowest:
                     made = plane.lowest
@@ -507,13 +553,21 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
                      const funkc_memory *memory) noexcept nogil:
     cdef:
         Restoration r
+        uint8_t *own = NULL
         int status
         unsigned long long state = funkc_float_begin()
     memset(&r, 0, sizeof(Restoration))
     r.n_planes, r.height, r.width, r.n_masks = channels, height, width, n_masks
     r.method, r.k, r.seed, r.n_threads = method, k, seed, n_threads
     r.memory = memory
-    status = restoration_create(&r, missing)
+    status = restoration_check(&r)
+    if status == OK:
+        if masks_are_alike(missing, n_masks, height * width):
+            r.n_masks = 1
+        own = <uint8_t *>obtain(memory, r.n_masks * height, width)
+        status = NO_MEMORY if own == NULL else mark_hot(&r, image, missing, own)
+    if status == OK:
+        status = restoration_create(&r, own)
     if status == OK:
         status = put_all_in(&r, image)
     if status == OK and r.stage != DONE:
@@ -522,7 +576,8 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
         status = (CANCELLED if cancel != NULL and cancel[0]
                   else restoration_advance(&r))
     if status == OK:
-        take_all_out(&r, image)
+        take_all_out(&r, missing, n_masks, image)
+    give_back(memory, own)
     restoration_free(&r)
     funkc_float_end(state)
     return status
@@ -571,6 +626,16 @@ def begin(const uint8_t[:, :, ::1] missing, const double[:, ::1] ranges, bint pa
             for p in range(r.n_planes):
                 set_range(r.planes + p, ranges[p, 0], ranges[p, 1])
     return status, PyCapsule_New(r, "funkc.restoration", &destroy)
+
+
+def usual_range(double[::1] sample):
+    """The least and the largest value of a channel that are not hot; puts the sample in order."""
+    cdef:
+        double low, high
+        unsigned long long state = funkc_float_begin()
+    funkc_find_usual(&sample[0] if sample.shape[0] else NULL, sample.shape[0], &low, &high)
+    funkc_float_end(state)
+    return low, high
 
 
 def put(begun, Py_ssize_t channel, int64_t top, const double[:, ::1] values):

@@ -9,11 +9,31 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { FUNKC_WIDE = 17, /* side of a square hole that patches don't reach across */
+       FUNKC_FEW = 64, /* pixels of which none is left out */
        FUNKC_MOST_LEVELS = 64 };
 #define FUNKC_STROKES 0.3 /* correlation of neighbours in a mask, from which holes are strokes */
+
+static int funkc_ascending(const void *a, const void *b)
+{
+    const double one = *(const double *)a, other = *(const double *)b;
+    return (one > other) - (one < other);
+}
+
+/* Beyond which a pixel is hot or dead: one span outside of the range of a sample, which is put in
+   order, without a thousandth at each end.  Of few pixels, or of equal ones, none is. */
+static void funkc_find_usual(double *sample, ptrdiff_t n, double *low, double *high)
+{
+    *low = -INFINITY, *high = INFINITY;
+    if (n < FUNKC_FEW) return;
+    qsort(sample, (size_t)n, sizeof *sample, funkc_ascending);
+    const ptrdiff_t drop = n / 1000 > 1 ? n / 1000 : 1;
+    const double first = sample[drop], last = sample[n - 1 - drop], span = last - first;
+    if (span > 0) *low = first - span, *high = last + span;
+}
 
 /* Sets whatever lies within FUNKC_WIDE / 2 rows and columns of a flag; `since` has room for a
    row. */

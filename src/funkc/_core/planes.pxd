@@ -12,6 +12,7 @@ cdef extern from "planes.h" nogil:
     bint funkc_in_strokes(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width)
     void funkc_find_range(const float *plane, const uint8_t *seen, Py_ssize_t n, float *low,
                           float *high)
+    void funkc_find_usual(double *sample, Py_ssize_t n, double *low, double *high)
     Py_ssize_t funkc_pyramid_size(Py_ssize_t height, Py_ssize_t width)
     void funkc_fill_smoothly(float *plane, const uint8_t *seen, const uint8_t *wide,
                              const float *weight, Py_ssize_t height, Py_ssize_t width,

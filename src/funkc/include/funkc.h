@@ -389,8 +389,8 @@ static inline int funkc_top(const funkc_api *api, const funkc_model *model, cons
 
 /* Fills the missing pixels of an image (channels, height, width) in place, as Python's inpaint
    does.  `missing` holds one mask for all channels (n_masks = 1) or one per channel; a pixel whose
-   mask is not 0 is missing.  k = 0 means the default number of factors.  Unless FUNKC_OK is
-   returned, the image is unchanged. */
+   mask is not 0 is missing.  Hot pixels (see inpaint) are not used, and left as they are.  k = 0
+   means the default number of factors.  Unless FUNKC_OK is returned, the image is unchanged. */
 static inline int funkc_inpaint_f32(const funkc_api *api, float *image, const uint8_t *missing,
                                     int64_t n_masks, int64_t channels, int64_t height,
                                     int64_t width, int method, int k, uint64_t seed,
