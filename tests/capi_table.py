@@ -99,6 +99,7 @@ TYPES = {
     "fold_in_rows": (P, P, c.c_double, P, INT),
     "top": (P, P, I64, I64, P, P, P, P, INT),
     "inpaint_f32": (P, P, I64, I64, I64, I64, INT, INT, c.c_uint64, INT, P, P),
+    "inpaint_volume_f32": (P, P, I64, I64, I64, I64, I64, INT, INT, c.c_uint64, INT, P, P),
 }
 ADDRESSES = funkc.capi.addresses()
 FUNCTIONS = {name: c.CFUNCTYPE(INT, *types)(ADDRESSES[name]) for name, types in TYPES.items()}

@@ -7,12 +7,16 @@ equal. What is said of masks, and the smooth fill, are equal.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from reference import noise, stream_seed
 
 TILE, STEP, TILE_START = 16, 8, 6
 RIDGE, SMOOTH, SMOOTH_DENSE = 0.01, 0.1, 0.03
-REACH, SIMILAR, LEAST_VARIANCE = 10, 60, 1e-5
+SIMILAR, LEAST_VARIANCE = 60, 1e-5
+REACH, BAND = 20, 64
+REACH_FRAMES, BAND_FRAMES, REACH_DEEP, DEEP = 8, 24, 2, 3
 WIDE, STROKES = 17, 0.3
 
 
@@ -76,15 +80,27 @@ def by_tiles(plane, seen, k, n_sweeps, seed, everywhere=False):
         return total / weight
 
 
-def wide_holes(seen):
-    """The pixels in squares of WIDE by WIDE where nothing is seen, nor beyond the edge."""
-    hidden = np.pad(~seen, WIDE - 1, constant_values=True)
+def wide_holes(seen, side=WIDE):
+    """The pixels in squares of side by side where nothing is seen, nor beyond the edge."""
+    hidden = np.pad(~seen, side - 1, constant_values=True)
     wide = np.zeros_like(hidden)
-    for top in range(WIDE // 2, WIDE // 2 + seen.shape[0]):
-        for left in range(WIDE // 2, WIDE // 2 + seen.shape[1]):
-            square = (slice(top, top + WIDE), slice(left, left + WIDE))
+    for top in range(side // 2, side // 2 + seen.shape[0]):
+        for left in range(side // 2, side // 2 + seen.shape[1]):
+            square = (slice(top, top + side), slice(left, left + side))
             wide[square] |= hidden[square].all()
-    return wide[WIDE - 1 : 1 - WIDE, WIDE - 1 : 1 - WIDE]
+    return wide[side - 1 : 1 - side, side - 1 : 1 - side]
+
+
+def look(masks):
+    """Share of missing pixels, whether they are strokes, whether there are squares of 3 x 3 and of
+    5 x 5, and the share of those in squares of 9 x 9; of several masks the mean share, else the
+    largest."""
+    return (
+        (~masks).mean(),
+        any(in_strokes(seen) for seen in masks),
+        *(any(wide_holes(seen, side).any() for seen in masks) for side in (3, 5)),
+        max(wide_holes(seen, 9).sum() / max(1, (~seen).sum()) for seen in masks),
+    )
 
 
 def in_strokes(seen):
@@ -145,9 +161,10 @@ def expect(Y, seen, V, variance):
     return U, variance * np.linalg.inv(A)
 
 
-def complete(rows, seen, factors):
+def complete(rows, seen, directions, noise=0):
     """A group of patches: what it says of every place, and the variance of that."""
     n, places = rows.shape
+    factors = min(directions, places - 1, n - 1)
     mean = rows.mean(axis=0)
     Y = rows - mean
     draws = (np.arange(factors)[:, None] * 64 + np.arange(n) + 1) * 2654435769 % 2**32
@@ -156,6 +173,10 @@ def complete(rows, seen, factors):
         V = orthonormal(scores @ Y)
         scores = V @ Y.T
     kept = (scores**2).sum(axis=1)
+    if noise > 0:
+        enough = np.sqrt(kept[1:]) > noise * (np.sqrt(n) + np.sqrt(places))
+        factors = 1 + (factors - 1 if enough.all() else int(np.argmin(enough)))
+        V, kept = V[:factors], kept[:factors]
     left = ((Y**2).sum() - kept.sum()) / (n * (places - factors))
     variance = max(left, LEAST_VARIANCE)
     V = V * np.sqrt(kept / n)[:, None]
@@ -173,37 +194,99 @@ def complete(rows, seen, factors):
     return mean + shift + U @ V, variance + 1e-6 + ~seen * spread
 
 
-def by_patches(planes, seen, size, factors):
-    """One pass over planes (channels, height, width) of up to one band."""
-    channels, height, width = planes.shape
-    total, weight = np.zeros((2, *planes.shape))
-    tops, lefts = height - size + 1, width - size + 1
-    covered = np.zeros((tops, lefts), bool)
+def by_patches(planes, seen, size, directions, enough=0, threshold=0, turn=0, side=None):
+    """One pass over planes (channels, frames, height, width).
+
+    A group begins where fewer than `enough` patches have spoken of some hole. Odd turns scan from
+    the last row and frame on, and from the second turn on from the right. The threshold is meant
+    for patches of `side` rows and columns, and of three planes if there are more than one.
+    """
+    channels, frames, height, width = planes.shape
+    deep = min(DEEP, frames)
+    reach, reach_deep, band = (
+        (REACH, 0, BAND) if frames == 1 else (REACH_FRAMES, REACH_DEEP, BAND_FRAMES)
+    )
+    root = (side or size) * (np.sqrt(3) if channels * deep > 1 else 1)
+    noise = threshold / (np.sqrt(SIMILAR) + root)
+    # Turned instead of scanned in another order.
+    axes = ((1, 2) if turn % 2 else ()) + ((3,) if turn // 2 else ())
+    planes, seen = np.flip(planes, axes), np.flip(seen, axes)
+    total, weight, counts = np.zeros((3, *planes.shape))
+    shape = (frames - deep + 1, height - size + 1, width - size + 1)
+    covered = np.zeros(shape, bool)
 
     def patches(a):
-        """Each patch as a row: (tops, lefts, channels times places)."""
-        views = np.lib.stride_tricks.sliding_window_view(a, (size, size), (1, 2))
-        return np.moveaxis(views, 0, 2).reshape(tops, lefts, -1)
+        """Each patch as a row: (firsts, tops, lefts, channels times places)."""
+        views = np.lib.stride_tricks.sliding_window_view(a, (deep, size, size), (1, 2, 3))
+        return np.moveaxis(views, 0, 3).reshape(*shape, -1)
 
     values, known = patches(planes), patches(seen)
-    whole = known.all(axis=2)
-    for top in range(tops):
-        for left in range(lefts):
-            if covered[top, left] or whole[top, left]:
+    whole = known.all(axis=3)
+
+    def box(first, top, left):
+        return (slice(None), slice(first, first + deep), slice(top, top + size),
+                slice(left, left + size))  # fmt: skip
+
+    bands = [range(top, min(top + band, shape[1])) for top in range(0, shape[1], band)]
+    for rows in bands[0::2] + bands[1::2]:
+        for top, first, left in itertools.product(rows, range(shape[0]), range(shape[2])):
+            at = (first, top, left)
+            if covered[at] or whole[at]:
                 continue
-            rows = slice(max(0, top - REACH), top + REACH + 1)
-            cols = slice(max(0, left - REACH), left + REACH + 1)
-            distances = ((values[rows, cols] - values[top, left]) ** 2).sum(axis=2)
-            # Itself first, then those behind it, then those before.
-            own = np.ravel_multi_index((top - rows.start, left - cols.start), distances.shape)
-            order = np.roll(np.arange(distances.size), -own)
+            own_box = box(*at)
+            if enough and not (counts[own_box] < enough)[~seen[own_box]].any():
+                continue
+            near = tuple(
+                slice(max(0, i - far), i + far + 1)
+                for i, far in zip(at, (reach_deep, reach, reach), strict=True)
+            )
+            distances = ((values[near] - values[at]) ** 2).sum(axis=3)
+            # By rows, frames and columns; itself first, those behind it, and those before.
+            own = [i - part.start for i, part in zip(at, near, strict=True)]
+            distances = np.moveaxis(distances, 1, 0)
+            start = np.ravel_multi_index((own[1], own[0], own[2]), distances.shape)
+            order = np.roll(np.arange(distances.size), -start)
             best = np.argsort(distances.ravel()[order], kind="stable")[:SIMILAR]
-            near = np.unravel_index(order[np.sort(best)], distances.shape)
-            near = near[0] + rows.start, near[1] + cols.start
-            covered[near] = True
-            made, variance = complete(values[near], known[near], factors)
-            for y, x, row, trust in zip(*near, made, 1 / variance, strict=True):
-                box = (slice(None), slice(y, y + size), slice(x, x + size))
-                total[box] += (row * trust).reshape(channels, size, size)
-                weight[box] += trust.reshape(channels, size, size)
-    return np.where(weight > 0, total / np.where(weight > 0, weight, 1), planes)
+            found = np.unravel_index(order[np.sort(best)], distances.shape)
+            found = tuple(found[i] + near[j].start for i, j in ((1, 0), (0, 1), (2, 2)))
+            covered[found] = True
+            if len(found[0]) < 2:
+                continue
+            made, variance = complete(values[found], known[found], directions, noise)
+            for place, row, trust in zip(zip(*found, strict=True), made, 1 / variance, strict=True):
+                here = box(*place)
+                total[here] += (row * trust).reshape(total[here].shape)
+                weight[here] += trust.reshape(total[here].shape)
+                counts[here] += 1
+    made = np.where(weight > 0, total / np.where(weight > 0, weight, 1), planes)
+    return np.flip(made, axes)
+
+
+def twice_as_large(n_coarse, n):
+    """The matrix of bicubic interpolation (a = -3/4) of a side."""
+    matrix = np.zeros((n, n_coarse))
+    for i in range(n):
+        centre = (i + 0.5) / 2 - 0.5
+        for at in range(int(np.floor(centre)) - 1, int(np.floor(centre)) + 3):
+            d = abs(centre - at)
+            near = 1.25 * d**3 - 2.25 * d**2 + 1
+            by = near if d <= 1 else -0.75 * (d**3 - 5 * d**2 + 8 * d - 4)
+            matrix[i, min(max(at, 0), n_coarse - 1)] += by
+    return matrix
+
+
+def smoothest(plane, seen):
+    """The fill with the least sum of squared Laplacians, edges reflected."""
+    height, width = plane.shape
+    at = np.arange(plane.size).reshape(plane.shape)
+    bend = np.zeros((plane.size, plane.size))
+    for axis, n in enumerate((height, width)):
+        for step in (-1, 1):
+            other = np.take(at, np.clip(np.arange(n) + step, 0, n - 1), axis)
+            np.add.at(bend, (at.ravel(), other.ravel()), 1)
+            np.add.at(bend, (at.ravel(), at.ravel()), -1)
+    hole = ~seen.ravel()
+    known = bend[:, ~hole] @ plane[seen]
+    out = plane.astype(float).copy()
+    out[~seen] = np.linalg.lstsq(bend[:, hole], -known, rcond=None)[0]
+    return out

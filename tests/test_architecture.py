@@ -87,24 +87,27 @@ _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
 _core/pulls.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _core/callers.pxd: _core/loss.pxd _core/types.pxd capi.pxd
-_core/loss.pxd: _core/loss.h _core/types.pxd
 _core/survey.pxd: _core/source.pxd _core/types.pxd
 _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/symmetric.pxd
     _core/types.pxd
-_core/pictures.pyx: _core/claims.h _core/float_state.h _core/memory.pxd _core/patches.pxd
-    _core/planes.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
+_core/pictures.pyx: _core/claims.h _core/float_state.h _core/masks.pxd _core/memory.pxd
+    _core/patches.pxd _core/planes.pxd _core/pyramid.pxd _core/restoration.pxd _core/smooth.pxd
+    _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
 _core/prior.pxd: _core/ridge.h _core/types.pxd
+_core/restoration.pxd: _core/masks.pxd _core/memory.pxd _core/passes.pxd _core/patches.pxd
+    _core/planes.pxd _core/pyramid.pxd _core/smooth.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/planes.pxd: _core/planes.h _core/types.pxd
 _core/lanes.pxd: _core/lanes.h _core/types.pxd
 _core/defaults.pxd: _core/float_state.pxd _core/types.pxd capi.pxd
 _core/best.pxd: _core/types.pxd
 _core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
 _core/runs.pxd: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/types.pxd capi.pxd
+_core/loss.pxd: _core/loss.h _core/types.pxd
 _input/scalars.py: _core/threads.py _errors.py
 _core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
@@ -139,6 +142,14 @@ _core/claims.h:
 _core/__init__.pxd:
 _cli/__init__.py:
 __init__.pxd:
+_core/masks.pxd: _core/masks.h
+_core/masks.h:
+_core/passes.pxd: _core/passes.h
+_core/passes.h:
+_core/pyramid.pxd: _core/pyramid.h
+_core/pyramid.h:
+_core/smooth.pxd: _core/smooth.h
+_core/smooth.h:
 """
 
 

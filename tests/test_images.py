@@ -271,8 +271,13 @@ def test_threads_and_pictures_of_the_progress_leave_no_trace(method, independent
     np.testing.assert_array_equal(steps[-1][2], expected)
     np.testing.assert_array_equal(np.where(missing if independent else missing[..., None],
                                            generated, image), expected)  # fmt: skip
-    stages = [stage for stage, _, _ in steps]
-    assert stages == ["tiles"] * 14 + ["patches"] * (4 if method == "patches" else 0)
+    stages = [(stage, step) for stage, step, _ in steps]
+    wanted = [("tiles", step) for step in range(1, 15)]
+    if method == "patches" and not independent:  # three fifths are missing: from half the picture
+        wanted += [("coarse", step) for step in range(1, 8)]
+    if method == "patches":
+        wanted += [("patches", step) for step in range(1, 5 if independent else 8)]
+    assert stages == wanted
     assert not np.array_equal(generated, expected)
 
 
@@ -287,7 +292,7 @@ def test_threads_and_pictures_of_the_progress_leave_no_trace(method, independent
 )
 @settings(max_examples=120, deadline=None)
 @pytest.mark.filterwarnings("ignore:missing marks:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:.*is filled smoothly:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*of the image lies in missing:RuntimeWarning")
 def test_any_picture_keeps_what_is_observed(
     shape, dtype, method, channels, share, independent, seed
 ):
@@ -418,8 +423,16 @@ def test_the_slides_parameters_on_a_photograph():
 
 IMAGE, MISSING = picture()
 BAD = [
-    (dict(image=IMAGE[0]), ValueError, r"image: has shape \(50,\); pass a 2-D image"),
-    (dict(image=np.stack([IMAGE] * 3)), ValueError, "a 3-D one and the channel_axis"),
+    (dict(image=IMAGE[0]), ValueError, r"has shape \(50,\); pass \(height, width\), a volume"),
+    (dict(image=np.stack([IMAGE] * 3)), ValueError, r"may be a.* channel_axis .*volume=T"),
+    (dict(image=np.stack([IMAGE] * 4, 2)), ValueError, "may be a colour image"),
+    (dict(image=np.stack([[IMAGE] * 5] * 5)), ValueError, r"has shape \(5, 5, 40, 50\); pass "),
+    (dict(image=np.empty((5, 5, 5, 5, 5)), channel_axis=1), ValueError, "with channel_axis=1"),
+    (dict(volume=True), ValueError, r"volume: got True for an image of shape \(40, 50\)"),
+    (dict(image=np.stack([IMAGE] * 5), channel_axis=0, volume=True), ValueError, "channel_axis=0"),
+    (dict(volume=1), TypeError, "volume: got 1"),
+    (dict(quality="best"), ValueError, "quality: got 'best'"),
+    (dict(method="tiles", quality="fine"), ValueError, "quality: got 'fine' for method='tiles'"),
     (dict(image=np.empty((0, 5))), ValueError, r"image: has shape \(0, 5\), without a pixel"),
     (dict(image=IMAGE.astype(complex)), TypeError, "image: has dtype complex128"),
     (dict(missing=MISSING.astype(float)), TypeError, "missing: has dtype float64.*mask != 0"),
@@ -498,7 +511,7 @@ def test_beyond_the_edge_nothing_is_seen(shape, hole):
     image = smooth = np.add.outer(np.arange(shape[0]), np.sin(np.arange(shape[1]) / 9))
     missing = np.zeros(shape, bool)
     missing[: hole[0], 10 : 10 + hole[1]] = True
-    with pytest.warns(RuntimeWarning, match="is filled smoothly"):
+    with pytest.warns(RuntimeWarning, match="continues the surroundings coarsely"):
         out = funkc.inpaint(image, missing)
     assert np.abs(out - smooth)[missing].mean() < smooth.std() * 1.5
 
@@ -547,6 +560,11 @@ def test_memory_is_bounded(method, wide):
     assert least < float(out.stdout) < 24
 
 
+def with_depth(shape):
+    """(channels, depth, height, width); (channels, height, width) has the depth 1."""
+    return shape if len(shape) == 4 else (shape[0], 1, *shape[1:])
+
+
 # The Method and the Status of types.pxd.
 CORE_METHODS = {"patches": 0, "tiles": 1}
 OK, BAD_SHAPE, BAD_OPTION, NOTHING_SEEN, NOT_FINITE, CANCELLED = 0, 7, 8, 9, 10, 11
@@ -560,7 +578,7 @@ def inpaint_f32(
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     table = pointer_of(images.core.pictures_table, b"funkc.pictures")
     kind = ctypes.CFUNCTYPE(
-        ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 4, ctypes.c_int, ctypes.c_int,
+        ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 5, ctypes.c_int, ctypes.c_int,
         ctypes.c_uint64, ctypes.c_int, *[ctypes.c_void_p] * 2,
     )  # fmt: skip
     function = kind(ctypes.c_void_p.from_address(table).value)
@@ -569,7 +587,7 @@ def inpaint_f32(
     assert missing.flags.c_contiguous
     return function(
         image.ctypes.data, missing.ctypes.data, 1 if missing.ndim == 2 else len(missing),
-        *(shape or ((1, *image.shape) if image.ndim == 2 else image.shape)),
+        *(shape or ((1, 1, *image.shape) if image.ndim == 2 else with_depth(image.shape))),
         CORE_METHODS.get(method, 2), k, seed, n_threads,
         *(None if part is None else ctypes.addressof(part) for part in (cancel, memory)),
     )  # fmt: skip
@@ -589,7 +607,7 @@ def inpaint_f32(
 )
 @settings(max_examples=80, deadline=None)
 @pytest.mark.filterwarnings("ignore:missing marks:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:.*is filled smoothly:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*of the image lies in missing:RuntimeWarning")
 def test_other_extensions_get_the_same_bits(
     shape, channels, method, share, masks, hole, k, scale, n_threads, seed
 ):
@@ -615,11 +633,13 @@ def test_other_extensions_get_the_same_bits(
 
 
 REFUSED = [
-    (BAD_SHAPE, dict(shape=(0, 40, 50))),
-    (BAD_SHAPE, dict(shape=(1, 0, 50))),
-    (BAD_SHAPE, dict(shape=(1, 40, -1))),
-    (BAD_SHAPE, dict(shape=(1, 2**62, 2**62))),
-    (BAD_SHAPE, dict(shape=(2**62, 40, 50))),
+    (BAD_SHAPE, dict(shape=(0, 1, 40, 50))),
+    (BAD_SHAPE, dict(shape=(1, 0, 40, 50))),
+    (BAD_SHAPE, dict(shape=(1, 1, 0, 50))),
+    (BAD_SHAPE, dict(shape=(1, 1, 40, -1))),
+    (BAD_SHAPE, dict(shape=(1, 1, 2**62, 2**62))),
+    (BAD_SHAPE, dict(shape=(2**62, 1, 40, 50))),
+    (BAD_SHAPE, dict(shape=(1, 2**62, 40, 50))),
     (BAD_OPTION, dict(method="funk")),
     (BAD_OPTION, dict(k=17)),
     (BAD_OPTION, dict(k=-1)),

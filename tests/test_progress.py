@@ -97,3 +97,19 @@ def test_more_factors_come_closer():
     color = np.stack([image, image], axis=0)
     shapes = [p.shape for _, p in progress.by_rank(color, ranks=[1], channel_axis=0)]
     assert shapes == [color.shape]
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_of_a_volume_four_frames_are_shown(tmp_path, color):
+    shape = (9, 12, 20, 3) if color else (9, 12, 20)
+    volume = np.zeros(shape, np.uint8)
+    volume[[0, 3, 5, 8]] = np.array([10, 60, 110, 160]).reshape(4, *[1] * (volume.ndim - 1))
+    sheet = progress.contact_sheet([("film", volume)])
+    gap = progress.MARGIN
+    assert sheet.size == (4 * 20 + 3 * gap + 2 * gap, 12 + progress.LABEL_HEIGHT + 2 * gap)
+    row = np.asarray(sheet.convert("L"))[gap + progress.LABEL_HEIGHT + 6]
+    assert [row[gap + 10 + at * (20 + gap)] for at in range(4)] == [10, 60, 110, 160]
+    progress.animate([("a", volume), ("b", volume // 2)], tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as image:
+        assert (image.n_frames, image.size) == (2, (4 * 20 + 3 * gap, 12))
+    assert len(progress.figure([("film", volume[:2])]).axes) == 1

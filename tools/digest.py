@@ -108,12 +108,20 @@ def pictures(tiny, n_threads):
     color = np.stack([gray, gray[::-1], gray[:, ::-1]], axis=-1)
     each = np.stack([holes, holes[::-1], holes[:, ::-1]], axis=-1)
     strokes = (i % 19 < 2) | (j % 23 < 3)
+    lines = (i % 19 < 2) | (j % 23 < 2)
+    squares = (i % 23 < 11) & (j % 29 < 12)
+    film = np.stack([np.roll(gray, 2 * t, axis=1) for t in range(5)])[:, :60]
     warnings.simplefilter("ignore", RuntimeWarning)
     for name, image, missing, keywords in (
         ("patches", gray, holes, {}),
         ("strokes", gray, strokes, {"k": 9}),
+        ("squares", gray, squares, {"quality": "fine"}),
         ("joint", color, each, {"channel_axis": -1}),
+        ("lines", color, lines, {"channel_axis": -1}),
+        ("film", film, np.stack([np.roll(holes, 3 * t, axis=0) for t in range(5)])[:, :60], {}),
+        ("film, lines", film, lines[:60], {}),
         ("tiles", gray, holes, {"method": "tiles"}),
+        ("tiles, squares", gray, squares, {"method": "tiles"}),
         ("tiles, k = 5", gray, holes, {"method": "tiles", "k": 5}),
     ):
         made = funkc.inpaint(image, missing, n_threads=n_threads, return_generated=True, **keywords)

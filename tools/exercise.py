@@ -80,6 +80,9 @@ def pictures(seed):
             (gray, scattered, {}),
             ((gray * 255).astype(np.uint8), strokes, {"return_generated": True}),
             (color, np.stack([scattered, strokes, scattered], axis=-1), {"channel_axis": -1}),
+            (color, strokes, {"channel_axis": -1}),
+            (gray, (i % 40 < 13) & (j % 30 < 14), {}),
+            (np.stack([gray] * 5), np.stack([scattered, strokes] * 2 + [scattered]), {}),
         ):
             funkc.inpaint(image, missing, method=method, n_threads=N_THREADS, **keywords)
 

@@ -580,8 +580,23 @@ cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int6
         return status
     if image == NULL or missing == NULL:
         return NULL_POINTER
-    return pictures.inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
-                                min(n_threads, MOST_THREADS), cancel, given)
+    return pictures.inpaint_f32(image, missing, n_masks, channels, 1, height, width, method, k,
+                                seed, min(n_threads, MOST_THREADS), cancel, given)
+
+
+cdef int inpaint_volume_f32(float *volume, const uint8_t *missing, int64_t n_masks,
+                            int64_t channels, int64_t depth, int64_t height, int64_t width,
+                            int method, int k, uint64_t seed, int n_threads,
+                            const volatile int *cancel, const funkc_memory *given) noexcept nogil:
+    cdef:
+        funkc_memory memory
+        int status = take_memory(&memory, &given)
+    if status != OK:
+        return status
+    if volume == NULL or missing == NULL:
+        return NULL_POINTER
+    return pictures.inpaint_f32(volume, missing, n_masks, channels, depth, height, width, method, k,
+                                seed, min(n_threads, MOST_THREADS), cancel, given)
 
 
 # ---------------------------------------------------------------- the doors
@@ -606,6 +621,7 @@ api.inpaint_f32 = inpaint_f32
 api.finish = finish
 api.train = train_all
 api.mean_loss = mean_loss
+api.inpaint_volume_f32 = inpaint_volume_f32
 
 _API = PyCapsule_New(&api, "funkc._capi._API", NULL)
 
@@ -646,4 +662,5 @@ def addresses():
         "finish": <size_t>api.finish,
         "train": <size_t>api.train,
         "mean_loss": <size_t>api.mean_loss,
+        "inpaint_volume_f32": <size_t>api.inpaint_volume_f32,
     }

@@ -164,6 +164,11 @@ cdef extern from "funkc.h" nogil:
                      funkc_result *result) noexcept nogil
         int (*mean_loss)(const funkc_model *model, const funkc_cells *cells, int n_threads,
                          double *loss) noexcept nogil
+        int (*inpaint_volume_f32)(float *volume, const uint8_t *missing, int64_t n_masks,
+                                  int64_t channels, int64_t depth, int64_t height,
+                                  int64_t width, int method, int k, uint64_t seed,
+                                  int n_threads, const volatile int *cancel,
+                                  const funkc_memory *memory) noexcept nogil
 
     # Whether this header can use a table.
     bint funkc_api_fits(const funkc_api *api)
@@ -239,6 +244,13 @@ cdef extern from "funkc.h" nogil:
                           int64_t n_masks, int64_t channels, int64_t height, int64_t width,
                           int method, int k, uint64_t seed, int n_threads,
                           const volatile int *cancel, const funkc_memory *memory)
+    # Parameters: `volume` (channels, depth, height, width), filled in place; `missing` (n_masks,
+    # height, width), where n_masks is 1, depth or channels * depth; else as for an image.
+    int funkc_inpaint_volume_f32(const funkc_api *api, float *volume, const uint8_t *missing,
+                                 int64_t n_masks, int64_t channels, int64_t depth,
+                                 int64_t height, int64_t width, int method, int k,
+                                 uint64_t seed, int n_threads, const volatile int *cancel,
+                                 const funkc_memory *memory)
 
 
 cdef extern from "funkc_import.h":

@@ -17,7 +17,7 @@ from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject
 from funkc._input import scalars
 from funkc._input.cells import cells_of_tiles
 from funkc._input.options import Options, checked_options
-from funkc._input.pixels import checked_tile_shape, image_and_holes
+from funkc._input.pixels import checked_planes, checked_tile_shape
 from funkc._sides import product
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from funkc._input.pixels import Planes
     from funkc._train import Training
 
     Method = Literal["patches", "tiles", "funk"]
+    Quality = Literal["standard", "fine"]
     ImageCallback = Callable[[str, int, NDArray[Any]], object]
 
 FUNK_TILE = (12, 12)
@@ -113,8 +115,10 @@ def inpaint(
     offset: float | Literal["auto"] = ...,
     decay: Literal["linear", "constant"] = ...,
     group_size: Literal[1, 8] = ...,
+    quality: Quality = ...,
     channel_axis: int | None = ...,
     alpha: int | None = ...,
+    volume: bool = ...,
     random_state: Any = ...,
     n_threads: int | None = ...,
     return_generated: Literal[False] = ...,
@@ -137,8 +141,10 @@ def inpaint(
     offset: float | Literal["auto"] = ...,
     decay: Literal["linear", "constant"] = ...,
     group_size: Literal[1, 8] = ...,
+    quality: Quality = ...,
     channel_axis: int | None = ...,
     alpha: int | None = ...,
+    volume: bool = ...,
     random_state: Any = ...,
     n_threads: int | None = ...,
     return_generated: Literal[True],
@@ -160,8 +166,10 @@ def inpaint(
     offset: float | Literal["auto"] = "auto",
     decay: Literal["linear", "constant"] = "linear",
     group_size: Literal[1, 8] = 8,
+    quality: Quality = "standard",
     channel_axis: int | None = None,
     alpha: int | None = None,
+    volume: bool = False,
     random_state: Any = 0,
     n_threads: int | None = None,
     return_generated: bool = False,
@@ -175,40 +183,54 @@ def inpaint(
 
     Parameters
     ----------
-    image : (h, w) array, or with channels along `channel_axis`
-        Any real dtype.
+    image : (h, w) array or (d, h, w) volume, with channels along `channel_axis` if there are any
+        Any real dtype. A 3-D array is a volume, a film or a stack of d frames, which also carry
+        information about each other; one whose first or last axis is 4 or shorter may be a
+        colour image, and must come with `channel_axis` or ``volume=True``.
     missing : (h, w) array of bool or int, or of the image's shape, optional
         True, or not 0, where a pixel is **unknown**, as in `skimage.restoration` and OpenCV. By
         default the NaN of a floating-point image are the missing pixels. Masked pixels of a
         `numpy.ma` image are missing as well. An (h, w) mask applies to all channels, and so does
-        one whose channels are all equal, such as (h, w, 1).
+        one whose channels are all equal, such as (h, w, 1). In a volume, an (h, w) mask applies
+        to all frames; a frame may be missing as a whole.
     method : {"patches", "tiles", "funk"}, default "patches"
         What the matrices are:
 
         - "patches", the best quality: each row is one of sixty similar patches of the image,
-          each column a pixel position in the patch. Four passes, each of which starts from the
-          result of the previous one.
+          each column a pixel position in the patch. Four to eight passes, each of which starts
+          from the result of the previous one; their number, the sizes of patches and the number
+          of factors depend on the mask. If missing regions are wide, or most pixels are missing,
+          the image is first filled at a half, a quarter and an eighth of its size.
         - "tiles", the fastest: overlapping tiles of 16 x 16 pixels, whose factors are made
-          smooth by a penalty on their second differences.
+          smooth by a penalty on their second differences. Wide missing regions are taken from
+          the image at half its size.
         - "funk", Simon Funk's method and the lowest quality: adjacent tiles, by gradient
           descent.
     k : int, optional
-        The number of factors: for "patches", in the last pass (12 by default); otherwise of a
-        tile (8 by default). At most 16 for "patches" and "tiles".
+        The number of factors: for "patches", the most that a pass uses (16 by default); otherwise
+        of a tile (8 by default). At most 16 for "patches" and "tiles".
+    quality : {"standard", "fine"}, default "standard"
+        For "patches": "fine" fits every group of patches in every pass, instead of leaving out
+        most of those that overlap others. It takes about twice as long.
     channel_axis : int, optional
-        The axis of the channels. With one mask for all channels, each channel is filled
-        separately. If the channels have different masks, "patches" fills up to eight channels
-        jointly, since they carry information about each other.
+        The axis of the channels. "patches" fills up to eight channels of an image jointly if their
+        masks differ, since they carry information about each other, or if what is missing are
+        lines such as text; more than eight as if they were the frames of a volume. Otherwise each
+        channel is filled separately, and so are those of a volume.
     alpha : int, optional
         The index of the transparency channel, such as -1 for RGBA. It is not changed.
+    volume : bool, default False
+        Whether a 3-D array with an axis of 4 or shorter is a volume.
     random_state, n_threads
         As for `funkc.factorize`.
     return_generated : bool, default False
         Whether to return the generated image too.
     callback : callable, optional
         Called as ``callback(stage, step, corrected)`` with the current image: with stage
-        "tiles" after every sweep over the tiles, "patches" after every pass, "funk" after
-        every epoch of every channel. If it returns True, the work (on that channel) stops.
+        "tiles" after every sweep over the tiles, "coarse" after every pass over the image at
+        reduced size, "patches" after every pass, "smooth" after a part of a smooth fill was
+        added, "funk" after every epoch of every channel or frame. If it returns True, the work
+        (for "funk", on that channel or frame) stops.
         Making these images takes time: the sweeps over the tiles are repeated for each one.
     progress : bool, default False
         Whether to show a progress bar on stderr if that is a terminal. Requires tqdm (the
@@ -239,17 +261,20 @@ def inpaint(
         Observed pixels lie more than one range outside of that of the others, as hot pixels and
         wrong no-data values do. They are not used to fill others, and returned as they were.
     RuntimeWarning
-        A missing region is wider than sixteen pixels and can only be filled smoothly; or
-        `missing` marks nearly all pixels, as an inverted mask would.
+        A missing region is wider than sixteen pixels, so that what is filled in there is a guess;
+        or `missing` marks nearly all pixels, as an inverted mask would.
 
     Notes
     -----
     The bits of the result do not depend on the number of threads or on the processor.
-    In addition to the image, "patches" and "tiles" use up to 24 bytes per pixel and channel.
+    In addition to the image, "patches" and "tiles" use up to 32 bytes per pixel and channel. The
+    time depends on the number of missing pixels: a few dead pixels of a large image take
+    milliseconds each.
 
     What to expect: missing regions up to about ten pixels across are filled with what the
-    surroundings suggest; nothing is invented. Stochastic texture gains little over a smooth
-    fill.
+    surroundings suggest, wider ones with what continues them at a coarser scale. Stochastic
+    texture gains little over a smooth fill; text and screens in wide missing regions, noise and
+    very smooth images are better filled by a smooth method.
 
     The methods are based on probabilistic PCA (Tipping & Bishop, 1999) of similar patches
     (as in Yu, Sapiro & Mallat, "Solving inverse problems with piecewise linear estimators",
@@ -266,10 +291,11 @@ def inpaint(
     True
     """
     scalars.choice("method", method, ("patches", "tiles", "funk"))
+    scalars.choice("quality", quality, ("standard", "fine"))
     scalars.callback(callback, "(stage, step, image)")
     scalars.flag("progress", progress)
     scalars.flag("return_generated", return_generated)
-    picture, holes = image_and_holes(image, missing, channel_axis, alpha)
+    planes = checked_planes(image, missing, channel_axis, alpha, volume)
     options = checked_options(
         (FUNK_FACTORS if method == "funk" else 1) if k is None else k,
         learning_rate=learning_rate,
@@ -282,7 +308,7 @@ def inpaint(
         n_threads=n_threads,
         biases=False,
     )
-    share = float(holes.mean())
+    share = np.count_nonzero(planes.holes) / planes.holes.size
     if share > NEARLY_ALL:
         warnings.warn(
             f"missing marks {share:.1%} of the pixels as unknown; if your mask is True where a "
@@ -302,55 +328,57 @@ def inpaint(
             reject(name, what, "leave it out, or pass method='funk'")
         if k is not None and options.k > core.MOST_RANK:
             reject("k", f"got {k}", f"pass at most {core.MOST_RANK}, or method='funk'")
-    kept = None if alpha is None else alpha % picture.shape[2]
-    filling = Filling(picture, holes, channel_axis, kept, options, callback, return_generated)
-    del picture  # the filling has its own
-    unit = "epochs" if method == "funk" else "bands"
+    if method != "patches" and quality != "standard":
+        reject("quality", f"got {quality!r} for method={method!r}", "omit it")
+    kept = None if alpha is None else alpha % len(planes.pixels)
+    filling = Filling(planes, kept, options, callback, return_generated)
+    del planes  # the filling has its own
+    unit = "epochs" if method == "funk" else "pixels"
     with bar("pixels", unit) if progress else nullcontext() as shown:
         if method == "funk":
-            shape = FUNK_TILE if tile_shape is None else checked_tile_shape(tile_shape)
-            filling.by_funk(Tiling(holes.shape[0], holes.shape[1], shape), shown)
+            filling.by_funk(FUNK_TILE if tile_shape is None else checked_tile_shape(tile_shape),
+                            shown)  # fmt: skip
         else:
-            filling.by_restoration(method, None if k is None else options.k, shown)
+            filling.by_restoration(
+                method, None if k is None else options.k, quality == "fine", shown
+            )
     results: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] = filling.results()
     return results
 
 
 class Filling:
-    """An image (height, width, channels) while it is being filled."""
+    """The planes of an image while they are being filled."""
 
     def __init__(
         self,
-        picture: NDArray[Any],
-        holes: NDArray[np.bool_],
-        channel_axis: int | None,
+        planes: Planes,
         alpha: int | None,
         options: Options,
         callback: ImageCallback | None,
         return_generated: bool,
     ) -> None:
-        self.channel_axis, self.options = channel_axis, options
+        self.planes, self.options = planes, options
         self.callback, self.return_generated = callback, return_generated
-        self.corrected = picture.copy()
-        self.generated = picture.copy() if return_generated else None
-        self.channels = [c for c in range(picture.shape[2]) if c != alpha]
-        self.holes, self.unused = holes, self._with_hot_pixels(holes)
-        self.to_fill = [c for c in self.channels if return_generated or holes[:, :, c].any()]
-        zero = picture.dtype.type(0)
-        self.range = [
-            (known.min() + zero, known.max() + zero)  # -0.0 is 0.0
-            for c in range(picture.shape[2])
-            for known in [picture[:, :, c][~self.unused[:, :, c]]]
-        ]
+        self.corrected = planes.pixels.copy()  # they may be the caller's
+        self.generated = self.corrected.copy() if return_generated else None
+        self.holes = planes.holes
+        self.channels = [c for c in range(len(self.holes)) if c != alpha]
+        self.unused = self._with_hot_pixels()
+        self.to_fill = [c for c in self.channels if return_generated or self.holes[c].any()]
+        zero = self.corrected.dtype.type(0)
+        self.range = {
+            c: (known.min() + zero, known.max() + zero)  # -0.0 is 0.0
+            for c in self.channels
+            for known in [self.corrected[c][~self.unused[c]]]
+        }
 
-    def _with_hot_pixels(self, holes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _with_hot_pixels(self) -> NDArray[np.bool_]:
         """What is not used to fill the others; of all channels, if they have one mask."""
-        height, width, _ = holes.shape
-        step = -(-height * width // core.largest_sample)
-        unused, n_hot, told = holes, 0, ""
-        alike = bool((holes[:, :, self.channels] == holes[:, :, self.channels[:1]]).all())
+        unused, n_hot, told = self.holes, 0, ""
+        one_mask = bool((self.holes[self.channels] == self.holes[self.channels[:1]]).all())
         for c in self.channels:
-            values, hole = self.corrected[:, :, c], holes[:, :, c]
+            values, hole = self.corrected[c], self.holes[c]
+            step = -(-values.size // core.largest_sample)
             some = values.reshape(-1)[::step][~hole.reshape(-1)[::step]].astype(np.float64)
             low, high = core.usual_range(some)
             if math.isinf(high):
@@ -358,12 +386,12 @@ class Filling:
             # In double, whatever the pixels are.
             hot = ~hole & ~((values >= np.float64(low)) & (values <= np.float64(high)))
             if hot.any():
-                unused = holes.copy() if unused is holes else unused
-                for at in self.channels if alike else [c]:
-                    unused[:, :, at] |= hot
-                row, col = (int(i) for i in np.argwhere(hot)[0])
-                where = "" if self.channel_axis is None else f" of channel {c}"
-                told = told or f"{values[row, col]} at row {row}, column {col}{where}"
+                unused = self.holes.copy() if unused is self.holes else unused
+                for at in self.channels if one_mask else [c]:
+                    unused[at] |= hot
+                frame, row, col = (int(i) for i in np.argwhere(hot)[0])
+                where = self.planes.position(c, frame, row, col)
+                told = told or f"{values[frame, row, col]} at {where}"
                 n_hot += int(hot.sum())
         if n_hot:
             warnings.warn(
@@ -377,100 +405,114 @@ class Filling:
 
     def results(self) -> Any:
         """What inpaint() returns."""
-        corrected = self._with_channels_back(self.corrected)
+        corrected = self.planes.as_image(self.corrected)
         if self.generated is None:
             return corrected
-        return corrected, self._with_channels_back(self.generated)
+        return corrected, self.planes.as_image(self.generated)
 
-    def _with_channels_back(self, picture: NDArray[Any]) -> NDArray[Any]:
-        if self.channel_axis is None:
-            return picture[:, :, 0]
-        return np.ascontiguousarray(np.moveaxis(picture, 2, self.channel_axis))
-
-    def _take(self, channel: int, made: NDArray[Any], top: int = 0) -> None:
+    def _take(self, channel: int, frame: int, made: NDArray[Any], top: int = 0) -> None:
         """Store generated rows: the missing pixels, and every pixel of the generated image."""
         for first in range(0, len(made), ROWS_AT_ONCE):
             values = made[first : first + ROWS_AT_ONCE].astype(np.float64, copy=False)
             part = _in_range(values, *self.range[channel])
             rows = slice(top + first, top + first + len(part))
-            hole = self.holes[rows, :, channel]
-            self.corrected[rows, :, channel][hole] = part[hole]
+            hole = self.holes[channel, frame, rows]
+            self.corrected[channel, frame, rows][hole] = part[hole]
             if self.generated is not None:
-                self.generated[rows, :, channel] = part
+                self.generated[channel, frame, rows] = part
 
     def _call(self, stage: str, step: int) -> bool:
         """Whether the callback stops the work."""
         assert self.callback is not None
-        answer = self.callback(stage, step, self._with_channels_back(self.corrected.copy()))
+        answer = self.callback(stage, step, self.planes.as_image(self.corrected.copy()))
         return scalars.is_true(answer)
 
-    def by_restoration(self, method: str, k: int | None, shown: Any) -> None:
+    def by_restoration(self, method: str, k: int | None, fine: bool, shown: Any) -> None:
         """Fill by tiles, then by patches."""
         if not self.to_fill:
             return
-        missing = np.ascontiguousarray(np.moveaxis(self.unused[:, :, self.channels], 2, 0))
+        _, n_frames, height, width = self.corrected.shape
+        places = [(c, frame) for c in self.channels for frame in range(n_frames)]
+        missing = np.ascontiguousarray(self.unused[self.channels]).reshape(-1, height, width)
         status, begun = core.begin(
-            missing.view(np.uint8), np.array([self.range[c] for c in self.channels], np.float64),
-            method == "patches", k or 0, self.options.seed, self.return_generated,
-            self.callback is not None, self.options.n_threads,
+            missing.view(np.uint8), n_frames,
+            np.array([self.range[c] for c, _ in places], np.float64), method == "patches", k or 0,
+            fine, self.options.seed, self.return_generated, self.callback is not None,
+            self.options.n_threads,
         )  # fmt: skip
         raise_for_status(status, purpose="to fill the image")
         del missing  # the core has its own
-        height, width, _ = self.corrected.shape
         tops = range(0, height, ROWS_AT_ONCE)
-        for at, c in enumerate(self.channels):
+        for at, place in enumerate(places):
             for top in tops:
-                rows = self.corrected[top : top + ROWS_AT_ONCE, :, c]
+                rows = self.corrected[place][top : top + ROWS_AT_ONCE]
                 with np.errstate(over="ignore"):  # of what is missing
                     core.put(begun, at, top, np.ascontiguousarray(rows, np.float64))
 
         def keep() -> None:
             values = np.empty((min(ROWS_AT_ONCE, height), width))
-            for at, c in enumerate(self.channels):
-                for top in tops if c in self.to_fill else ():
-                    made = values[: height - top]
-                    core.take(begun, at, top, made)
-                    self._take(c, made, top)
+            for at, place in enumerate(places):
+                for top in tops if place[0] in self.to_fill else ():
+                    if self.return_generated or self.holes[place][top : top + ROWS_AT_ONCE].any():
+                        made = values[: height - top]
+                        core.take(begun, at, top, made)
+                        self._take(*place, made, top)
 
         status, so_far = MORE, 0
         while status != OK:
             status, stage, step, done, to_do = core.go_on(begun)
             if stage == "survey":
-                self._warn_of_wide_holes(core.survey(begun)[0])
+                self._warn_of_wide_holes(method, core.survey(begun)[0])
             if shown is not None:
                 shown.total = to_do or None
                 shown.update(done - so_far)
             so_far = done
-            if self.callback is not None and stage in ("tiles", "patches"):
+            if self.callback is not None and stage not in ("", "survey"):
                 keep()
                 if self._call(stage, step):
                     break
         keep()
 
-    def _warn_of_wide_holes(self, n_pixels: int) -> None:
+    def _warn_of_wide_holes(self, method: str, n_pixels: int) -> None:
         if n_pixels:
+            how = (
+                "is filled smoothly: there are no observed pixels near enough"
+                if method == "tiles"
+                else "is filled with what continues the surroundings coarsely: no observed pixels "
+                "are near enough to know it"
+            )
             warnings.warn(
                 f"{n_pixels / self.holes.size:.1%} of the image lies in missing regions at least "
-                f"{core.WIDE_SIDE} pixels wide and high, and is filled smoothly: there are no "
-                "observed pixels near enough",
+                f"{core.WIDE_SIDE} pixels wide and high, and {how}",
                 RuntimeWarning,
                 stacklevel=4,
             )
 
-    def by_funk(self, tiling: Tiling, shown: Any) -> None:
-        """Fill each channel with the engine for ratings."""
-        for channel in self.to_fill:
-            rows, cols = np.nonzero(~self.unused[:, :, channel])
-            observed = self.corrected[rows, cols, channel]
+    def by_funk(self, tile_shape: tuple[int, int], shown: Any) -> None:
+        """Fill each plane with the engine for ratings."""
+        _, n_frames, height, width = self.corrected.shape
+        tiling = Tiling(height, width, tile_shape)
+        places = [(c, frame) for c in self.to_fill for frame in range(n_frames)]
+        for place in places:
+            if self.unused[place].all():
+                reject(
+                    "missing",
+                    f"marks every pixel of frame {place[1]} as unknown, and method='funk' fills "
+                    "each frame by itself",
+                    "pass method='patches' or 'tiles'",
+                )
+        for place in places:
+            rows, cols = np.nonzero(~self.unused[place])
+            observed = self.corrected[place][rows, cols]
 
-            def listen(training: Training, channel: int = channel) -> object:
+            def listen(training: Training, place: tuple[int, int] = place) -> object:
                 epoch = len(training.history["epoch"])
                 if shown is not None:
-                    shown.total = training.settings.n_epochs * len(self.to_fill)
+                    shown.total = training.settings.n_epochs * len(places)
                     shown.update(1)
                 if self.callback is None:
                     return None
-                self._take(channel, tiling.assemble(*training.factors(), training.schedule.offset))
+                self._take(*place, tiling.assemble(*training.factors(), training.schedule.offset))
                 return self._call("funk", epoch)
 
             problem = cells_of_tiles(
@@ -478,10 +520,7 @@ class Filling:
             )
             watched = self.callback is not None or shown is not None
             training, _ = _train.train(problem, self.options, listen if watched else None)
-            self._take(
-                channel,
-                tiling.assemble(*training.ready(), training.schedule.offset),
-            )
+            self._take(*place, tiling.assemble(*training.ready(), training.schedule.offset))
 
 
 def _in_range(made: NDArray[np.float64], low: Any, high: Any) -> NDArray[Any]:

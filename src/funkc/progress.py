@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from funkc._errors import missing_extra, reject
-from funkc._input.pixels import image_and_holes
+from funkc._input.pixels import checked_planes
 from funkc.images import inpaint
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MARGIN = 8
 LABEL_HEIGHT = 18
+FRAMES = 4  # of a volume that are shown
 ANIMATIONS = ("gif", "webp")
 
 
@@ -32,9 +33,10 @@ def contact_sheet(
     Parameters
     ----------
     pictures : sequence of (str, array)
-        Title and (h, w) or (h, w, 3) image, of any sizes. Integers are scaled by the range of
-        their dtype; floats are shown from 0 to 1, or from minimum to maximum if they exceed
-        that.
+        Title and (h, w) or (h, w, 3) image, of any sizes. Of a volume (d, h, w) or (d, h, w, 3),
+        four frames at equal distances are shown next to each other. Integers are scaled by the
+        range of their dtype; floats are shown from 0 to 1, or from minimum to maximum if they
+        exceed that.
     columns : int, optional
         Images per row; by default about the number of rows, or all of up to four images.
 
@@ -154,7 +156,7 @@ def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = N
     drawn = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
     for at, (title, picture) in enumerate(pictures, 1):
         axes = drawn.add_subplot(rows, columns, at)
-        axes.imshow(as_bytes(picture), cmap="gray", vmin=0, vmax=255)
+        axes.imshow(_flat(picture), cmap="gray", vmin=0, vmax=255)
         axes.set_title(title)
         axes.set_axis_off()
     return drawn
@@ -182,8 +184,8 @@ class Snapshots:
     >>> snapshots = Snapshots()
     >>> missing = np.random.default_rng(0).random(image.shape) < 0.3
     >>> corrected = funkc.inpaint(image, missing, callback=snapshots)
-    >>> [title for title, picture in snapshots.pictures[-4:]]
-    ['patches 1', 'patches 2', 'patches 3', 'patches 4']
+    >>> [title for title, picture in snapshots.pictures[-5:]]
+    ['patches 1', 'patches 2', 'patches 3', 'patches 4', 'patches 5']
     """
 
     def __init__(self, every: int = 1) -> None:
@@ -226,10 +228,14 @@ def by_rank(
     >>> [title for title, picture in progress.by_rank(image, ranks=[1, 2])]
     ['rank 1', 'rank 2']
     """
-    axis = options.get("channel_axis")
-    picture, holes = image_and_holes(image, missing, axis, options.get("alpha"))
-    deviation = float(picture[~holes].std(dtype=np.float64)) or 1.0
-    usual = {"tile_shape": picture.shape[:2], "n_epochs": 60, "learning_rate": 0.03 / deviation}
+    planes = checked_planes(
+        image, missing, options.get("channel_axis"), options.get("alpha"),
+        options.get("volume", False),
+    )  # fmt: skip
+    deviation = float(planes.pixels[~planes.holes].std(dtype=np.float64)) or 1.0
+    usual = {
+        "tile_shape": planes.pixels.shape[2:], "n_epochs": 60, "learning_rate": 0.03 / deviation,
+    }  # fmt: skip
     options = {**usual, **options, "method": "funk", "return_generated": True}
     return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in ranks]
 
@@ -250,6 +256,17 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(255 * np.nan_to_num(np.clip(values, 0, 1))).astype(np.uint8)
 
 
+def _flat(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    """As 8 bits; of a volume some frames in a row."""
+    shown = as_bytes(picture)
+    if shown.ndim == 2 or (shown.ndim == 3 and shown.shape[2] in (3, 4)):
+        return shown
+    chosen = np.linspace(0, len(shown) - 1, min(FRAMES, len(shown))).round().astype(int)
+    gap = np.full((shown.shape[1], MARGIN, *shown.shape[3:]), 255, np.uint8)
+    parts = [part for frame in chosen for part in (gap, shown[frame])]
+    return np.concatenate(parts[1:], axis=1)
+
+
 def _require_some(pictures: Sequence[tuple[str, NDArray[Any]]]) -> None:
     if not pictures:
         reject("pictures", "is empty", "pass at least one (title, image)")
@@ -265,4 +282,4 @@ def _images(pictures: Sequence[tuple[str, NDArray[Any]]], what: str) -> list[Ima
     except ImportError as error:
         raise missing_extra("Pillow", "images", what) from error
     _require_some(pictures)
-    return [Image.fromarray(np.ascontiguousarray(as_bytes(picture))) for _, picture in pictures]
+    return [Image.fromarray(np.ascontiguousarray(_flat(picture))) for _, picture in pictures]

@@ -227,6 +227,31 @@ def test_inpaint_fills_as_in_python(method, n_masks):
         assert np.array_equal(made, expected)
 
 
+@pytest.mark.parametrize("method", ["patches", "tiles"])
+@pytest.mark.parametrize("n_masks", [1, 5, 10])
+def test_volumes_are_filled_as_in_python(method, n_masks):
+    rng = np.random.default_rng(0)
+    volume = rng.random((2, 5, 20, 25)).astype(np.float32)
+    missing = rng.random((n_masks, 20, 25)) < 0.3
+    if n_masks > 1:
+        missing[3] = True  # a lost frame
+    missing[:, 3, 4] &= missing[:, 0].all(axis=1)  # but for a lost frame
+    volume[0, 2, 3, 4] = 1e6  # hot
+    given = missing.reshape(2, 5, 20, 25) if n_masks == 10 else missing
+    with pytest.warns(funkc.HotPixelWarning):
+        expected = funkc.inpaint(
+            volume, given[0] if n_masks == 1 else given, method=method, channel_axis=0,
+            random_state=5, n_threads=1,
+        )  # fmt: skip
+    for n_threads in (1, 2, 3, 8):
+        made = volume.copy()
+        ask(
+            "inpaint_volume_f32", made, missing.view(np.uint8), n_masks, 2, 5, 20, 25,
+            ["patches", "tiles"].index(method), 0, 5, n_threads, None, None,
+        )  # fmt: skip
+        assert np.array_equal(made, expected)
+
+
 def test_plans_and_a_plan_are_used_by_several_threads_at_once():
     rows, cols, values, shape = problem(20_000, (300, 200))
     cells = cells_of(rows, cols, values, shape)

@@ -106,7 +106,7 @@ def changed_headers(folder, *changes):
     return list(folder.iterdir())
 
 
-LATER = "int n_threads,\n                     double *loss);\n} funkc_api;"
+LATER = "cancel, const funkc_memory *memory);\n} funkc_api;"
 LATER = (LATER, LATER.replace("} funkc_api", "    int (*later)(void);\n} funkc_api"))
 
 
@@ -115,7 +115,7 @@ LATER = (LATER, LATER.replace("} funkc_api", "    int (*later)(void);\n} funkc_a
     "changes, words",
     [
         ([("FUNKC_ABI_VERSION 1", "FUNKC_ABI_VERSION 2")], "offers version 1 .* for version 2 "),
-        ([LATER, ("FUNKC_HAS(api, mean_loss)", "FUNKC_HAS(api, later)")], "newer funkc"),
+        ([LATER, ("FUNKC_HAS(api, inpaint_volume_f32)", "FUNKC_HAS(api, later)")], "newer funkc"),
     ],
 )
 def test_an_extension_that_does_not_fit_is_refused_when_it_is_imported(tmp_path, changes, words):

@@ -61,13 +61,14 @@ static uint8_t observed[SIDE * SIDE];
 static union { funkc_group group; char line[64]; } room __attribute__((aligned(64)));
 int main(void)
 {
-    const funkc_picture picture = {pixels, observed, 1, SIDE, SIDE};
-    for (int top = 0; top <= SIDE - SIZE; top++)
-        for (int left = 0; left <= SIDE - SIZE; left++) {
-            funkc_group_find(&room.group, &picture, SIZE, top, left, FUNKC_REACH, 60);
-            if (room.group.n != 60 || room.group.tops[0] != top || room.group.lefts[0] != left)
-                return 1;
-        }
+    const funkc_picture picture = {pixels, observed, 1, 1, SIDE, SIDE};
+    for (int turn = 0; turn < 4; turn++)
+        for (int top = 0; top <= SIDE - SIZE; top++)
+            for (int left = 0; left <= SIDE - SIZE; left++) {
+                const funkc_pass pass = {SIZE, 1, FUNKC_REACH, 0, 60, turn % 2, turn / 2, 4, 0};
+                funkc_group_find(&room.group, &picture, &pass, 0, top, left);
+                if (room.group.n != 60 || room.group.begins[0] != top * SIDE + left) return 1;
+            }
     return 0;
 }
 """

@@ -29,7 +29,7 @@ int every_function(const funkc_api *api)
     funkc_result result;
     funkc_plan *plan;
     int status = 0;
-    if (!funkc_api_fits(api) || !FUNKC_HAS(api, mean_loss)) return -1;
+    if (!funkc_api_fits(api) || !FUNKC_HAS(api, inpaint_volume_f32)) return -1;
     funkc_cells_init(&cells);
     cells.rows = rows, cells.cols = cols, cells.values = values;
     cells.n_cells = cells.n_rows = cells.n_cols = 2;
@@ -59,6 +59,8 @@ int every_function(const funkc_api *api)
     status |= funkc_top(api, &model, some, 2, 1, hidden_from, some, best, out, 1);
     status |= funkc_inpaint_f32(api, image, missing, 1, 1, 1, 2, FUNKC_TILES, 0, 0, 1, &cancel,
                                 &memory);
+    status |= funkc_inpaint_volume_f32(api, image, missing, 1, 1, 1, 1, 2, FUNKC_TILES, 0, 0, 1,
+                                       &cancel, &memory);
     funkc_plan_destroy(api, plan);
     return funkc_status_message(api, status) == NULL;
 }

@@ -94,6 +94,12 @@ def add(commands: Any) -> None:
         help="similar patches (best), smooth tiles (fastest), or Funk's gradient descent "
         "(default: %(default)s)",
     )
+    add(
+        "--quality",
+        choices=("standard", "fine"),
+        default="standard",
+        help="fine takes twice the time for slightly better patches (default: %(default)s)",
+    )
     add("--k", type=arguments.count, help="number of factors of a patch or tile")
     add(
         "--tile",
@@ -158,6 +164,7 @@ def run(options: argparse.Namespace) -> None:
         picture.pixels,
         missing,
         method=options.method,
+        quality=options.quality,
         callback=snapshots,
         k=options.k,
         tile_shape=options.tile,

@@ -13,7 +13,7 @@
 enum {
     FUNKC_ROWS = 64,  /* patches of a group at most */
     FUNKC_COLS = 128, /* pixels of a patch at most */
-    FUNKC_REACH = 10, /* how far off a patch may lie */
+    FUNKC_REACH = 20, /* how far off a patch may lie, at most */
     FUNKC_CANDIDATES = (2 * FUNKC_REACH + 1) * (2 * FUNKC_REACH + 1),
     FUNKC_SUMS = 8 /* sums that share what is loaded, and don't wait for one another */
 };
@@ -30,9 +30,9 @@ typedef struct {
     float vv[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_COLS];        /* products of v, of a place */
     float uncertain[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_ROWS]; /* of u: its posterior covariance */
     float uu[FUNKC_PAIRS + FUNKC_SUMS][FUNKC_ROWS];        /* expected products of u */
-    float trust[FUNKC_COLS][FUNKC_ROWS]; /* in what is made: 1 / its variance */
-    float out[FUNKC_COLS][FUNKC_ROWS];   /* what is made, times that */
-    int tops[FUNKC_ROWS], lefts[FUNKC_ROWS];
+    float trust[FUNKC_ROWS][FUNKC_COLS]; /* in what is made: 1 / its variance */
+    float out[FUNKC_ROWS][FUNKC_COLS];   /* what is made, times that */
+    ptrdiff_t begins[FUNKC_ROWS]; /* where they begin in a channel */
     int n, places, factors;
     float variance;
 } funkc_group; /* the vectors first, so that they lie on lines of the cache if the whole does */
@@ -66,8 +66,10 @@ FUNKC_INLINE void funkc_all_sums(const float *x, ptrdiff_t x_step, const float *
         funkc_sums(x, x_step, y + q * y_step, y_step, 1, n, sums + q);
 }
 
-/* Directions of most variance of the filled rows, times their deviations. */
-static void funkc_group_start(funkc_group *group)
+/* Directions of most variance of the filled rows, times their deviations.  If there is noise, at
+   least one of them, and those others that noise alone would not make (its largest singular value
+   is about its deviation times sqrt(rows) + sqrt(columns); Geman 1980). */
+static void funkc_group_start(funkc_group *group, float noise)
 {
     const int n = group->n, places = group->places, factors = group->factors;
     const int padded = (places + 15) / 16 * 16;
@@ -125,22 +127,26 @@ static void funkc_group_start(funkc_group *group)
         for (int a = 0; a < factors; a++)
             for (int i = n; i < FUNKC_ROWS; i++) group->u[a][i] = 0;
     }
+    const float least = noise * (sqrtf((float)n) + sqrtf((float)places));
     float product[8], total = 0, told = 0;
+    int kept = 0;
     for (int i = 0; i < n; i++) {
         const float *row = group->by_patch[i];
         funkc_products_f32(row, &row, 1, padded, product);
         total += product[0];
     }
-    for (int a = 0; a < factors; a++) {
+    for (int a = 0; a < factors; a++, kept++) {
         const float *scores = group->u[a];
         funkc_products_f32(scores, &scores, 1, FUNKC_ROWS, product);
+        if (a > 0 && !(product[0] > least * least) && noise > 0) break;
         told += product[0];
         const float deviation = sqrtf(product[0] / (float)n);
         for (int j = 0; j < padded; j += FUNKC_LENGTH)
             funkc_store_f32(&group->v[a][j], funkc_mul_f32(funkc_load_f32(&group->v[a][j]),
                                                            funkc_all_f32(deviation)));
     }
-    const float left = places > factors ? (total - told) / (float)(n * (places - factors)) : 0;
+    group->factors = kept;
+    const float left = (total - told) / (float)(n * (places - kept));
     group->variance = left > FUNKC_LEAST_VARIANCE ? left : FUNKC_LEAST_VARIANCE;
     for (int j = 0; j < places; j++) /* centre the observed ones alone from here on */
         for (int i = 0; i < FUNKC_ROWS; i += FUNKC_LENGTH)
@@ -188,10 +194,12 @@ FUNKC_INLINE void funkc_group_expect_of(funkc_group *group, int factors)
 static void funkc_group_expect(funkc_group *group)
 {
     switch (group->factors) {
+    case 3: funkc_group_expect_of(group, 3); break;
     case 4: funkc_group_expect_of(group, 4); break;
     case 6: funkc_group_expect_of(group, 6); break;
     case 8: funkc_group_expect_of(group, 8); break;
     case 12: funkc_group_expect_of(group, 12); break;
+    case 16: funkc_group_expect_of(group, 16); break;
     default: funkc_group_expect_of(group, group->factors);
     }
 }
@@ -277,77 +285,97 @@ static void funkc_group_predict(funkc_group *group)
                 float *at = &group->uncertain[FUNKC_PAIR(a, b)][i];
                 funkc_store_f32(at, funkc_mul_f32(funkc_load_f32(at), funkc_all_f32(2)));
             }
-    for (int i = 0; i < group->n; i += FUNKC_LENGTH)
-        for (int j = 0; j < group->places; j += FUNKC_SUMS) {
+    for (int i = 0; i < group->n; i += FUNKC_SUMS) /* places in lanes: they lie in a row here */
+        for (int j = 0; j < group->places; j += FUNKC_LENGTH) {
             funkc_vector fits[FUNKC_SUMS], spreads[FUNKC_SUMS];
-            funkc_sums(&group->u[0][i], FUNKC_ROWS, &group->v[0][j], 1, FUNKC_COLS, factors,
+            funkc_sums(&group->v[0][j], FUNKC_COLS, &group->u[0][i], 1, FUNKC_ROWS, factors,
                        fits);
-            funkc_sums(&group->uncertain[0][i], FUNKC_ROWS, &group->vv[0][j], 1, FUNKC_COLS,
+            funkc_sums(&group->vv[0][j], FUNKC_COLS, &group->uncertain[0][i], 1, FUNKC_ROWS,
                        pairs, spreads);
             for (int q = 0; q < FUNKC_SUMS; q++) {
-                const funkc_vector hidden =
-                    funkc_sub_f32(funkc_all_f32(1), funkc_load_f32(&group->observed[j + q][i]));
+                const funkc_vector hidden = funkc_sub_f32(
+                    funkc_all_f32(1), funkc_load_f32(&group->observed_by_patch[i + q][j]));
                 const funkc_vector variance = funkc_add_f32(funkc_all_f32(group->variance + 1e-6f),
                                                      funkc_mul_f32(hidden, spreads[q]));
                 const funkc_vector trust = funkc_div_f32(funkc_all_f32(1), variance);
-                const funkc_vector made = funkc_add_f32(funkc_all_f32(group->mean[j + q]), fits[q]);
-                funkc_store_f32(&group->trust[j + q][i], trust);
-                funkc_store_f32(&group->out[j + q][i], funkc_mul_f32(made, trust));
+                const funkc_vector made = funkc_add_f32(funkc_load_f32(&group->mean[j]), fits[q]);
+                funkc_store_f32(&group->trust[i + q][j], trust);
+                funkc_store_f32(&group->out[i + q][j], funkc_mul_f32(made, trust));
             }
         }
 }
 
-/* A picture of one or more channels, and what is known of it.  The last one
-   is followed by SPARE numbers more, so that whole vectors can be read. */
+/* A picture of one or more channels, each one frame or a stack of them, and what is known of it.
+   The last one is followed by SPARE numbers more, so that whole vectors can be read. */
 typedef struct {
-    const float *pixels;     /* (channels, height, width), holes filled */
+    const float *pixels;     /* (channels, depth, height, width), holes filled */
     const uint8_t *observed; /* likewise */
-    ptrdiff_t channels, height, width;
+    ptrdiff_t channels, depth, height, width;
 } funkc_picture;
 
-/* Finds the patches that resemble the one at (top, left) within `reach` of it, at most `wanted`
-   of them, and copies them.  That one is the first; of equally good ones those come first that
-   stand behind it, which no group has taken yet. */
-static void funkc_group_find(funkc_group *group, const funkc_picture *picture, int size,
-                             ptrdiff_t top, ptrdiff_t left, int reach, int wanted)
+/* What the groups of a pass are made of. */
+typedef struct {
+    int size, deep;             /* of a patch: rows and columns, and frames */
+    int reach, reach_deep;      /* how far off a similar one may lie */
+    int similar;                /* patches of a group */
+    int backwards, from_right;  /* how the picture is scanned: from the last row and frame on, ... */
+    int directions;             /* at most, or as many as exceed the noise */
+    float noise;                /* its deviation; 0: directions are not chosen */
+} funkc_pass;
+
+/* Finds the patches that resemble the one at (first, top, left), and copies them.  That one is the
+   first; of equally good ones those come first that stand behind it in the scan (by rows, frames
+   and columns), which no group has taken yet. */
+static void funkc_group_find(funkc_group *group, const funkc_picture *picture,
+                             const funkc_pass *pass, ptrdiff_t first, ptrdiff_t top,
+                             ptrdiff_t left)
 {
     float distances[2 * FUNKC_REACH + 1 + 3 * FUNKC_LENGTH];
     uint32_t keys[FUNKC_CANDIDATES];
-    const ptrdiff_t width = picture->width, plane = picture->height * width;
+    const ptrdiff_t width = picture->width, frame = picture->height * width;
+    const ptrdiff_t plane = picture->depth * frame;
+    const int size = pass->size, deep = pass->deep, wanted = pass->similar;
+    const ptrdiff_t reach = pass->reach, reach_deep = pass->reach_deep;
+    const ptrdiff_t first_from = first > reach_deep ? first - reach_deep : 0;
+    const ptrdiff_t first_to = first + reach_deep < picture->depth - deep ? first + reach_deep
+                                                                          : picture->depth - deep;
     const ptrdiff_t top_from = top > reach ? top - reach : 0;
     const ptrdiff_t top_to = top + reach < picture->height - size ? top + reach
                                                                   : picture->height - size;
     const ptrdiff_t left_from = left > reach ? left - reach : 0;
     const ptrdiff_t left_to = left + reach < width - size ? left + reach : width - size;
-    const int across = (int)(left_to - left_from + 1);
+    const int across = (int)(left_to - left_from + 1), down = (int)(top_to - top_from + 1);
     int n = 0;
-    for (ptrdiff_t y = top_from; y <= top_to; y++) {
-        for (int x = 0; x < across; x += 3 * FUNKC_LENGTH) {
-            funkc_vector s0 = funkc_all_f32(0), s1 = s0, s2 = s0;
-            for (ptrdiff_t c = 0; c < picture->channels; c++)
-                for (int down = 0; down < size; down++) {
-                    const float *here = picture->pixels + c * plane + (top + down) * width + left;
-                    const float *there =
-                        picture->pixels + c * plane + (y + down) * width + left_from + x;
-                    for (int right = 0; right < size; right++, there++) {
-                        const funkc_vector wanted = funkc_all_f32(here[right]);
-                        const funkc_vector a0 = funkc_sub_f32(funkc_load_f32(there), wanted);
-                        const funkc_vector a1 =
-                            funkc_sub_f32(funkc_load_f32(there + FUNKC_LENGTH), wanted);
-                        const funkc_vector a2 =
-                            funkc_sub_f32(funkc_load_f32(there + 2 * FUNKC_LENGTH), wanted);
-                        s0 = funkc_add_f32(s0, funkc_mul_f32(a0, a0));
-                        s1 = funkc_add_f32(s1, funkc_mul_f32(a1, a1));
-                        s2 = funkc_add_f32(s2, funkc_mul_f32(a2, a2));
-                    }
+    for (ptrdiff_t t = first_from; t <= first_to; t++)
+        for (ptrdiff_t y = top_from; y <= top_to; y++, n += across) {
+            for (int x = 0; x < across; x += 3 * FUNKC_LENGTH) {
+                funkc_vector s0 = funkc_all_f32(0), s1 = s0, s2 = s0;
+                for (ptrdiff_t c = 0; c < picture->channels * deep; c++) {
+                    const ptrdiff_t at = c / deep * plane + c % deep * frame;
+                    const float *own = picture->pixels + at + first * frame + top * width + left;
+                    const float *other =
+                        picture->pixels + at + t * frame + y * width + left_from + x;
+                    for (int row = 0; row < size; row++, own += width, other += width)
+                        for (int right = 0; right < size; right++) {
+                            const float *there = other + right;
+                            const funkc_vector here = funkc_all_f32(own[right]);
+                            const funkc_vector a0 = funkc_sub_f32(funkc_load_f32(there), here);
+                            const funkc_vector a1 =
+                                funkc_sub_f32(funkc_load_f32(there + FUNKC_LENGTH), here);
+                            const funkc_vector a2 =
+                                funkc_sub_f32(funkc_load_f32(there + 2 * FUNKC_LENGTH), here);
+                            s0 = funkc_add_f32(s0, funkc_mul_f32(a0, a0));
+                            s1 = funkc_add_f32(s1, funkc_mul_f32(a1, a1));
+                            s2 = funkc_add_f32(s2, funkc_mul_f32(a2, a2));
+                        }
                 }
-            funkc_store_f32(distances + x, s0);
-            funkc_store_f32(distances + x + FUNKC_LENGTH, s1);
-            funkc_store_f32(distances + x + 2 * FUNKC_LENGTH, s2);
+                funkc_store_f32(distances + x, s0);
+                funkc_store_f32(distances + x + FUNKC_LENGTH, s1);
+                funkc_store_f32(distances + x + 2 * FUNKC_LENGTH, s2);
+            }
+            /* floats that are not negative are in the order of their bits */
+            memcpy(keys + n, distances, (size_t)across * sizeof(float));
         }
-        memcpy(keys + n, distances, (size_t)across * sizeof(float));
-        n += across; /* floats that are not negative are in the order of their bits */
-    }
     uint32_t low = 0, high = 0x7f800000u; /* the last one that is taken lies in between */
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
@@ -356,68 +384,95 @@ static void funkc_group_find(funkc_group *group, const funkc_picture *picture, i
         if (count >= wanted) high = middle;
         else low = middle + 1;
     }
-    const int own = (int)(top - top_from) * across + (int)(left - left_from);
     int ties = wanted, taken = 0;
     for (int c = 0; c < n; c++) ties -= keys[c] < low;
+    /* In the order of the scan, and around its end. */
+    const int frames = n / (down * across);
+    int t = (int)(first - first_from), y = (int)(top - top_from), x = (int)(left - left_from);
+    if (pass->backwards) t = frames - 1 - t, y = down - 1 - y;
+    if (pass->from_right) x = across - 1 - x;
     for (int at = 0; at < n && taken < wanted; at++) {
-        const int c = own + at < n ? own + at : own + at - n;
-        if (keys[c] < low || (keys[c] == low && ties-- > 0)) {
-            group->tops[taken] = (int)(top_from + c / across);
-            group->lefts[taken] = (int)(left_from + c % across);
-            taken++;
+        const int here_t = pass->backwards ? frames - 1 - t : t;
+        const int here_y = pass->backwards ? down - 1 - y : y;
+        const int here_x = pass->from_right ? across - 1 - x : x;
+        const uint32_t key = keys[(here_t * down + here_y) * across + here_x];
+        if (key < low || (key == low && ties-- > 0))
+            group->begins[taken++] =
+                (first_from + here_t) * frame + (top_from + here_y) * width + left_from + here_x;
+        if (++x == across) {
+            x = 0;
+            if (++t == frames) {
+                t = 0;
+                if (++y == down) y = 0;
+            }
         }
     }
     group->n = taken;
-    group->places = (int)picture->channels * size * size;
+    group->places = (int)picture->channels * deep * size * size;
     const size_t spare = sizeof(float) * (size_t)(FUNKC_COLS - group->places);
     for (int i = 0; i < taken; i++) {
         memset(&group->by_patch[i][group->places], 0, spare);
         memset(&group->observed_by_patch[i][group->places], 0, spare);
     }
-    for (int j = 0; j < group->places; j++)
-        for (int i = taken; i < FUNKC_ROWS; i++)
-            group->filled[j][i] = group->observed[j][i] = 0;
-    for (int i = 0; i < taken; i++) {
-        int j = 0;
-        for (ptrdiff_t c = 0; c < picture->channels; c++)
-            for (int down = 0; down < size; down++) {
-                const ptrdiff_t at =
-                    c * plane + (group->tops[i] + down) * width + group->lefts[i];
-                for (int right = 0; right < size; right++, j++) {
-                    group->filled[j][i] = group->by_patch[i][j] = picture->pixels[at + right];
-                    group->observed[j][i] = group->observed_by_patch[i][j] =
-                        picture->observed[at + right];
-                }
+    int j = 0;
+    for (ptrdiff_t c = 0; c < picture->channels * deep; c++)
+        for (int row = 0; row < size; row++, j += size) {
+            const ptrdiff_t at = c / deep * plane + c % deep * frame + row * width;
+            for (int i = 0; i < taken; i++) {
+                const ptrdiff_t begin = at + group->begins[i];
+                for (int right = 0; right < size; right++)
+                    group->by_patch[i][j + right] = picture->pixels[begin + right];
+                for (int right = 0; right < size; right++)
+                    group->observed_by_patch[i][j + right] = picture->observed[begin + right];
             }
-    }
+            for (int right = 0; right < size; right++) { /* and the other way round */
+                const float *pixels = picture->pixels + at + right;
+                const uint8_t *observed = picture->observed + at + right;
+                for (int i = 0; i < taken; i++)
+                    group->filled[j + right][i] = pixels[group->begins[i]];
+                for (int i = 0; i < taken; i++)
+                    group->observed[j + right][i] = observed[group->begins[i]];
+                for (int i = taken; i < FUNKC_ROWS; i++)
+                    group->filled[j + right][i] = group->observed[j + right][i] = 0;
+            }
+        }
 }
 
 /* Adds what the patches say to the sums over the picture, but for what is no number: a group
-   without any variation may be too near to singular for single precision. */
-static void funkc_group_add(const funkc_group *group, const funkc_picture *picture, int size,
-                            float *total, float *weight)
+   without any variation may be too near to singular for single precision.  Counts for every pixel
+   the patches that spoke of it, up to 255, if there are counts. */
+static void funkc_group_add(const funkc_group *group, const funkc_picture *picture,
+                            const funkc_pass *pass, float *total, float *weight, uint8_t *counts)
 {
-    const ptrdiff_t width = picture->width, plane = picture->height * width;
+    const int size = pass->size, deep = pass->deep;
+    const ptrdiff_t width = picture->width, frame = picture->height * width;
+    const ptrdiff_t plane = picture->depth * frame;
     for (int i = 0; i < group->n; i++) {
-        int j = 0;
-        for (ptrdiff_t c = 0; c < picture->channels; c++)
-            for (int down = 0; down < size; down++) {
+        const float *out = group->out[i], *trusts = group->trust[i];
+        int bad = 0;
+        for (int j = 0; j < group->places; j++)
+            bad |= !(trusts[j] > 0) | !(trusts[j] < 2 / FUNKC_LEAST_VARIANCE) | !(out[j] - out[j] == 0);
+        if (bad) continue;
+        for (ptrdiff_t c = 0; c < picture->channels * deep; c++)
+            for (int row = 0; row < size; row++, out += size, trusts += size) {
                 const ptrdiff_t at =
-                    c * plane + (group->tops[i] + down) * width + group->lefts[i];
-                for (int right = 0; right < size; right++, j++) {
-                    const float made = group->out[j][i], trust = group->trust[j][i];
-                    if (trust > 0 && trust < 2 / FUNKC_LEAST_VARIANCE && made - made == 0) {
-                        total[at + right] += made;
-                        weight[at + right] += trust;
-                    }
-                }
+                    group->begins[i] + c / deep * plane + c % deep * frame + row * width;
+                for (int right = 0; right < size; right++) total[at + right] += out[right];
+                for (int right = 0; right < size; right++) weight[at + right] += trusts[right];
+                if (counts)
+                    for (int right = 0; right < size; right++)
+                        counts[at + right] =
+                            (uint8_t)(counts[at + right] + (counts[at + right] < 255));
             }
     }
 }
 
-static void funkc_group_fit(funkc_group *group)
+static void funkc_group_fit(funkc_group *group, const funkc_pass *pass)
 {
-    funkc_group_start(group);
+    int most = group->places - 1 < group->n - 1 ? group->places - 1 : group->n - 1;
+    if (pass->directions < most) most = pass->directions;
+    group->factors = most;
+    funkc_group_start(group, pass->noise);
     funkc_group_expect(group);
     funkc_group_maximize(group);
     funkc_group_expect(group);

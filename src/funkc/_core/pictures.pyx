@@ -28,18 +28,31 @@ from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
 from libc.string cimport memcpy, memset
+from funkc._core.masks cimport WIDE, funkc_mark_waiting, funkc_wide_holes
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
-from funkc._core.patches cimport BAND, PatchTask, funkc_group, patch_band
+from funkc._core.patches cimport PatchTask, funkc_group, patch_band
 from funkc._core.planes cimport (
-    WIDE, Plane, funkc_fill_smoothly, funkc_find_range, funkc_find_usual, funkc_in_strokes,
-    funkc_put_holes, funkc_put_rest, funkc_pyramid_size, funkc_scale_out, funkc_wide_holes, put_in,
-    set_range,
+    Plane, funkc_clear_sums, funkc_find_range, funkc_find_usual, funkc_put_between,
+    funkc_put_holes, funkc_put_rest, funkc_scale_out, put_in, set_range,
+)
+from funkc._core.pyramid cimport funkc_enlarge, funkc_fill_smoothly, funkc_halve
+from funkc._core.restoration cimport (
+    COARSE, DONE, HANDED_DOWN, MIXING, MOST_SIDE, NOWHERE, PASSES, SURVEY, SWEEPS, Level,
+    Restoration, go_to,
+    joined_at, lines_of_band, masks_are_alike, n_bands, pixels_of, pixels_of_passes, plan_of,
+    restoration_check, restoration_create, restoration_free, scratch_size, seen_of, set_pass,
+    stacked_at,
+)
+from funkc._core.smooth cimport (
+    funkc_smooth_count, funkc_smooth_mix, funkc_smooth_start, funkc_smooth_steps,
 )
 from funkc._core.stream cimport TILE_START, stream_seed
-from funkc._core.tiles cimport RANK, TILE, TileTask, funkc_tiles, n_tiles, row_of_tiles
+from funkc._core.tiles cimport (
+    RANK, TILE, TILE_STEP, TileTask, funkc_tiles, funkc_usual_smooth, n_tiles, row_of_tiles,
+)
 from funkc._core.types cimport (
-    BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, NOTHING_SEEN, OK, PATCHES,
-    TILES, PicturesTable,
+    BAD_OPTION, BAD_SHAPE, CANCELLED, MORE, NO_MEMORY, NOT_FINITE, OK, PATCHES, TILES,
+    PicturesTable,
 )
 from funkc.capi cimport funkc_memory
 
@@ -57,28 +70,14 @@ cdef enum:
     TILE_WAVES = 3
     TILE_FACTORS = 8
     TILES_AT_ONCE = 4096        # of a thread, with the usual factors and sweeps: some .2 s
-    SWEEPS_SCATTERED = 14
-    SWEEPS_STROKES = 20
+    USUAL_SWEEPS = 14           # for those
     PATCH_WAVES = 2
-    PLACES_AT_ONCE = 32768      # of a thread, twice, where patches begin: some .2 s
-    N_PASSES = 4
-    SIZE_STROKES = 8            # side of a patch
-    SIZE_JOINT = 4              # of one that holds all channels
-    MOST_JOINT = 8              # channels that are taken together
-    LEAST_SIDE = 4              # of a picture that has patches
-    SPARE = 64                  # numbers behind the pixels, which vectors may read
-    MOST_SIDE = 1 << 30
-    LINE = 64                   # bytes of the cache
+    PLACES_AT_ONCE = 16384      # of a thread, twice, where patches begin: some .2 s
+    SMOOTHED_AT_ONCE = 10000000     # holes times steps
+    MIXED_SIDE = 5              # of squares of holes in which a smooth fill is mixed
     LARGEST_SAMPLE = 65536      # of the pixels of a channel, for their usual range
 
 cdef float RIDGE = 0.01
-cdef float SMOOTH = 0.1
-cdef float SMOOTH_DENSE = 0.03  # when less than MOSTLY_SEEN is missing
-cdef double MOSTLY_SEEN = 0.45
-cdef int[4] PASS_FACTORS = [4, 6, 8, 12]
-cdef int[4] SIZES_SCATTERED = [8, 8, 6, 6]
-
-cdef int64_t SCRATCH = max(sizeof(funkc_tiles), sizeof(funkc_group)) // LINE * LINE + LINE
 
 MOST_RANK = RANK
 largest_sample = LARGEST_SAMPLE
@@ -105,7 +104,7 @@ cdef void fit_rows_of_tiles(const TileTask *task, uint8_t *scratch, int64_t firs
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + TILE_WAVES - 1) // TILE_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        tile_worker(task, <funkc_tiles *>(scratch + w * SCRATCH), &next, last)
+        tile_worker(task, <funkc_tiles *>(scratch + w * scratch_size()), &next, last)
 
 
 # ---------------------------------------------------------------- patches
@@ -128,216 +127,121 @@ cdef void fit_bands_of_patches(const PatchTask *task, uint8_t *scratch, int64_t 
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + PATCH_WAVES - 1) // PATCH_WAVES)
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
-        patch_worker(task, <funkc_group *>(scratch + w * SCRATCH), &next, last)
+        patch_worker(task, <funkc_group *>(scratch + w * scratch_size()), &next, last)
 
 
-# ---------------------------------------------------------------- a picture
+# ---------------------------------------------------------------- the parts of the work
 
-cdef enum Stage:
-    NOWHERE
-    SURVEY                      # of the masks: what is wide, and whether they are strokes
-    SWEEPS                      # over the tiles
-    PASSES                      # of patches
-    DONE
-
-
-cdef struct Restoration:
-    const funkc_memory *memory  # all is from; or NULL
-    int64_t n_planes            # channels
-    int64_t height
-    int64_t width
-    int64_t n_masks             # 1: one for all planes
-    int method
-    int k                       # 0: the usual ones
-    uint64_t seed
-    bint everywhere             # something is made for what is seen, too
-    bint every_sweep            # somebody watches, for whom all sweeps are done anew
-    int n_threads
-    bint joint                  # all planes share their patches
-    Plane *planes
-    float *pixels               # (n_planes, height, width) and SPARE more
-    float *made
-    uint8_t *seen               # (n_masks, height, width)
-    uint8_t *wide
-    float *total                # (n_planes if joint else 1, height, width)
-    float *weight
-    uint8_t *covered            # (height, width)
-    float *pyramid
-    uint8_t *since              # (width)
-    uint8_t *scratch            # SCRATCH for every thread
-    uint8_t *room               # where that lies, on a line of the cache
-    bint strokes
-    int64_t n_wide              # pixels, of all planes
-    int n_sweeps
-    int n_passes
-    int stage
-    int step                    # sweep or pass, from 1
-    int64_t at                  # plane
-    bint complete               # the groups of complete patches are next
-    int wave
-    int64_t first               # row of tiles, or band
-    int64_t row                 # of the band
-    int64_t done                # bands, and rows of tiles
-    int64_t to_do
-    int ended                   # the stage of which a step has ended just now
-    int ended_step
-
-
-cdef void restoration_free(Restoration *r) noexcept nogil:
-    give_back(r.memory, r.planes)
-    give_back(r.memory, r.pixels)
-    give_back(r.memory, r.made)
-    give_back(r.memory, r.seen)
-    give_back(r.memory, r.wide)
-    give_back(r.memory, r.total)
-    give_back(r.memory, r.weight)
-    give_back(r.memory, r.covered)
-    give_back(r.memory, r.pyramid)
-    give_back(r.memory, r.since)
-    give_back(r.memory, r.room)
-
-
-cdef bint masks_are_alike(const uint8_t *missing, int64_t n_masks, int64_t n) noexcept nogil:
-    cdef int64_t i
-    for i in range(n, n_masks * n):
-        if (missing[i] == 0) != (missing[i - n] == 0):
-            return False
-    return True
-
-
-cdef void go_to(Restoration *r, int64_t plane) noexcept nogil:
-    """Begin with the next plane that is worked on."""
-    while plane < r.n_planes and r.planes[plane].idle:
-        plane += 1
-    r.at = plane
-    r.complete = False
-    r.wave = 0
-    r.first = r.row = 0
-
-
-cdef int restoration_check(const Restoration *r) noexcept nogil:
-    if (r.n_planes < 1 or r.height < 1 or r.width < 1 or r.height > MOST_SIDE
-            or r.width > MOST_SIDE or r.n_planes > (<int64_t>1 << 58) // (r.height * r.width)):
-        return BAD_SHAPE
-    if (r.method not in (PATCHES, TILES) or not 0 <= r.k <= RANK or r.n_threads < 1
-            or r.n_masks not in (1, r.n_planes)):
-        return BAD_OPTION
-    return OK
-
-
-cdef int restoration_create(Restoration *r, const uint8_t *missing) noexcept nogil:
-    """Allocates all, and takes over the masks.  What is asked for is set already, all else 0;
-    it is to be freed whatever the answer."""
+cdef void hand_down(Restoration *r, int level) noexcept nogil:
+    """Fill the missing pixels of a level from the coarser one."""
     cdef:
-        int64_t n, m, i, hidden
-        int64_t threads = r.n_threads
-        Plane *plane
-        uint8_t *seen
-        int status = restoration_check(r)
-    if status != OK:
-        return status
-    n = r.height * r.width
-    if masks_are_alike(missing, r.n_masks, n):
-        r.n_masks = 1
-    # Planes that are complete tell about the others too.
-    r.joint = r.method == PATCHES and r.n_masks > 1 and r.n_planes <= MOST_JOINT
-    i = r.n_planes * n if r.joint else n
-    r.planes = <Plane *>obtain_zeros(r.memory, r.n_planes, sizeof(Plane))
-    r.pixels = <float *>obtain(r.memory, r.n_planes * n + SPARE, sizeof(float))
-    r.seen = <uint8_t *>obtain(r.memory, r.n_masks, n)
-    r.wide = <uint8_t *>obtain_zeros(r.memory, r.n_masks, n)
-    r.total = <float *>obtain(r.memory, i, sizeof(float))
-    r.weight = <float *>obtain(r.memory, i, sizeof(float))
-    r.pyramid = <float *>obtain(
-        r.memory, funkc_pyramid_size(r.height, r.width) + 1, sizeof(float))
-    r.since = <uint8_t *>obtain(r.memory, r.width, 1)
-    r.room = <uint8_t *>obtain_zeros(r.memory, threads * SCRATCH + LINE, 1)
-    if (r.planes == NULL or r.pixels == NULL or r.seen == NULL or r.wide == NULL
-            or r.total == NULL or r.weight == NULL or r.pyramid == NULL or r.since == NULL
-            or r.room == NULL):
-        return NO_MEMORY
-    r.scratch = r.room + LINE - <size_t>r.room % LINE
-    if r.everywhere:
-        r.made = <float *>obtain(r.memory, r.n_planes * n, sizeof(float))
-        if r.made == NULL:
-            return NO_MEMORY
-    if r.method == PATCHES:
-        r.covered = <uint8_t *>obtain(r.memory, n, 1)
-        if r.covered == NULL:
-            return NO_MEMORY
-    memset(r.pixels + r.n_planes * n, 0, SPARE * sizeof(float))
-    for m in range(r.n_planes):
-        plane = r.planes + m
-        plane.pixels = r.pixels + m * n
-        plane.made = r.made + m * n if r.everywhere else NULL
-        if m > 0 and r.n_masks == 1:
-            plane.seen = r.seen
-            plane.wide = r.wide
-            plane.smooth = r.planes.smooth
-            plane.idle = r.planes.idle
+        Level *fine = &r.levels[level - 1]
+        int64_t p
+    for p in range(r.n_planes):
+        if not r.planes[p].idle:
+            funkc_enlarge(pixels_of(r, level, p), pixels_of(r, level - 1, p),
+                          seen_of(r, level - 1, p), fine.height, fine.width,
+                          r.planes[p].made if level == 1 else NULL)
+
+
+cdef void fill_lost_frames(Restoration *r) noexcept nogil:
+    """Between the frames around them; those at an end are like the next one."""
+    cdef:
+        Level *it = &r.levels[r.level]
+        int64_t n = it.height * it.width, p, before, after, first, last
+    for p in range(r.n_planes):
+        if not r.planes[p].lost:
             continue
-        plane.seen = seen = r.seen + m * n
-        plane.wide = r.wide + m * n
-        hidden = 0
-        for i in range(n):
-            seen[i] = missing[m * n + i] == 0
-            hidden += missing[m * n + i] != 0
-        if hidden == n:
-            return NOTHING_SEEN
-        plane.smooth = (SMOOTH_DENSE if <double>(n - hidden) > (1 - MOSTLY_SEEN) * <double>n
-                        else SMOOTH)
-        plane.idle = hidden == 0 and not (r.joint or r.everywhere)
-    go_to(r, 0)
-    r.stage = SURVEY if r.at < r.n_planes else DONE
-    return OK
-
-
-cdef int size_of(const Restoration *r, int step) noexcept nogil:
-    """The side of a patch."""
-    cdef int size = SIZES_SCATTERED[step - 1]
-    if r.joint:
-        size = SIZE_JOINT
-    elif r.strokes:
-        size = SIZE_STROKES
-    return <int>min(<int64_t>size, min(r.height, r.width))
-
-
-cdef int64_t n_bands(const Restoration *r, int step) noexcept nogil:
-    return (r.height - size_of(r, step) + BAND) // BAND
+        first = p - p % r.n_frames
+        last = first + r.n_frames - 1
+        before = after = p
+        while before >= first and r.planes[before].lost:
+            before -= 1
+        while after <= last and r.planes[after].lost:
+            after += 1
+        if before < first:
+            before = after
+        elif after > last:
+            after = before
+        funkc_put_between(pixels_of(r, r.level, before), pixels_of(r, r.level, after),
+                          <float>(p - before) / <float>(after - before) if after > before else 0,
+                          n, pixels_of(r, r.level, p))
+        if r.everywhere and r.level == 0:
+            memcpy(r.planes[p].made, pixels_of(r, 0, p), n * sizeof(float))
 
 
 cdef void end_step(Restoration *r) noexcept nogil:
+    """Begin with the next step, of this stage or of the one that comes then."""
+    cdef int level
     r.ended = r.stage
     r.ended_step = r.step
+    if r.stage == COARSE:
+        r.ended_step += (r.coarsest - r.level) * plan_of(r, r.level).n
+    elif r.stage == SWEEPS and r.method == TILES:
+        r.ended_step += (r.coarsest - r.level) * r.n_sweeps
+    if r.stage == SWEEPS:
+        fill_lost_frames(r)
+    for level in range(r.level if r.watched else 0, 0, -1):
+        hand_down(r, level)
     r.step += 1
     go_to(r, 0)
+    if r.stage == SURVEY:
+        r.stage = SWEEPS
+        r.step = 1 if r.watched else r.n_sweeps
+        r.level = r.coarsest
+    if r.stage == SWEEPS and r.step > r.n_sweeps:
+        if r.method == TILES and r.level > 0:
+            hand_down(r, r.level)
+            r.level -= 1
+            r.step = 1 if r.watched else r.n_sweeps
+        else:
+            r.stage = COARSE if r.level > 0 else PASSES
+            r.step = 1
+    if r.stage == COARSE and r.step > plan_of(r, r.level).n:
+        hand_down(r, r.level)
+        r.level -= 1
+        r.stage = COARSE if r.level > 0 else PASSES
+        r.step = 1
+    if r.stage == PASSES and r.step > r.plan.n:
+        r.stage = MIXING if r.plan.smooth > 0 else DONE
+        r.step = 1
+    elif r.stage == MIXING and r.step > 1:
+        r.stage = DONE
 
 
 cdef void survey_part(Restoration *r) noexcept nogil:
-    """One plane, and what is to be done after the last one."""
+    """One plane, its coarser levels, and what is to be done after the last one."""
     cdef:
         Plane *plane = r.planes + r.at
-        int64_t n = r.height * r.width, n_busy = 0, i
-    funkc_find_range(plane.pixels, plane.seen, n, &plane.low, &plane.high)
-    if r.at < r.n_masks:
-        r.n_wide += funkc_wide_holes(plane.seen, r.height, r.width, plane.wide, r.since)
-        r.strokes |= funkc_in_strokes(plane.seen, r.height, r.width)
+        Level *it
+        int64_t n_busy = 0, p
+        int level
+    funkc_find_range(pixels_of(r, 0, r.at), seen_of(r, 0, r.at), r.height * r.width, &plane.low,
+                     &plane.high)
+    for level in range(r.coarsest):
+        it = &r.levels[level]
+        funkc_halve(pixels_of(r, level, r.at), seen_of(r, level, r.at), it.height, it.width,
+                    pixels_of(r, level + 1, r.at))
     go_to(r, r.at + 1)
     if r.at < r.n_planes:
         return
-    if r.n_masks == 1:
-        r.n_wide *= r.n_planes
-    r.n_sweeps = SWEEPS_STROKES if r.strokes else SWEEPS_SCATTERED
-    if r.method == PATCHES and min(r.height, r.width) >= LEAST_SIDE:
-        r.n_passes = N_PASSES
-    for i in range(r.n_planes):
-        n_busy += not r.planes[i].idle
-    r.to_do = (r.n_sweeps if r.every_sweep else 1) * n_busy * n_tiles(r.height)
-    for i in range(1, r.n_passes + 1):
-        r.to_do += (1 if r.joint else n_busy) * n_bands(r, <int>i)
+    for p in range(r.n_planes):
+        n_busy += not r.planes[p].idle
+        if p % r.n_frames:      # all frames of a channel have one range
+            r.planes[p].low = min(r.planes[p].low, r.planes[p - 1].low)
+            r.planes[p].high = max(r.planes[p].high, r.planes[p - 1].high)
+    for p in range(r.n_planes - 2, -1, -1):
+        if (p + 1) % r.n_frames:
+            r.planes[p].low, r.planes[p].high = r.planes[p + 1].low, r.planes[p + 1].high
+    for level in range(0 if r.method == TILES else r.coarsest, r.coarsest + 1):
+        it = &r.levels[level]
+        r.to_do += n_busy * n_tiles(it.height) * TILE_STEP * it.width
+    if r.watched:
+        r.to_do *= r.n_sweeps
+    for level in range(r.coarsest + 1 if r.method == PATCHES else 0):
+        r.to_do += (n_busy // (joined_at(r, level) * stacked_at(r, level))
+                    * pixels_of_passes(r, level))
     end_step(r)
-    r.stage = SWEEPS
-    r.step = 1 if r.every_sweep else r.n_sweeps
 
 
 cdef bint find_part(Restoration *r, int64_t n, int n_waves) noexcept nogil:
@@ -352,93 +256,97 @@ cdef void sweep_part(Restoration *r) noexcept nogil:
     """Some rows of tiles, or what they have said of a plane."""
     cdef:
         Plane *plane = r.planes + r.at
+        Level *it = &r.levels[r.level]
+        float *pixels = pixels_of(r, r.level, r.at)
+        float *made = plane.made if r.level == 0 else NULL
+        uint8_t *seen = seen_of(r, r.level, r.at)
+        bint handed = r.level < r.coarsest      # wide holes from the coarser level
         TileTask task
-        int64_t n = r.height * r.width, n_at_once, last
-    task.n_down, task.n_across = n_tiles(r.height), n_tiles(r.width)
+        int64_t n = it.height * it.width, n_at_once, last, i
+        bint everywhere = r.everywhere and r.level == 0
+    task.n_down, task.n_across = n_tiles(it.height), n_tiles(it.width)
     if r.wave == 0 and r.first == 0:
-        memset(r.total, 0, n * sizeof(float))
-        memset(r.weight, 0, n * sizeof(float))
+        funkc_clear_sums(seen, it.height, it.width, everywhere, r.total, r.weight)
+        funkc_wide_holes(seen, it.height, it.width, HANDED_DOWN if handed else WIDE, r.wide,
+                         r.since)
+        r.hidden = 0
+        for i in range(n):
+            r.hidden += seen[i] ^ 1
+            r.waiting[i] = seen[i] | (r.wide[i] if handed else 0)
     if find_part(r, task.n_down, TILE_WAVES):
-        task.pixels, task.observed = plane.pixels, plane.seen
-        task.height, task.width = r.height, r.width
-        task.tall = <int>min(<int64_t>TILE, r.height)
-        task.wide = <int>min(<int64_t>TILE, r.width)
+        task.pixels, task.observed = pixels, r.waiting
+        task.height, task.width = it.height, it.width
+        task.tall = <int>min(<int64_t>TILE, it.height)
+        task.wide = <int>min(<int64_t>TILE, it.width)
         task.k = r.k if r.k and r.method == TILES else TILE_FACTORS
         task.n_sweeps = r.step
-        task.ridge, task.smooth = RIDGE, plane.smooth
-        task.seed = stream_seed(r.seed + <uint64_t>(r.at if r.joint else 0), TILE_START)
-        task.everywhere = r.everywhere
+        task.ridge, task.smooth = RIDGE, funkc_usual_smooth(<double>r.hidden / <double>n)
+        task.seed = stream_seed(r.seed + <uint64_t>(r.at if r.joined > 1 else 0), TILE_START)
+        task.everywhere = everywhere
         task.total, task.weight = r.total, r.weight
-        n_at_once = TILES_AT_ONCE * TILE_FACTORS * SWEEPS_SCATTERED // (task.k * r.step)
+        n_at_once = TILES_AT_ONCE * TILE_FACTORS * USUAL_SWEEPS // (task.k * r.step)
         n_at_once = r.n_threads * max(<int64_t>2, n_at_once // task.n_across)
         last = min(task.n_down, r.first + TILE_WAVES * n_at_once)
         fit_rows_of_tiles(&task, r.scratch, r.first, last, r.n_threads)
-        r.done += (last - r.first + TILE_WAVES - 1) // TILE_WAVES
+        r.done += (last - r.first + TILE_WAVES - 1) // TILE_WAVES * TILE_STEP * it.width
         r.first += TILE_WAVES * n_at_once
         return
-    funkc_fill_smoothly(plane.pixels, plane.seen, plane.wide, r.weight, r.height, r.width,
-                        r.pyramid)
-    funkc_put_holes(plane.pixels, plane.seen, plane.wide, r.total, r.weight, n, plane.low,
-                    plane.high, plane.made if r.everywhere else plane.pixels)
-    if r.everywhere:
-        funkc_put_rest(plane.pixels, plane.seen, r.total, r.weight, n, plane.made)
+    funkc_fill_smoothly(pixels, r.waiting, NULL if handed else r.wide, r.weight, it.height,
+                        it.width, r.pyramid)
+    funkc_put_holes(pixels, seen, r.wide, r.total, r.weight, it.height, it.width, plane.low,
+                    plane.high, made)
+    if made != NULL:
+        funkc_put_rest(pixels, seen, r.total, r.weight, n, made)
     go_to(r, r.at + 1)
     if r.at == r.n_planes:
         end_step(r)
-        if r.step > r.n_sweeps:
-            r.stage = PASSES if r.n_passes else DONE
-            r.step = 1
 
 
 cdef void pass_part(Restoration *r) noexcept nogil:
-    """Some rows of some bands, or what they have said of the planes."""
+    """Some lines of some bands, or what they have said of the planes."""
     cdef:
-        Plane *planes = r.planes + r.at
         Plane *plane
-        float *total
-        float *weight
-        int64_t n_planes = r.n_planes if r.joint else 1
-        int64_t n = r.height * r.width, n_at_once, last, p
-        bint everything = r.everywhere and r.step == r.n_passes
+        float *pixels = pixels_of(r, r.level, r.at)
+        uint8_t *seen = seen_of(r, r.level, r.at)
+        int64_t n_planes = joined_at(r, r.level) * stacked_at(r, r.level)
+        int64_t height = r.levels[r.level].height, width = r.levels[r.level].width
+        int64_t n = height * width, lines, n_at_once, last, p
+        bint everything = r.everywhere and r.level == 0 and r.step == r.plan.n
         PatchTask task
-    if r.wave == 0 and r.first == 0 and r.row == 0 and not r.complete:
-        memset(r.total, 0, n_planes * n * sizeof(float))
-        memset(r.weight, 0, n_planes * n * sizeof(float))
-        memset(r.covered, 0, n)
-    if find_part(r, n_bands(r, r.step), PATCH_WAVES):
-        task.picture.pixels, task.picture.observed = planes.pixels, planes.seen
-        task.picture.channels = n_planes
-        task.picture.height, task.picture.width = r.height, r.width
-        task.size = size_of(r, r.step)
-        task.factors = r.k if r.k else PASS_FACTORS[N_PASSES - 1]
-        if r.step < N_PASSES:
-            task.factors = min(task.factors, PASS_FACTORS[r.step - 1])
-        task.row = r.row
-        task.last_row = min(
-            <int64_t>BAND, r.row + max(<int64_t>1, PLACES_AT_ONCE // r.width))
+    set_pass(r, r.level, r.step, &task)
+    if r.wave == 0 and r.first == 0 and r.line == 0 and not r.complete:
+        funkc_clear_sums(seen, n_planes * height, width, everything, r.total, r.weight)
+        memset(r.counts, 0, n_planes * n)
+        funkc_mark_waiting(seen, task.picture.channels, task.picture.depth, height, width,
+                           task.how.size, task.how.deep, r.waiting)
+    if find_part(r, n_bands(&task), PATCH_WAVES):
+        task.picture.pixels, task.picture.observed = pixels, seen
         task.everywhere = r.complete
-        task.covered, task.total, task.weight = r.covered, r.total, r.weight
-        n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (BAND * r.width))
-        last = min(n_bands(r, r.step), r.first + PATCH_WAVES * n_at_once)
+        task.waiting, task.counts = r.waiting, r.counts
+        task.total, task.weight = r.total, r.weight
+        lines = lines_of_band(&task)
+        task.first = r.line
+        task.last = min(lines, r.line + max(<int64_t>1, PLACES_AT_ONCE // width))
+        n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (lines * width))
+        last = min(n_bands(&task), r.first + PATCH_WAVES * n_at_once)
         fit_bands_of_patches(&task, r.scratch, r.first, last, r.n_threads)
-        r.row = task.last_row
-        if r.row == BAND:
-            if not r.complete:
-                r.done += (last - r.first + PATCH_WAVES - 1) // PATCH_WAVES
-            r.row = 0
+        if not r.complete:
+            r.done += ((last - r.first + PATCH_WAVES - 1) // PATCH_WAVES
+                       * (task.last - r.line) * width)
+        r.line = task.last
+        if r.line == lines:
+            r.line = 0
             r.first += PATCH_WAVES * n_at_once
         return
     for p in range(n_planes):
-        plane = planes + p
-        total, weight = r.total + p * n, r.weight + p * n
+        plane = r.planes + r.at + p
         if r.complete:
-            funkc_put_rest(plane.pixels, plane.seen, total, weight, n, plane.made)
-            continue
-        funkc_put_holes(plane.pixels, plane.seen, plane.wide, total, weight, n, plane.low,
-                        plane.high, plane.made if everything else plane.pixels)
-        if r.everywhere and not everything:
-            funkc_put_holes(plane.pixels, plane.seen, plane.wide, total, weight, n, plane.low,
-                            plane.high, plane.made)
+            funkc_put_rest(pixels + p * n, seen + p * n, r.total + p * n, r.weight + p * n, n,
+                           plane.made)
+        else:
+            funkc_put_holes(pixels + p * n, seen + p * n, NULL, r.total + p * n, r.weight + p * n,
+                            height, width, plane.low, plane.high,
+                            plane.made if r.level == 0 else NULL)
     if everything and not r.complete:
         # Groups of complete patches come after all others, so that the holes are filled as ever.
         r.complete = True
@@ -448,8 +356,28 @@ cdef void pass_part(Restoration *r) noexcept nogil:
     go_to(r, r.at + n_planes)
     if r.at == r.n_planes:
         end_step(r)
-        if r.step > r.n_passes:
-            r.stage = DONE
+
+
+cdef void mixing_part(Restoration *r) noexcept nogil:
+    """Some steps towards the smooth fill of a plane, or its share."""
+    cdef:
+        Plane *plane = r.planes + r.at
+        uint8_t *seen = seen_of(r, 0, r.at)
+    if plane.lost:
+        r.smooth.n = 0
+    elif r.wave == 0:
+        r.smooth.n = funkc_smooth_count(seen, r.height, r.width, r.waiting)
+        funkc_smooth_start(&r.smooth, pixels_of(r, 0, r.at), seen, r.waiting, r.height, r.width)
+        r.wave = 1
+    if r.smooth.n > 0 and funkc_smooth_steps(&r.smooth, 1 + SMOOTHED_AT_ONCE // (r.smooth.n + 1)):
+        return
+    # Where patches reach across they are better than anything smooth.
+    funkc_wide_holes(seen, r.height, r.width, MIXED_SIDE, r.waiting, r.since)
+    funkc_smooth_mix(&r.smooth, r.waiting, r.plan.smooth, plane.low, plane.high,
+                     pixels_of(r, 0, r.at), plane.made)
+    go_to(r, r.at + 1)
+    if r.at == r.n_planes:
+        end_step(r)
 
 
 cdef int restoration_advance(Restoration *r) noexcept nogil:
@@ -460,69 +388,78 @@ cdef int restoration_advance(Restoration *r) noexcept nogil:
         survey_part(r)
     elif r.stage == SWEEPS:
         sweep_part(r)
-    elif r.stage == PASSES:
+    elif r.stage in (COARSE, PASSES) and r.step <= plan_of(r, r.level).n:
         pass_part(r)
+    elif r.stage == MIXING:
+        mixing_part(r)
     funkc_float_end(state)
     return OK if r.stage == DONE else MORE
 
 
 # ---------------------------------------------------------------- other extensions' door
 
-cdef int mark_hot(const Restoration *r, const float *image, const uint8_t *missing,
-                  uint8_t *own) noexcept nogil:
-    """A copy of the masks, in which hot pixels are missing too; of all planes, if they share one.
-    NO_MEMORY, or OK."""
+cdef int take_own_masks(const Restoration *r, const float *image, const uint8_t *missing,
+                        int64_t n_masks, uint8_t *own) noexcept nogil:
+    """A mask for every plane, in which hot pixels are missing too; in all channels, if their masks
+    are equal.  NO_MEMORY, or OK."""
     cdef:
-        int64_t n = r.height * r.width, step = (n + LARGEST_SAMPLE - 1) // LARGEST_SAMPLE, p, i
+        int64_t n = r.height * r.width, size = r.n_frames * n, n_channels = r.n_planes // r.n_frames
+        int64_t step = (size + LARGEST_SAMPLE - 1) // LARGEST_SAMPLE, p, i, c
         Py_ssize_t found
         const float *pixels
         const uint8_t *mask
+        bint alike
         double low, high
         double *sample = <double *>obtain(r.memory, LARGEST_SAMPLE, sizeof(double))
     if sample == NULL:
         return NO_MEMORY
-    memcpy(own, missing, r.n_masks * n)
     for p in range(r.n_planes):
-        pixels = image + p * n
-        mask = missing + (p * n if r.n_masks > 1 else 0)
+        memcpy(own + p * n, missing + p % n_masks * n, n)
+    alike = masks_are_alike(own, n_channels, size)
+    for p in range(n_channels):
+        pixels, mask = image + p * size, missing
+        if n_masks == r.n_planes:
+            mask += p * size
         found = 0
         i = 0
-        while i < n:
-            if mask[i] == 0 and isfinite(pixels[i]):
+        while i < size:
+            if mask[i % (n_masks * n)] == 0 and isfinite(pixels[i]):
                 sample[found] = pixels[i]
                 found += 1
             i += step
         funkc_find_usual(sample, found, &low, &high)
-        for i in range(n):
-            if (mask[i] == 0 and isfinite(pixels[i])
+        for i in range(size if isfinite(high) else 0):
+            if (mask[i % (n_masks * n)] == 0 and isfinite(pixels[i])
                     and not low <= <double>pixels[i] <= high):
-                own[(p * n if r.n_masks > 1 else 0) + i] = 1
+                for c in range(0 if alike else p, n_channels if alike else p + 1):
+                    own[c * size + i] = 1
     give_back(r.memory, sample)
     return OK
 
 
 cdef int put_all_in(Restoration *r, const float *image) noexcept nogil:
     cdef:
-        int64_t n = r.height * r.width, p, i
+        int64_t n = r.height * r.width, p, i, first
         const float *pixels
-        float low, high
-        Plane *plane
+        const uint8_t *seen
+        float low = 0, high = 0
+        bint any_seen = False
     for p in range(r.n_planes):
-        plane = r.planes + p
-        pixels = image + p * n
-        i = 0
-        while not plane.seen[i]:
-            i += 1
-        low = high = pixels[i]
+        pixels, seen = image + p * n, seen_of(r, 0, p)
+        any_seen = any_seen and p % r.n_frames != 0
         for i in range(n):
-            if plane.seen[i]:
+            if seen[i]:
                 if not isfinite(pixels[i]):
                     return NOT_FINITE
-                low = min(low, pixels[i])
-                high = max(high, pixels[i])
-        if not plane.idle:
-            set_range(plane, low + <float>0, high + <float>0)   # -0.0 is 0.0
-            put_in(plane, pixels, 0, n)
+                low = min(low, pixels[i]) if any_seen else pixels[i]
+                high = max(high, pixels[i]) if any_seen else pixels[i]
+                any_seen = True
+        if (p + 1) % r.n_frames == 0:           # of all frames of the channel
+            first = p + 1 - r.n_frames
+            for i in range(first, p + 1):
+                set_range(r.planes + i, low + <float>0, high + <float>0)    # -0.0 is 0.0
+                if not r.planes[i].idle:
+                    put_in(r.planes + i, image + i * n, seen_of(r, 0, i), n, pixels_of(r, 0, i))
     return OK
 
 
@@ -538,34 +475,39 @@ cdef void take_all_out(const Restoration *r, const uint8_t *missing, int64_t n_m
         plane = r.planes + p
         if plane.idle:
             continue
-        mask = missing + (p * n if n_masks > 1 else 0)
+        mask = missing + p % n_masks * n
         for i in range(n):
             if mask[i] != 0:
-                made = funkc_scale_out(plane.scale, plane.pixels[i])
+                made = funkc_scale_out(plane.scale, pixels_of(r, 0, p)[i])
                 if not made > plane.lowest:
                     made = plane.lowest
                 image[p * n + i] = <float>min(made, plane.highest)
 
 
 cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
-                     int64_t height, int64_t width, int method, int k, uint64_t seed,
-                     int n_threads, const volatile int *cancel,
+                     int64_t depth, int64_t height, int64_t width, int method, int k,
+                     uint64_t seed, int n_threads, const volatile int *cancel,
                      const funkc_memory *memory) noexcept nogil:
     cdef:
         Restoration r
         uint8_t *own = NULL
-        int status
+        int status = OK
         unsigned long long state = funkc_float_begin()
     memset(&r, 0, sizeof(Restoration))
-    r.n_planes, r.height, r.width, r.n_masks = channels, height, width, n_masks
+    if depth < 1 or channels < 1 or channels > MOST_SIDE or depth > MOST_SIDE:
+        status = BAD_SHAPE
+    r.n_planes = r.n_masks = channels * depth if status == OK else 0
+    r.n_frames, r.height, r.width = depth, height, width
     r.method, r.k, r.seed, r.n_threads = method, k, seed, n_threads
     r.memory = memory
-    status = restoration_check(&r)
     if status == OK:
-        if masks_are_alike(missing, n_masks, height * width):
-            r.n_masks = 1
-        own = <uint8_t *>obtain(memory, r.n_masks * height, width)
-        status = NO_MEMORY if own == NULL else mark_hot(&r, image, missing, own)
+        status = restoration_check(&r)
+    if status == OK and n_masks not in (1, depth, r.n_planes):
+        status = BAD_OPTION
+    if status == OK:
+        own = <uint8_t *>obtain(memory, r.n_planes * height, width)
+        status = (NO_MEMORY if own == NULL
+                  else take_own_masks(&r, image, missing, n_masks, own))
     if status == OK:
         status = restoration_create(&r, own)
     if status == OK:
@@ -600,14 +542,15 @@ cdef Restoration *restoration_of(object capsule) except NULL:
     return <Restoration *>PyCapsule_GetPointer(capsule, "funkc.restoration")
 
 
-def begin(const uint8_t[:, :, ::1] missing, const double[:, ::1] ranges, bint patches, int k,
-          uint64_t seed, bint everywhere, bint every_sweep, int n_threads):
+def begin(const uint8_t[:, :, ::1] missing, int64_t n_frames, const double[:, ::1] ranges,
+          bint patches, int k, bint fine, uint64_t seed, bint everywhere, bint watched,
+          int n_threads):
     """Begin to restore planes.  Returns (status, capsule for all that follows).
 
-    missing (channels, height, width) is 0 where a pixel is seen; ranges holds the lowest and the
-    highest value of every channel.  k = 0 is the usual number of factors.  With `everywhere`
-    something is made for what is seen, too; with every_sweep the sweeps over the tiles are done
-    one by one, for somebody who watches.
+    missing (channels of n_frames each, height, width) is 0 where a pixel is seen; ranges holds
+    the lowest and the highest value of every plane.  k = 0 is the usual number of factors.  If
+    `fine`, groups begin wherever pixels are missing.  With `everywhere` something is made for what
+    is seen, too; if the work is `watched` the sweeps over the tiles are done one by one.
     """
     cdef:
         Restoration *r = <Restoration *>obtain_zeros(NULL, 1, sizeof(Restoration))
@@ -616,10 +559,11 @@ def begin(const uint8_t[:, :, ::1] missing, const double[:, ::1] ranges, bint pa
     if r == NULL:
         return NO_MEMORY, None
     r.n_planes = r.n_masks = missing.shape[0]
+    r.n_frames, r.fine = n_frames, fine
     r.height, r.width = missing.shape[1], missing.shape[2]
     r.method = PATCHES if patches else TILES
     r.k, r.seed, r.n_threads = k, seed, n_threads
-    r.everywhere, r.every_sweep = everywhere, every_sweep
+    r.everywhere, r.watched = everywhere, watched
     with nogil:
         status = restoration_create(r, &missing[0, 0, 0])
         if status == OK:
@@ -646,21 +590,22 @@ def put(begun, Py_ssize_t channel, int64_t top, const double[:, ::1] values):
     if not r.planes[channel].idle:
         with nogil:
             state = funkc_float_begin()
-            put_in(r.planes + channel, &values[0, 0], top * r.width,
-                   values.shape[0] * values.shape[1])
+            put_in(r.planes + channel, &values[0, 0], seen_of(r, 0, channel) + top * r.width,
+                   values.shape[0] * values.shape[1], pixels_of(r, 0, channel) + top * r.width)
             funkc_float_end(state)
 
 
 def go_on(begun):
-    """Work for about 0.2 s.  Returns (status, stage, step, bands done, bands in all); the status is
-    MORE until all is done, and the stage is "" unless a step of it has ended: "survey", "tiles"
-    or "patches"."""
+    """Work for about 0.2 s.  Returns (status, stage, step, pixels done, pixels in all); the status
+    is MORE until all is done, and the stage is "" unless a step of it has ended: "survey",
+    "tiles", "coarse", "patches" or "smooth"."""
     cdef:
         Restoration *r = restoration_of(begun)
         int status
     with nogil:
         status = restoration_advance(r)
-    return status, ("", "survey", "tiles", "patches")[r.ended], r.ended_step, r.done, r.to_do
+    stages = ("", "survey", "tiles", "coarse", "patches", "smooth")
+    return status, stages[r.ended], r.ended_step, r.done, r.to_do
 
 
 def take(begun, Py_ssize_t channel, int64_t top, double[:, ::1] out):
@@ -674,7 +619,7 @@ def take(begun, Py_ssize_t channel, int64_t top, double[:, ::1] out):
         Py_ssize_t i, n = out.shape[0] * out.shape[1]
         unsigned long long state
     with nogil:
-        made = (plane.made if r.everywhere else plane.pixels) + top * r.width
+        made = (plane.made if r.everywhere else pixels_of(r, 0, channel)) + top * r.width
         state = funkc_float_begin()
         for i in range(n):
             values[i] = funkc_scale_out(plane.scale, made[i])
@@ -682,7 +627,19 @@ def take(begun, Py_ssize_t channel, int64_t top, double[:, ::1] out):
 
 
 def survey(begun):
-    """Results of the survey: the number of pixels in wide missing regions, of all channels, and
-    whether the missing pixels are strokes."""
-    cdef Restoration *r = restoration_of(begun)
-    return r.n_wide, r.strokes
+    """What the masks look like, and what follows: the number of pixels in wide missing regions, of
+    all channels; the share of missing pixels, whether they are strokes, whether there are squares
+    of 3 x 3 and of 5 x 5, and the share of those in squares of 9 x 9; how often the image is
+    halved; channels and frames that share patches; the passes, each (side, directions, enough,
+    threshold); and the smooth share."""
+    cdef:
+        Restoration *r = restoration_of(begun)
+        PatchTask task
+        list passes = []
+        int i
+    for i in range(r.plan.n):
+        set_pass(r, 0, i + 1, &task)
+        passes.append((task.how.size, task.how.directions, task.enough,
+                       r.plan.steps[i].threshold))
+    look = (r.look.missing, r.look.strokes, r.look.thick, r.look.thicker, r.look.wide)
+    return r.n_wide, look, r.coarsest, r.joined, r.stacked, passes, r.plan.smooth

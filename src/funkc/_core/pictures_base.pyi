@@ -13,16 +13,28 @@ pictures_table: Any
 
 def begin(
     missing: NDArray[np.uint8],
+    n_frames: int,
     ranges: NDArray[np.float64],
     patches: bool,
     k: int,
+    fine: bool,
     seed: int,
     everywhere: bool,
-    every_sweep: bool,
+    watched: bool,
     n_threads: int,
 ) -> tuple[int, Any]: ...
 def usual_range(sample: NDArray[np.float64]) -> tuple[float, float]: ...
 def put(begun: Any, channel: int, top: int, values: NDArray[np.float64]) -> None: ...
 def go_on(begun: Any) -> tuple[int, str, int, int, int]: ...
 def take(begun: Any, channel: int, top: int, out: NDArray[np.float64]) -> None: ...
-def survey(begun: Any) -> tuple[int, bool]: ...
+def survey(
+    begun: Any,
+) -> tuple[
+    int,
+    tuple[float, bool, bool, bool, float],
+    int,
+    int,
+    int,
+    list[tuple[int, int, int, float]],
+    float,
+]: ...

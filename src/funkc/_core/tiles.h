@@ -15,6 +15,9 @@
 
 enum { FUNKC_TILE = 16 }; /* side of a tile */
 
+/* How smooth factors are, by the share of missing pixels. */
+static float funkc_usual_smooth(double missing) { return missing < 0.45 ? 0.03f : 0.1f; }
+
 typedef struct {
     funkc_vector values[FUNKC_TILE * FUNKC_TILE];   /* 0 where missing */
     funkc_vector observed[FUNKC_TILE * FUNKC_TILE]; /* 1 or 0 */

@@ -12,6 +12,7 @@ cdef extern from "tiles.h" nogil:
         void *observed
         void *u
         void *v
+    float funkc_usual_smooth(double missing)
     void funkc_tiles_fit(funkc_tiles *tiles, int height, int width, int k, int n_sweeps,
                          float ridge, float smooth)
 

@@ -45,14 +45,15 @@ cdef enum Method:
 # What the pictures' core has for other extensions: each of its modules holds one, in a PyCapsule
 # `pictures_table` of the name "funkc.pictures".
 cdef struct PicturesTable:
-    # Fills the holes of a picture (channels, height, width) in place, as funkc.inpaint does; its
-    # bits are the same.  `missing` holds one mask for all channels (n_masks = 1) or one for each,
-    # where what is not 0 is missing.  k = 0 is the usual number of factors.  Unless it is NULL,
-    # `cancel` is looked at several times a second, and ends the work if it is not 0.  The answer
-    # is a Status; unless it is OK the picture is as it was.
+    # Fills the holes of a picture (channels, depth, height, width) in place, as funkc.inpaint does;
+    # its bits are the same.  `missing` holds one mask for all planes (n_masks = 1), one for every
+    # frame of all channels (depth) or one for each, where what is not 0 is missing.  k = 0 is the
+    # usual number of factors.  Unless it is NULL, `cancel` is looked at several times a second, and
+    # ends the work if it is not 0.  The answer is a Status; unless it is OK the picture is as it
+    # was.
     int (*inpaint_f32)(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
-                       int64_t height, int64_t width, int method, int k, uint64_t seed,
-                       int n_threads, const volatile int *cancel,
+                       int64_t depth, int64_t height, int64_t width, int method, int k,
+                       uint64_t seed, int n_threads, const volatile int *cancel,
                        const funkc_memory *memory) noexcept nogil
 
 cdef extern from "run.h":

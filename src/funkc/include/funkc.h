@@ -211,6 +211,10 @@ typedef struct funkc_api {
                  funkc_progress progress, void *user, funkc_result *result);
     int (*mean_loss)(const funkc_model *model, const funkc_cells *cells, int n_threads,
                      double *loss);
+    int (*inpaint_volume_f32)(float *volume, const uint8_t *missing, int64_t n_masks,
+                              int64_t channels, int64_t depth, int64_t height, int64_t width,
+                              int method, int k, uint64_t seed, int n_threads,
+                              const volatile int *cancel, const funkc_memory *memory);
 } funkc_api;
 
 #define FUNKC_HAS(api, member) \
@@ -219,7 +223,7 @@ typedef struct funkc_api {
 /* Whether this header can use a table. */
 static inline int funkc_api_fits(const funkc_api *api)
 {
-    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, mean_loss);
+    return api && api->abi_version == FUNKC_ABI_VERSION && FUNKC_HAS(api, inpaint_volume_f32);
 }
 
 static inline void funkc_cells_init(funkc_cells *cells)
@@ -399,6 +403,20 @@ static inline int funkc_inpaint_f32(const funkc_api *api, float *image, const ui
 {
     return api->inpaint_f32(image, missing, n_masks, channels, height, width, method, k, seed,
                             n_threads, cancel, memory);
+}
+
+/* The same for a volume or film (channels, depth, height, width), whose frames share their patches.
+   `missing` holds one mask for all frames (n_masks = 1), one per frame (depth), or one per frame of
+   every channel (channels * depth). */
+static inline int funkc_inpaint_volume_f32(const funkc_api *api, float *volume,
+                                           const uint8_t *missing, int64_t n_masks,
+                                           int64_t channels, int64_t depth, int64_t height,
+                                           int64_t width, int method, int k, uint64_t seed,
+                                           int n_threads, const volatile int *cancel,
+                                           const funkc_memory *memory)
+{
+    return api->inpaint_volume_f32(volume, missing, n_masks, channels, depth, height, width,
+                                   method, k, seed, n_threads, cancel, memory);
 }
 
 #ifdef __cplusplus
