@@ -97,3 +97,55 @@ def test_other_extensions_leave_them_out_too(method, masks):
     ask("inpaint_f32", image, flags, masks, *image.shape, kind, 0, 0, 2, None, None)
     assert np.array_equal(image, made)
     assert (image[0, 7, 5], image[1, 8, 5]) == (1e6, -1e6)
+
+
+@pytest.mark.parametrize("n_channels", [8, 70])
+def test_hot_pixels_of_many_channels_stay_in_their_own(n_channels):
+    """Or every pixel would be hot in some channel."""
+    image = np.random.default_rng(0).random((n_channels, 9, 8))
+    channels = np.arange(n_channels)
+    image[channels, channels // 8, channels % 8] = 1e6
+    missing = np.zeros((9, 8), bool)
+    missing[7, 7] = True
+    with pytest.warns(funkc.HotPixelWarning):
+        out = funkc.inpaint(image, missing, channel_axis=0)
+    assert 0 <= out[:, 7, 7].min() <= out[:, 7, 7].max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (33000, 2), (66000, 3), (5, 300, 256)])
+def test_no_column_is_taken_for_hot_because_the_sample_misses_it(shape):
+    """Frames of a camera whose columns have different levels."""
+    image = np.random.default_rng(0).random(shape) / 100
+    image[..., 1::2] += 0.5
+    missing = np.random.default_rng(1).random(shape) < 0.001
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = funkc.inpaint(image, missing, method="tiles")
+    assert np.abs(out - image)[missing].max() < 0.52
+    assert out[missing].max() > 0.5
+
+
+def test_other_extensions_take_the_same_sample():
+    image = np.random.default_rng(0).random((300, 256), np.float32) / 100
+    image[:, 1::2] += 0.5
+    image[5, 5] = 1e6
+    missing = np.random.default_rng(1).random(image.shape) < 0.001
+    with pytest.warns(funkc.HotPixelWarning, match="image: 1 observed"):
+        expected = funkc.inpaint(image, missing, method="tiles")
+    ask("inpaint_f32", image, missing.view(np.uint8), 1, 1, 300, 256, 1, 0, 0, 1, None, None)
+    np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("value", [-9999, 30000])
+@pytest.mark.parametrize("share", [0.002, 0.05, 0.6])
+def test_a_frequent_value_far_off_is_used_and_told(value, share):
+    image = np.random.default_rng(0).integers(20, 230, (80, 90)).astype(np.int16)
+    missing = np.random.default_rng(1).random(image.shape) < 0.05
+    image[np.random.default_rng(2).random(image.shape) < share] = value
+    words = rf"image: [\d.]+% of the observed pixels are {value}, far .* add image == {value} to mi"
+    with pytest.warns(funkc.HotPixelWarning, match=words):
+        funkc.inpaint(image, missing, method="tiles")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        funkc.inpaint(image, missing | (image == value), method="tiles")
+        funkc.inpaint(np.where(image == value, 8, 0) + image % 2, missing)  # of few values

@@ -93,7 +93,15 @@ def test_forms_of_one_mask_are_one_mask():
     frame, missing = scattered(truth.shape[1:]), scattered(truth.shape)
     colour = np.stack([truth] * 3, -1)
     for mask, forms in (
-        (frame, [np.stack([frame] * len(truth)), frame * 255]),
+        (
+            frame,
+            [
+                np.stack([frame] * len(truth)),
+                frame * 255,
+                frame[..., None],
+                np.stack([frame] * 3, -1) * 255,
+            ],
+        ),
         (missing, [missing.astype(np.uint8), missing[..., None], np.stack([missing] * 3, -1)]),
     ):
         made = funkc.inpaint(truth, mask)
@@ -130,6 +138,15 @@ def test_a_lost_frame_is_filled_from_the_others(method, lost):
         for n_threads in (2, 8):
             again = funkc.inpaint(truth * ~missing, missing, n_threads=n_threads)
             np.testing.assert_array_equal(again, out)
+
+
+def test_each_frame_that_is_complete_is_left_alone_by_gradient_descent():
+    truth = film()
+    missing = np.zeros(truth.shape, bool)
+    missing[3, 5, 7] = True
+    steps = []
+    funkc.inpaint(truth, missing, method="funk", callback=lambda *step: steps.append(step[:2]))
+    assert len(steps) == len(set(steps)) > 1
 
 
 def test_a_lost_frame_without_neighbours_is_refused():

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("funkc")
 
 
-def bar(title: str, unit: str, *, everywhere: bool = False) -> Any:
-    """A tqdm bar on stderr, disabled if that is not a terminal, unless `everywhere`."""
+def bar(title: str, unit: str, *, everywhere: bool = False, scale: bool = False) -> Any:
+    """A tqdm bar on stderr, disabled if that is not a terminal, unless `everywhere`; large numbers
+    are abbreviated if asked to `scale`.
+    """
     try:
         from tqdm import tqdm
     except ImportError as error:
         raise missing_extra("tqdm", "progress", "a progress bar") from error
     disable = False if everywhere else None
-    return tqdm(desc=title, unit=f" {unit}", disable=disable, ascii=True, leave=everywhere)
+    return tqdm(
+        desc=title, unit=f" {unit}", disable=disable, ascii=True, leave=everywhere,
+        unit_scale=scale,
+    )  # fmt: skip
 
 
 @contextmanager

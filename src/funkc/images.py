@@ -36,6 +36,8 @@ FUNK_TILE = (12, 12)
 FUNK_FACTORS = 8
 NEARLY_ALL = 0.99
 ROWS_AT_ONCE = 64  # of an image that are converted together
+LEAST_SAMPLE = 64  # pixels that say what is usual
+NO_DATA_SPANS = 10  # how many ranges of the others off a value means no data
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,8 @@ def inpaint(
         True, or not 0, where a pixel is **unknown**, as in `skimage.restoration` and OpenCV. By
         default the NaN of a floating-point image are the missing pixels. Masked pixels of a
         `numpy.ma` image are missing as well. An (h, w) mask applies to all channels, and so does
-        one whose channels are all equal, such as (h, w, 1). In a volume, an (h, w) mask applies
-        to all frames; a frame may be missing as a whole.
+        one whose channels are all equal, such as (h, w, 1). In a volume, a mask of one frame
+        applies to all frames; a frame may be missing as a whole.
     method : {"patches", "tiles", "funk"}, default "patches"
         What the matrices are:
 
@@ -228,9 +230,9 @@ def inpaint(
     callback : callable, optional
         Called as ``callback(stage, step, corrected)`` with the current image: with stage
         "tiles" after every sweep over the tiles, "coarse" after every pass over the image at
-        reduced size, "patches" after every pass, "smooth" after a part of a smooth fill was
-        added, "funk" after every epoch of every channel or frame. If it returns True, the work
-        (for "funk", on that channel or frame) stops.
+        reduced size, "patches" after every pass, "smooth" after wide regions were averaged with
+        a smooth fill, "funk" after every epoch of every channel or frame. If it returns True, the
+        work (for "funk", on that channel or frame) stops.
         Making these images takes time: the sweeps over the tiles are repeated for each one.
     progress : bool, default False
         Whether to show a progress bar on stderr if that is a terminal. Requires tqdm (the
@@ -259,7 +261,9 @@ def inpaint(
     -----
     HotPixelWarning
         Observed pixels lie more than one range outside of that of the others, as hot pixels and
-        wrong no-data values do. They are not used to fill others, and returned as they were.
+        wrong no-data values do: at most a thousandth of them at each end, or one of 64 to 2000.
+        They are not used to fill others, and returned as they were. Or one value that is far
+        outside is more frequent, as -9999 for no data would be, and is used like any other.
     RuntimeWarning
         A missing region is wider than sixteen pixels, so that what is filled in there is a guess;
         or `missing` marks nearly all pixels, as an inverted mask would.
@@ -267,9 +271,10 @@ def inpaint(
     Notes
     -----
     The bits of the result do not depend on the number of threads or on the processor.
-    In addition to the image, "patches" and "tiles" use up to 32 bytes per pixel and channel. The
-    time depends on the number of missing pixels: a few dead pixels of a large image take
-    milliseconds each.
+    In addition to the image, "patches" and "tiles" use up to 32 bytes per pixel and channel; if
+    more than a third of a gray image is missing in wide regions, "patches" uses up to 70. The time
+    depends on the number of missing pixels: a few dead pixels of a large image take milliseconds
+    each.
 
     What to expect: missing regions up to about ten pixels across are filled with what the
     surroundings suggest, wider ones with what continues them at a coarser scale. Stochastic
@@ -308,7 +313,8 @@ def inpaint(
         n_threads=n_threads,
         biases=False,
     )
-    share = np.count_nonzero(planes.holes) / planes.holes.size
+    n_kept = 0 if alpha is None else planes.holes[alpha].size
+    share = np.count_nonzero(planes.holes) / max(1, planes.holes.size - n_kept)
     if share > NEARLY_ALL:
         warnings.warn(
             f"missing marks {share:.1%} of the pixels as unknown; if your mask is True where a "
@@ -334,7 +340,7 @@ def inpaint(
     filling = Filling(planes, kept, options, callback, return_generated)
     del planes  # the filling has its own
     unit = "epochs" if method == "funk" else "pixels"
-    with bar("pixels", unit) if progress else nullcontext() as shown:
+    with bar("filling", unit, scale=method != "funk") if progress else nullcontext() as shown:
         if method == "funk":
             filling.by_funk(FUNK_TILE if tile_shape is None else checked_tile_shape(tile_shape),
                             shown)  # fmt: skip
@@ -373,14 +379,19 @@ class Filling:
         }
 
     def _with_hot_pixels(self) -> NDArray[np.bool_]:
-        """What is not used to fill the others; of all channels, if they have one mask."""
+        """What is not used to fill the others; of all channels, if these are few and have one
+        mask: then they are filled alike.
+        """
         unused, n_hot, told = self.holes, 0, ""
-        one_mask = bool((self.holes[self.channels] == self.holes[self.channels[:1]]).all())
+        one_mask = len(self.channels) <= core.most_joined and bool(
+            (self.holes[self.channels] == self.holes[self.channels[:1]]).all()
+        )
         for c in self.channels:
             values, hole = self.corrected[c], self.holes[c]
-            step = -(-values.size // core.largest_sample)
+            step = core.sample_step(values.size, *values.shape[1:])
             some = values.reshape(-1)[::step][~hole.reshape(-1)[::step]].astype(np.float64)
-            low, high = core.usual_range(some)
+            low, high = core.usual_range(some)  # puts them in order
+            self._warn_of_no_data(some, c)
             if math.isinf(high):
                 continue
             # In double, whatever the pixels are.
@@ -394,14 +405,33 @@ class Filling:
                 told = told or f"{values[frame, row, col]} at {where}"
                 n_hot += int(hot.sum())
         if n_hot:
+            lie = "s lie" if n_hot > 1 else " lies"
             warnings.warn(
-                f"image: {n_hot:,} observed pixels lie far outside of the range of the others "
-                f"(first: {told}), so they are left out and returned as they were; to fill them "
+                f"image: {n_hot:,} observed pixel{lie} far outside of the range of the others "
+                f"(first: {told}), so these are left out and returned as they were; to fill them "
                 "as well, add them to missing",
                 HotPixelWarning,
                 stacklevel=4,
             )
         return unused
+
+    def _warn_of_no_data(self, some: NDArray[np.float64], channel: int) -> None:
+        """Of one value far off in an ordered sample, that is too frequent to be hot."""
+        for end, sign in ((0, 1), (-1, -1)) if some.size >= LEAST_SAMPLE else ():
+            value = some[end]
+            rest = some[some != value]
+            if rest.size < LEAST_SAMPLE or rest.size >= some.size - some.size // 1000 - 1:
+                continue
+            span = rest[-1] - rest[0]
+            if sign * (rest[end] - value) > NO_DATA_SPANS * span > 0:
+                where = "" if self.planes.channel_axis is None else f" of channel {channel}"
+                warnings.warn(
+                    f"image: {1 - rest.size / some.size:.1%} of the observed pixels{where} are "
+                    f"{value:g}, far outside of the range of the others, and are used to fill "
+                    f"missing pixels; if that means no data, add image == {value:g} to missing",
+                    HotPixelWarning,
+                    stacklevel=5,
+                )
 
     def results(self) -> Any:
         """What inpaint() returns."""
@@ -461,6 +491,8 @@ class Filling:
         status, so_far = MORE, 0
         while status != OK:
             status, stage, step, done, to_do = core.go_on(begun)
+            if status != MORE:
+                raise_for_status(status, purpose="to fill the image")
             if stage == "survey":
                 self._warn_of_wide_holes(method, core.survey(begun)[0])
             if shown is not None:
@@ -478,11 +510,12 @@ class Filling:
             how = (
                 "is filled smoothly: there are no observed pixels near enough"
                 if method == "tiles"
-                else "is filled with what continues the surroundings coarsely: no observed pixels "
-                "are near enough to know it"
+                else "is filled with a guess that continues the surroundings: observed pixels are "
+                "too far away to tell what was there"
             )
+            share = n_pixels / self.holes[self.channels].size
             warnings.warn(
-                f"{n_pixels / self.holes.size:.1%} of the image lies in missing regions at least "
+                f"{share:.1%} of the image lies in missing regions at least "
                 f"{core.WIDE_SIDE} pixels wide and high, and {how}",
                 RuntimeWarning,
                 stacklevel=4,
@@ -492,7 +525,12 @@ class Filling:
         """Fill each plane with the engine for ratings."""
         _, n_frames, height, width = self.corrected.shape
         tiling = Tiling(height, width, tile_shape)
-        places = [(c, frame) for c in self.to_fill for frame in range(n_frames)]
+        places = [
+            (c, frame)
+            for c in self.to_fill
+            for frame in range(n_frames)
+            if self.return_generated or self.holes[c, frame].any()
+        ]
         for place in places:
             if self.unused[place].all():
                 reject(

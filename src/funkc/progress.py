@@ -33,10 +33,10 @@ def contact_sheet(
     Parameters
     ----------
     pictures : sequence of (str, array)
-        Title and (h, w) or (h, w, 3) image, of any sizes. Of a volume (d, h, w) or (d, h, w, 3),
-        four frames at equal distances are shown next to each other. Integers are scaled by the
-        range of their dtype; floats are shown from 0 to 1, or from minimum to maximum if they
-        exceed that.
+        Title and (h, w) or (h, w, 3) image, of any sizes; move channels to the last axis. Of a
+        volume (d, h, w) or (d, h, w, 3), four frames at equal distances are shown next to each
+        other. Integers are scaled by the range of their dtype; floats are shown from 0 to 1, or
+        from minimum to maximum if they exceed that.
     columns : int, optional
         Images per row; by default about the number of rows, or all of up to four images.
 

@@ -145,7 +145,7 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     arguments.require_apart((options.file, options.mask), outputs)
     for path in outputs:
-        if path is not None:
+        if path is not None and path is not options.animate:
             _format_of(path)
     animation = options.animate and options.animate.suffix[1:].lower()
     if animation is not None and animation not in ANIMATIONS:

@@ -7,18 +7,22 @@ a. All data are planes of float32 between 0 and 1, with masks of the observed pi
 b. Tiles are small matrices, rows by columns, whose factors are smooth.  Their product is as
    good as biharmonic inpainting.
 c. With patches, a row is one of sixty similar patches, and a column is a pixel position in
-   them.  Each pass starts from the result of the previous one.  The first passes use larger
-   patches and fewer factors, because they must reach further.
-d. Missing regions wider than the patches can reach across are filled smoothly.
-e. The work on one tile, group or plane is in tiles.pxd, patches.pxd and planes.pxd, and the
-   arithmetic in the headers of the same names: one tile, or one patch, in every lane of a
-   vector.  Lanes are independent, so the length of the vectors does not affect the bits.
+   them, in all channels that share their patches, and in three frames of a stack.  Each pass starts
+   from the result of the previous one.  Which passes there are follows from the masks (passes.h).
+d. Where patches can't reach across, the first guess decides what they find.  There it is the
+   image at half its size, filled likewise and enlarged (bicubic); observed pixels stay.  Tiles
+   take wide missing regions from there as if they had been observed.
+e. The plan and all memory are in restoration.pxd, the work on one tile, group or plane in
+   tiles.pxd, patches.pxd and planes.pxd, and the arithmetic in the headers of the same names:
+   one tile, patch or place in every lane of a vector.  Lanes are independent, so the length of
+   the vectors does not affect the bits.
 f. Results are added to two sums over the image, of values and of their weights.  Bands of the
    image that are processed in parallel are so far apart that none adds to a pixel of another,
    and each is processed in order: the sums don't depend on the threads.
-g. A restoration allocates all its memory when it is created; then it works in parts, between
-   which signals are handled.  Its owner frees it.  Nothing here raises, prints or takes the
-   GIL, so that Python and other extensions share the code.
+g. A restoration allocates all its memory when it is created, except for the smooth fill, whose
+   memory takes the place of what passes needed; then it works in parts, between which signals
+   are handled.  Its owner frees it.  Nothing here raises, prints or takes the GIL, so that Python
+   and other extensions share the code.
 
 Sources: matrix completion by patches, as in "LSSC" (Mairal et al. 2009) and "PLE" (Yu, Sapiro
 & Mallat 2012), with probabilistic PCA (Tipping & Bishop 1999).
@@ -32,16 +36,16 @@ from funkc._core.masks cimport WIDE, funkc_mark_waiting, funkc_wide_holes
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.patches cimport PatchTask, funkc_group, patch_band
 from funkc._core.planes cimport (
-    Plane, funkc_clear_sums, funkc_find_range, funkc_find_usual, funkc_put_between,
-    funkc_put_holes, funkc_put_rest, funkc_scale_out, put_in, set_range,
+    LARGEST_SAMPLE, Plane, funkc_clear_sums, funkc_find_range, funkc_find_usual, funkc_put_between,
+    funkc_put_holes, funkc_put_rest, funkc_sample_step, funkc_scale_out, put_in, set_range,
 )
 from funkc._core.pyramid cimport funkc_enlarge, funkc_fill_smoothly, funkc_halve
 from funkc._core.restoration cimport (
-    COARSE, DONE, HANDED_DOWN, MIXING, MOST_SIDE, NOWHERE, PASSES, SURVEY, SWEEPS, Level,
-    Restoration, go_to,
+    COARSE, DONE, HANDED_DOWN, MIXING, MOST_JOINT, MOST_SIDE, NOWHERE, PASSES, SURVEY, SWEEPS,
+    Level, Restoration, go_to,
     joined_at, lines_of_band, masks_are_alike, n_bands, pixels_of, pixels_of_passes, plan_of,
     restoration_check, restoration_create, restoration_free, scratch_size, seen_of, set_pass,
-    stacked_at,
+    stacked_at, obtain_smooth,
 )
 from funkc._core.smooth cimport (
     funkc_smooth_count, funkc_smooth_mix, funkc_smooth_start, funkc_smooth_steps,
@@ -75,12 +79,11 @@ cdef enum:
     PLACES_AT_ONCE = 16384      # of a thread, twice, where patches begin: some .2 s
     SMOOTHED_AT_ONCE = 10000000     # holes times steps
     MIXED_SIDE = 5              # of squares of holes in which a smooth fill is mixed
-    LARGEST_SAMPLE = 65536      # of the pixels of a channel, for their usual range
 
 cdef float RIDGE = 0.01
 
 MOST_RANK = RANK
-largest_sample = LARGEST_SAMPLE
+most_joined = MOST_JOINT
 WIDE_SIDE = WIDE
 
 
@@ -358,11 +361,13 @@ cdef void pass_part(Restoration *r) noexcept nogil:
         end_step(r)
 
 
-cdef void mixing_part(Restoration *r) noexcept nogil:
-    """Some steps towards the smooth fill of a plane, or its share."""
+cdef int mixing_part(Restoration *r) noexcept nogil:
+    """Some steps towards the smooth fill of a plane, or its share.  NO_MEMORY, or OK."""
     cdef:
         Plane *plane = r.planes + r.at
         uint8_t *seen = seen_of(r, 0, r.at)
+    if r.smooth.at == NULL and obtain_smooth(r) != OK:
+        return NO_MEMORY
     if plane.lost:
         r.smooth.n = 0
     elif r.wave == 0:
@@ -370,7 +375,7 @@ cdef void mixing_part(Restoration *r) noexcept nogil:
         funkc_smooth_start(&r.smooth, pixels_of(r, 0, r.at), seen, r.waiting, r.height, r.width)
         r.wave = 1
     if r.smooth.n > 0 and funkc_smooth_steps(&r.smooth, 1 + SMOOTHED_AT_ONCE // (r.smooth.n + 1)):
-        return
+        return OK
     # Where patches reach across they are better than anything smooth.
     funkc_wide_holes(seen, r.height, r.width, MIXED_SIDE, r.waiting, r.since)
     funkc_smooth_mix(&r.smooth, r.waiting, r.plan.smooth, plane.low, plane.high,
@@ -378,11 +383,13 @@ cdef void mixing_part(Restoration *r) noexcept nogil:
     go_to(r, r.at + 1)
     if r.at == r.n_planes:
         end_step(r)
+    return OK
 
 
 cdef int restoration_advance(Restoration *r) noexcept nogil:
-    """About 0.2 s of work; MORE until all is done."""
+    """About 0.2 s of work; MORE until all is done, or NO_MEMORY."""
     cdef unsigned long long state = funkc_float_begin()
+    cdef int status = OK
     r.ended = NOWHERE
     if r.stage == SURVEY:
         survey_part(r)
@@ -391,8 +398,10 @@ cdef int restoration_advance(Restoration *r) noexcept nogil:
     elif r.stage in (COARSE, PASSES) and r.step <= plan_of(r, r.level).n:
         pass_part(r)
     elif r.stage == MIXING:
-        mixing_part(r)
+        status = mixing_part(r)
     funkc_float_end(state)
+    if status != OK:
+        return status
     return OK if r.stage == DONE else MORE
 
 
@@ -400,11 +409,11 @@ cdef int restoration_advance(Restoration *r) noexcept nogil:
 
 cdef int take_own_masks(const Restoration *r, const float *image, const uint8_t *missing,
                         int64_t n_masks, uint8_t *own) noexcept nogil:
-    """A mask for every plane, in which hot pixels are missing too; in all channels, if their masks
-    are equal.  NO_MEMORY, or OK."""
+    """A mask for every plane, in which hot pixels are missing too; in all channels, if these are
+    few and their masks are equal.  NO_MEMORY, or OK."""
     cdef:
         int64_t n = r.height * r.width, size = r.n_frames * n, n_channels = r.n_planes // r.n_frames
-        int64_t step = (size + LARGEST_SAMPLE - 1) // LARGEST_SAMPLE, p, i, c
+        int64_t step = funkc_sample_step(size, r.height, r.width), p, i, c
         Py_ssize_t found
         const float *pixels
         const uint8_t *mask
@@ -415,7 +424,7 @@ cdef int take_own_masks(const Restoration *r, const float *image, const uint8_t 
         return NO_MEMORY
     for p in range(r.n_planes):
         memcpy(own + p * n, missing + p % n_masks * n, n)
-    alike = masks_are_alike(own, n_channels, size)
+    alike = n_channels <= MOST_JOINT and masks_are_alike(own, n_channels, size)
     for p in range(n_channels):
         pixels, mask = image + p * size, missing
         if n_masks == r.n_planes:
@@ -570,6 +579,11 @@ def begin(const uint8_t[:, :, ::1] missing, int64_t n_frames, const double[:, ::
             for p in range(r.n_planes):
                 set_range(r.planes + p, ranges[p, 0], ranges[p, 1])
     return status, PyCapsule_New(r, "funkc.restoration", &destroy)
+
+
+def sample_step(Py_ssize_t n, Py_ssize_t height, Py_ssize_t width):
+    """How far apart the n pixels of frames are, from which the usual range is taken."""
+    return funkc_sample_step(n, height, width)
 
 
 def usual_range(double[::1] sample):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 # What was begun is a PyCapsule, for which typing has no name, and so is the table.
 
 MOST_RANK: int
-largest_sample: int
+most_joined: int
 WIDE_SIDE: int
 pictures_table: Any
 
@@ -23,6 +23,7 @@ def begin(
     watched: bool,
     n_threads: int,
 ) -> tuple[int, Any]: ...
+def sample_step(n: int, height: int, width: int) -> int: ...
 def usual_range(sample: NDArray[np.float64]) -> tuple[float, float]: ...
 def put(begun: Any, channel: int, top: int, values: NDArray[np.float64]) -> None: ...
 def go_on(begun: Any) -> tuple[int, str, int, int, int]: ...

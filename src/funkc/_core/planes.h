@@ -9,12 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FUNKC_FEW = 64 }; /* pixels of which none is left out */
+enum { FUNKC_FEW = 64, /* pixels of which none is left out */
+       FUNKC_LARGEST_SAMPLE = 65536 };
 
 static int funkc_ascending(const void *a, const void *b)
 {
     const double one = *(const double *)a, other = *(const double *)b;
     return (one > other) - (one < other);
+}
+
+/* How far apart the pixels of a sample are, at most LARGEST_SAMPLE of n: so that all rows and columns
+   of the frames (height, width) are met. */
+static ptrdiff_t funkc_sample_step(ptrdiff_t n, ptrdiff_t height, ptrdiff_t width)
+{
+    ptrdiff_t step = (n + FUNKC_LARGEST_SAMPLE - 1) / FUNKC_LARGEST_SAMPLE;
+    for (;; step++) {
+        ptrdiff_t a = height * width, b = step;
+        while (b) {
+            const ptrdiff_t rest = a % b;
+            a = b, b = rest;
+        }
+        if (a == 1) return step;
+    }
 }
 
 /* Beyond which a pixel is hot or dead: one span outside of the range of a sample, which is put in

@@ -8,6 +8,8 @@ cdef extern from "planes.h" nogil:
         pass
     void funkc_find_range(const float *plane, const uint8_t *seen, Py_ssize_t n, float *low,
                           float *high)
+    int LARGEST_SAMPLE "FUNKC_LARGEST_SAMPLE"
+    Py_ssize_t funkc_sample_step(Py_ssize_t n, Py_ssize_t height, Py_ssize_t width)
     void funkc_find_usual(double *sample, Py_ssize_t n, double *low, double *high)
     void funkc_clear_sums(const uint8_t *seen, Py_ssize_t height, Py_ssize_t width,
                           bint everywhere, float *total, float *weight)

@@ -348,6 +348,9 @@ cdef inline int make_plan(Restoration *r) noexcept nogil:
                 r.stacked = r.n_planes
         r.plan = funkc_choose_passes(look, <int>r.joined, <int>min(r.stacked, <int64_t>2),
                                      r.n_masks > 1)
+        if min(r.height, r.width) == 1:         # patches of one pixel know nothing of a line
+            r.plan.n, r.plan.smooth = 0, 0
+            r.joined = r.stacked = 1
     while r.coarsest < MOST_COARSER and min(it.height, it.width) >= LEAST_HALVED and (
             has_squares(r, r.coarsest, HANDED_DOWN) if r.method == TILES
             else r.plan.coarse and (look.thick or look.missing >= HALVED_FROM)):
@@ -376,16 +379,28 @@ cdef inline int spread_mask(Restoration *r) noexcept nogil:
 
 
 cdef inline int obtain_smooth(Restoration *r) noexcept nogil:
-    """Room for the plane that has most of it."""
+    """Room for the plane that has most of it, once what passes need has been given back."""
     cdef:
         funkc_smooth *s = &r.smooth
         int64_t n = 0, m
+        int i
+    give_back(r.memory, r.total)
+    give_back(r.memory, r.weight)
+    give_back(r.memory, r.counts)
+    give_back(r.memory, r.pyramid)
+    give_back(r.memory, r.room)
+    r.total = r.weight = r.pyramid = NULL
+    r.counts = r.room = NULL
+    for i in range(1, MOST_COARSER + 1):
+        give_back(r.memory, r.levels[i].pixels)
+        give_back(r.memory, r.levels[i].seen)
+        r.levels[i].pixels = NULL
+        r.levels[i].seen = NULL
     for m in range(r.n_planes):
         if m == 0 or r.levels[0].n_masks > 1:
             n = max(n, funkc_smooth_count(seen_of(r, 0, m), r.height, r.width, r.waiting))
     if n > MOST_SMOOTH:         # two thousand million: their numbers have 32 bits
-        r.plan.smooth = 0
-        return OK
+        return NO_MEMORY
     s.at = <int64_t *>obtain(r.memory, n, sizeof(int64_t))
     s.around = obtain(r.memory, n, 4 * sizeof(int32_t))
     s.hole = <uint8_t *>obtain(r.memory, n, 1)
@@ -401,8 +416,8 @@ cdef inline int obtain_smooth(Restoration *r) noexcept nogil:
 
 
 cdef inline int restoration_create(Restoration *r, const uint8_t *missing) noexcept nogil:
-    """Allocates all, and takes over the masks.  What is asked for is set already, all else 0;
-    it is to be freed whatever the answer."""
+    """Allocates all but the vectors of the smooth fill, and takes over the masks.  What is asked
+    for is set already, all else 0; it is to be freed whatever the answer."""
     cdef:
         int64_t n, m, i
         int64_t threads = r.n_threads
@@ -448,8 +463,6 @@ cdef inline int restoration_create(Restoration *r, const uint8_t *missing) noexc
         if r.counts == NULL:
             return NO_MEMORY
     if m > 1 and r.n_masks == 1 and spread_mask(r) != OK:
-        return NO_MEMORY
-    if r.plan.smooth > 0 and obtain_smooth(r) != OK:
         return NO_MEMORY
     for i in range(r.n_planes):
         r.planes[i].made = r.made + i * n if r.everywhere else NULL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_COLOURS = 4  # on the first or the last axis, where a volume would have a side
+MOST_MASK_VALUES = 16  # different ones of a mask; more are shades of gray
 
 
 def checked_tile_shape(value: object) -> tuple[int, int]:
@@ -103,7 +105,21 @@ def checked_planes(
                 "observed",
                 f"mark the pixel as missing; {_SEEN}",
             )
+        if native.itemsize > 8:
+            _require_double(planes)
     return planes
+
+
+def _require_double(planes: Planes) -> None:
+    """Longer floats are computed with as doubles."""
+    huge = ~planes.holes & (np.abs(planes.pixels) > np.finfo(np.float64).max)
+    if huge.any():
+        at = tuple(int(i) for i in np.argwhere(huge)[0])
+        reject(
+            "image",
+            f"is {planes.pixels[at]} at {planes.position(*at)}, more than numpy.float64 holds",
+            "divide the image by a constant",
+        )
 
 
 def _checked_dimensions(shape: tuple[int, ...], axis: int | None, volume: bool) -> bool:
@@ -152,35 +168,58 @@ def _checked_mask(
             "mask != 0); NaN in the image needs no mask",
             TypeError,
         )
+    if mask.dtype == np.uint8:
+        n_values = np.count_nonzero(np.bincount(np.asarray(mask).ravel(), minlength=256))
+        if n_values > MOST_MASK_VALUES:
+            warnings.warn(
+                f"missing has {n_values} different values, and all but 0 count as unknown; of a "
+                "gray mask pass missing > 127",
+                RuntimeWarning,
+                stacklevel=4,
+            )
     mask = np.asarray(mask != 0, np.bool_)
     if mask.shape == shape:
         return mask
     spatial = tuple(size for at, size in enumerate(shape) if at != axis)
-    if mask.ndim == len(spatial) + 1:  # of one channel, or a picture of gray pixels in colour
-        channels = np.moveaxis(mask, -1 if axis is None else axis, -1)
-        if channels.shape[:-1] != spatial:
-            channels = mask
-        if channels.shape[:-1] == spatial:
-            differ = (channels != channels[..., :1]).any(axis=-1)
-            if differ.any():
-                *frame, row, col = (int(at) for at in np.argwhere(differ)[0])
-                where = f"frame {frame[0]}, row" if frame else "row"
-                reject(
-                    "missing",
-                    f"has {channels.shape[-1]} channels that differ at {where} {row}, column {col}",
-                    "pass one mask for all channels, or one for each channel of the image",
-                )
-            mask = channels[..., 0] if channels.shape[-1] else mask
-    if mask.shape == spatial or (is_volume and mask.shape == spatial[1:]):
-        mask = np.broadcast_to(mask, spatial)
-        return mask if axis is None else np.broadcast_to(np.expand_dims(mask, axis), shape)
+    for one in (spatial, spatial[1:]) if is_volume else (spatial,):
+        if mask.ndim == len(one) + 1 and mask.shape != spatial:
+            mask = _one_channel(mask, one, axis)
+        if mask.shape == one:
+            mask = np.broadcast_to(mask, spatial)
+            return mask if axis is None else np.broadcast_to(np.expand_dims(mask, axis), shape)
     reject(
         "missing",
-        f"has shape {mask.shape} where the image has {shape}",
+        f"has shape {mask.shape} where the image has {shape}"
+        + ("" if axis is None else f" and channels along axis {axis}"),
         "pass one value for every pixel"
         + (" or one frame for all" if is_volume else "")
-        + ("" if axis is None else ", or every channel"),
+        + ("" if axis is None else ", or every channel; or pass the right channel_axis")
+        + (
+            "; or pass channel_axis if the image has channels" if is_volume and axis is None else ""
+        ),
     )
+
+
+def _one_channel(
+    mask: NDArray[np.bool_], one: tuple[int, ...], axis: int | None
+) -> NDArray[np.bool_]:
+    """The only channel of a mask, or the one that all are equal to, if it has such a shape."""
+    channels = np.moveaxis(mask, -1 if axis is None or axis >= mask.ndim else axis, -1)
+    if channels.shape[:-1] != one:
+        channels = mask
+    if channels.shape[:-1] != one or not channels.shape[-1]:
+        return mask
+    differ = (channels != channels[..., :1]).any(axis=-1)
+    if differ.any():
+        *frame, row, col = (int(at) for at in np.argwhere(differ)[0])
+        where = f"frame {frame[0]}, row" if frame else "row"
+        reject(
+            "missing",
+            f"has {channels.shape[-1]} channels that differ at {where} {row}, column {col}",
+            "pass one mask for all channels, or one for each channel of the image",
+        )
+    first: NDArray[np.bool_] = channels[..., 0]
+    return first
 
 
 _SEEN = "if your mask is True where a pixel is observed, pass ~mask"
