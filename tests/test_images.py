@@ -276,7 +276,7 @@ def test_threads_and_pictures_of_the_progress_leave_no_trace(method, independent
     if method == "patches" and not independent:  # three fifths are missing: from half the picture
         wanted += [("coarse", step) for step in range(1, 8)]
     if method == "patches":
-        wanted += [("patches", step) for step in range(1, 5 if independent else 8)]
+        wanted += [("patches", step) for step in range(1, 5 if independent else 7)]
     assert stages == wanted
     assert not np.array_equal(generated, expected)
 

@@ -199,7 +199,7 @@ def inpaint(
         What the matrices are:
 
         - "patches", the best quality: each row is one of sixty similar patches of the image,
-          each column a pixel position in the patch. Four to eight passes, each of which starts
+          each column a pixel position in the patch. Four to six passes, each of which starts
           from the result of the previous one; their number, the sizes of patches and the number
           of factors depend on the mask. If missing regions are wide, or most pixels are missing,
           the image is first filled at a half, a quarter and an eighth of its size.

@@ -184,8 +184,8 @@ class Snapshots:
     >>> snapshots = Snapshots()
     >>> missing = np.random.default_rng(0).random(image.shape) < 0.3
     >>> corrected = funkc.inpaint(image, missing, callback=snapshots)
-    >>> [title for title, picture in snapshots.pictures[-5:]]
-    ['patches 1', 'patches 2', 'patches 3', 'patches 4', 'patches 5']
+    >>> [title for title, picture in snapshots.pictures[-4:]]
+    ['patches 1', 'patches 2', 'patches 3', 'patches 4']
     """
 
     def __init__(self, every: int = 1) -> None:

@@ -162,7 +162,7 @@ GOLDEN = {
     "float64": "e5e2e1fd36b6955e",
     "products float32": "d13b82ae6528fd4f",
     "products float64": "33c4ccce6b5e12b9",
-    "pixels": "0030113755daffc7",
+    "pixels": "5b2915e4257e10c3",
 }
 
 

@@ -35,11 +35,10 @@ static const funkc_step FUNKC_SPARSE[] = {{11, 3, 16, 0}, {11, 3, 16, 0}, {11, 3
                                           {8, 4, 0, 0}};
 static const funkc_step FUNKC_FEW_HOLES[] = {{8, 6, 8, 0}, {8, 8, 8, 0}, {8, 12, 8, 0},
                                              {8, 16, 0, 0}};
-static const funkc_step FUNKC_MANY_HOLES[] = {{8, 6, 16, 0}, {8, 6, 16, 0}, {8, 8, 16, 0},
-                                              {8, 12, 16, 0}, {8, 16, 0, 0}};
-static const funkc_step FUNKC_MOST_HOLES[] = {{11, 3, 16, 0}, {11, 3, 16, 0}, {11, 3, 16, 0},
-                                              {8, 4, 16, 0}, {8, 6, 16, 0}, {6, 8, 16, 0},
-                                              {6, 12, 0, 0}};
+static const funkc_step FUNKC_MANY_HOLES[] = {{8, 6, 16, 0}, {8, 8, 16, 0}, {8, 12, 16, 0},
+                                              {8, 16, 0, 0}};
+static const funkc_step FUNKC_MOST_HOLES[] = {{11, 3, 16, 0}, {11, 3, 16, 0}, {8, 4, 16, 0},
+                                              {8, 6, 16, 0}, {6, 8, 16, 0}, {6, 12, 0, 0}};
 /* (Eight passes, all with thresholds, are as good in the mean of fifteen pictures, take 1.6 times as
    long, and lose up to 3 dB where whole rows are missing.) */
 static const funkc_step FUNKC_THIN[] = {{11, 16, 16, 1}, {8, 4, 16, 0}, {8, 6, 16, 0},
