@@ -160,7 +160,9 @@ def check(number):
                 np.sqrt(np.mean((truth[hole].astype(float) - fill) ** 2))
                 for fill in (made[hole].astype(float), seen.astype(float).mean())
             )
-            slack = 4 * np.finfo(truth.dtype).eps * float(np.abs(truth).max()) + 1e-6
+            # A pixel in the middle may happen to be the mean.
+            slack = 4 * np.finfo(truth.dtype).eps * float(np.abs(truth).max())
+            slack += 1e-3 * float(np.ptp(seen.astype(float)))
             assert error <= 1.5 * constant + slack, f"error {error:.3g}, constant {constant:.3g}"
 
 
