@@ -569,21 +569,6 @@ cdef int top(const funkc_model *given, const int64_t *rows, int64_t n_rows, int6
                      min(n_threads, MOST_THREADS))
 
 
-cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
-                     int64_t height, int64_t width, int method, int k, uint64_t seed,
-                     int n_threads, const volatile int *cancel,
-                     const funkc_memory *given) noexcept nogil:
-    cdef:
-        funkc_memory memory
-        int status = take_memory(&memory, &given)
-    if status != OK:
-        return status
-    if image == NULL or missing == NULL:
-        return NULL_POINTER
-    return pictures.inpaint_f32(image, missing, n_masks, channels, 1, height, width, method, k,
-                                seed, min(n_threads, MOST_THREADS), cancel, given)
-
-
 cdef int inpaint_volume_f32(float *volume, const uint8_t *missing, int64_t n_masks,
                             int64_t channels, int64_t depth, int64_t height, int64_t width,
                             int method, int k, uint64_t seed, int n_threads,
@@ -597,6 +582,14 @@ cdef int inpaint_volume_f32(float *volume, const uint8_t *missing, int64_t n_mas
         return NULL_POINTER
     return pictures.inpaint_f32(volume, missing, n_masks, channels, depth, height, width, method, k,
                                 seed, min(n_threads, MOST_THREADS), cancel, given)
+
+
+cdef int inpaint_f32(float *image, const uint8_t *missing, int64_t n_masks, int64_t channels,
+                     int64_t height, int64_t width, int method, int k, uint64_t seed,
+                     int n_threads, const volatile int *cancel,
+                     const funkc_memory *given) noexcept nogil:
+    return inpaint_volume_f32(image, missing, n_masks, channels, 1, height, width, method, k, seed,
+                              n_threads, cancel, given)
 
 
 # ---------------------------------------------------------------- the doors
