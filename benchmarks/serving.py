@@ -62,11 +62,9 @@ def made(shape: tuple[int, int], n_threads: int | None = None) -> funkc.Factoriz
     """A factorization with factors drawn at random."""
     rng = np.random.default_rng(0)
     x, y = (rng.normal(0, 0.3, (n, K)).astype(np.float32) for n in shape)
-    few = funkc.factorize(([0], [0]), [1.0], K, n_epochs=1, n_threads=n_threads)  # for the rest
-    return funkc.Factorization(
-        x, y, offset=3.5, parameters={**few.parameters, "regularization": (0.03, 0.03)},
-        history=few.history, stopped_by=few.stopped_by, n_threads=few.n_threads, noise=0.9,
-    )  # fmt: skip
+    fit = funkc.Factorization.from_factors(x, y, offset=3.5, noise=0.9)
+    fit.n_threads = fit.n_threads if n_threads is None else n_threads
+    return fit
 
 
 def rmse(fit: funkc.Factorization, rows: Any, cols: Any, values: Any) -> float:

@@ -30,13 +30,13 @@ def fitted(values=None, k=3, **options):
     return funkc.factorize(None, values, k, **({"n_epochs": 3, "n_threads": 1} | options))
 
 
-def made(rows, cols, offset=0.0, **parts):
-    """A factorization of given factors."""
-    parameters = fitted().parameters
-    return funkc.Factorization(
-        np.asarray(rows), np.asarray(cols), offset=offset, parameters=parameters,
-        history=fitted().history, stopped_by="epochs", n_threads=1, **parts,
-    )  # fmt: skip
+def made(rows, cols, offset=0.0, n_seen=None, **parts):
+    """A factorization of given factors, as if they had been trained."""
+    made = funkc.Factorization.from_factors(rows, cols, offset=offset, **parts)
+    made._rows.n_seen, made._cols.n_seen = n_seen or made.shape
+    made.parameters |= fitted().parameters
+    made.n_threads = 1
+    return made
 
 
 def rated(seed=0, n_rows=40, n_cols=30, text=True, n=500):

@@ -24,8 +24,8 @@ _cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _input
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py
-estimator.py: _api.py _errors.py _input/arrays.py _input/loss.py _input/options.py _input/scalars.py
-    _judge.py _sides.py factorization.py
+estimator.py: _api.py _errors.py _input/arrays.py _input/forms.py _input/loss.py _input/options.py
+    _input/scalars.py _judge.py _sides.py factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
     _judge.py _schedule.py _train.py _validation.py factorization.py
 progress.py: _errors.py _input/pixels.py images.py
@@ -33,9 +33,9 @@ _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/loss.py _in
     _input/scalars.py _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
     _input/scalars.py _sides.py _train.py
-factorization.py: _bar.py _core/serve.pyx _errors.py _fold_in.py _input/arrays.py _input/cells.py
-    _input/ids.py _input/lookups.py _input/loss.py _input/options.py _input/scalars.py _judge.py
-    _model_file.py _schedule.py _sides.py _train.py
+factorization.py: _answers.py _bar.py _errors.py _fold_in.py _history.py _input/arrays.py
+    _input/cells.py _input/factors.py _input/ids.py _input/lookups.py _input/loss.py
+    _input/options.py _input/scalars.py _judge.py _model_file.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
 _state.py: _biases.py _history.py _input/options.py _train.py _validation.py
@@ -48,16 +48,17 @@ _fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/
 _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
+_answers.py: _core/serve.pyx _errors.py _input/loss.py _input/scalars.py _schedule.py _sides.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
-ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/ids.py
-    _input/scalars.py _input/tables.py
+ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/forms.py
+    _input/ids.py _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd
 capi.py: _capi.pyx
 _schedule.py: _core/newton.pyx _core/plan.pyx _errors.py _input/cells.py _input/loss.py
-    _input/options.py
+    _input/options.py _input/scalars.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
 _input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
 _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _core/plan.pyx
@@ -69,12 +70,8 @@ _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/updat
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
     _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
 _core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
-_history.py: _input/options.py
+_history.py: _errors.py _input/loss.py _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
-_input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
-_input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
-_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/pulls.pxd
-    _core/types.pxd
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
     _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
@@ -82,6 +79,11 @@ _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_sta
     _core/thin.pxd _core/types.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
+_input/factors.py: _errors.py _input/arrays.py _input/ids.py _input/loss.py _input/options.py
+_input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
+_input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
+_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/pulls.pxd
+    _core/types.pxd
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
@@ -108,7 +110,7 @@ _core/best.pxd: _core/types.pxd
 _core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
 _core/runs.pxd: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _core/loss.pxd: _core/loss.h _core/types.pxd
-_input/scalars.py: _core/threads.py _errors.py
+_input/scalars.py: _core/limits.py _core/threads.py _errors.py
 _core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
 _core/patches.pxd: _core/patches.h
@@ -116,7 +118,7 @@ _core/memory.pxd: _core/pages.h capi.pxd
 _core/pages.h:
 capi.pxd: include/funkc.h include/funkc_import.h
 _core/tiles.h: _core/solve.h
-_core/threads.py: _core/machine.pyx
+_core/threads.py: _core/limits.py _core/machine.pyx
 _core/patches.h: _core/solve.h
 include/funkc_import.h: include/funkc.h
 _io.py: _errors.py
@@ -150,6 +152,7 @@ _core/pyramid.pxd: _core/pyramid.h
 _core/pyramid.h:
 _core/smooth.pxd: _core/smooth.h
 _core/smooth.h:
+_core/limits.py:
 """
 
 

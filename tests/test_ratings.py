@@ -213,3 +213,33 @@ def test_ratings_survive_pickle_and_copy():
     for twin in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
         same(twin, found)
         assert twin.names == found.names
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"rows": [0, 0, 1]}, r"rows: got \[0, 0, 1\], no 1-D array; use Ratings.from_arrays"),
+        ({"row_ids": ["a", "b"]}, r"row_ids: got \['a', 'b'\], no 1-D array"),
+        ({"values": np.ones((3, 1))}, r"values: got [^;]*, no 1-D array"),
+        ({"weights": 1.0}, r"weights: got 1.0, no 1-D array"),
+        ({"cols": np.array([0, 1])}, r"cols: has 2 entries where rows has 3"),
+        ({"weights": np.ones(4)}, r"weights: has 4 entries where rows has 3"),
+        ({"rows": np.array([0, 0, -1])}, r"rows: rows\[2\] = -1 is negative"),
+        ({"rows": np.array([0, 0, 2])}, r"rows: rows\[2\] = 2 is outside shape"),
+        ({"cols": np.array([0, 1, 7])}, r"cols: cols\[2\] = 7 is outside shape"),
+        ({"cols": np.array([0.0, 1, 1])}, r"cols: has dtype float64"),
+        ({"cols": np.array([1, 0, 1])}, r"rows: are not sorted with cols, each pair once"),
+        ({"cols": np.array([0, 0, 1])}, r"rows: are not sorted with cols, each pair once"),
+        ({"values": np.array([1, np.nan, 2])}, r"values: is NaN at row 0, column 1"),
+        ({"values": np.array(["a", "b", "c"])}, r"values: has dtype"),
+        ({"row_ids": np.array(["b", "a"])}, r"row_ids: row_ids\[1\] = 'a' does not come after"),
+    ],
+)
+def test_ratings_by_hand_are_checked(change, message):
+    ratings = funkc.Ratings.from_arrays(["ann", "ann", "bob"], [20, 100, 100], [5.0, 4.0, 3.0])
+    parts = {
+        name: getattr(ratings, name) for name in ("rows", "cols", "values", "row_ids", "col_ids")
+    }
+    assert funkc.Ratings(**parts).shape == (2, 2)
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+        funkc.Ratings(**(parts | change))

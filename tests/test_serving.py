@@ -328,7 +328,7 @@ def test_impute_by_blocks_equals_the_product_with_the_cells_put_in(monkeypatch, 
     pair = np.nonzero(mask)
     for at_once, rows in ((1, 1), (75 * 4, 75 * 3), (1 << 20, 1 << 20)):
         monkeypatch.setattr("funkc._input.cells.CELLS_AT_ONCE", at_once)
-        monkeypatch.setattr("funkc.factorization.NUMBERS_AT_ONCE", rows)
+        monkeypatch.setattr("funkc._answers.NUMBERS_AT_ONCE", rows)
         for cells, values in (
             (None, table),
             (mask, table),

@@ -338,6 +338,8 @@ def factorize(
         init=init,
         checkpoint=checkpoint,
     )
+    if isinstance(init, Factorization):
+        init = init._held()
     matrix = init._matrix(grows=True) if isinstance(init, Factorization) else UNKNOWN
     cells = observed_cells(
         mask, values, weights=weights, shape=shape, duplicates=duplicates, matrix=matrix

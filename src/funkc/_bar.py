@@ -70,4 +70,6 @@ def listener(
 
 
 def _epoch(training: Training) -> tuple[int, History]:
-    return len(training.history["epoch"]), training.history
+    """The number of the epoch, and a copy of the history, which the caller may change."""
+    history = {name: list(column) for name, column in training.history.items()}
+    return len(history["epoch"]), history

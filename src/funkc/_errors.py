@@ -120,8 +120,8 @@ def shown(value: object) -> str:
     """The value as shown in an error message, on one line."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of more than 4,300 digits
-        return f"a huge {type(value).__name__}"
+    except Exception:  # such as for an integer of more than 4,300 digits
+        return f"an unprintable {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -129,6 +129,15 @@ def missing_extra(package: str, extra: str, purpose: str) -> ImportError:
     """The error for an optional package that is not installed."""
     return ImportError(
         f'{purpose} needs {package}, which is not installed; run pip install "funkc[{extra}]"'
+    )
+
+
+def refuse_changed(argument: str) -> NoReturn:
+    """The error for an index that was right when it was checked, and is not any more."""
+    reject(
+        argument,
+        "the arrays of rows and columns changed while they were read",
+        "do not write to them during the call, or pass copies",
     )
 
 
@@ -159,11 +168,7 @@ def raise_for_status(
             "divide the values by a constant, or pass dtype=numpy.float64",
         )
     if status == CELLS_CHANGED:
-        reject(
-            "mask",
-            "the arrays of rows and columns changed while they were read",
-            "do not write to them during the call, or pass copies",
-        )
+        refuse_changed("mask")
     if status == NO_MEMORY:
         raise MemoryError(f"not enough memory {purpose}")
     if status == BAD_SHAPE:

@@ -22,7 +22,7 @@ from funkc._errors import raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
 from funkc._input.scalars import require_memory
-from funkc._schedule import padded
+from funkc._schedule import parts
 from funkc._sides import Side
 
 if TYPE_CHECKING:
@@ -55,16 +55,10 @@ class Fitting:
         prior of the looked for; errors count them from `first`.
         """
         n, k = cells.first.size - 1, fixed.factors.shape[1]
-        dtype = fixed.factors.dtype
         biased = fixed.bias is not None
         size = k + biased
         require_memory(
-            n * (padded(k + 2 * biased) * dtype.itemsize + 16),
-            f"the factors of {n:,} rows or columns",
-            "number only those that occur",
-        )
-        require_memory(
-            8 * (self.n_threads + 3) * (padded(size) + 6) ** 2,
+            8 * (self.n_threads + 3) * (size + 22) ** 2,
             f"systems of {size} equations on {self.n_threads} threads",
             "lower k, or set n_threads = 1",
         )
@@ -78,17 +72,32 @@ class Fitting:
                 )
             prior = looked_for.precision(self.n_threads)
             ridge = self.noise * self.noise if prior.size else math.inf
-        out = np.zeros((n, fixed.ready.shape[1]), dtype)
-        status = serve.fold_in(
-            fixed.ready, k, fixed.bias_at, self.offset, cells.first, cells.cols, cells.values,
-            cells.weights, looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
-            newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0), out,
-            self.n_threads,
-        )  # fmt: skip
-        raise_for_status(status)
+        out = np.zeros((n, fixed.ready.shape[1]), fixed.factors.dtype)
+        most = int(np.diff(cells.first).max(initial=0))
+        for some in parts(n, (most + size) * size * size, self.n_threads):
+            status = serve.fold_in(
+                fixed.ready, k, fixed.bias_at, self.offset,
+                cells.first[some.start : some.stop + 1], cells.cols, cells.values, cells.weights,
+                looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
+                newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0),
+                out[some], self.n_threads,
+            )  # fmt: skip
+            raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))
         return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
+
+    def grouped(self, cells: Cells, fixed: Side, *, by_col: bool, first: int = 0) -> CellsByRow:
+        """The entries by row (or column), of which there may be so many: an id that was taken for
+        an index asks for billions.
+        """
+        n = cells.shape[by_col]
+        require_memory(
+            n * (fixed.ready.shape[1] * fixed.factors.dtype.itemsize + 40),
+            f"the factors of {n:,} rows or columns",
+            "number only those that occur, as np.unique(ids, return_inverse=True)[1] does",
+        )
+        return by_row(cells, by_col=by_col, first=first)
 
     def grown(self, rows: Side, cols: Side, cells: Cells) -> tuple[Side, Side]:
         """Both sides, extended by the rows, and then by the columns, that are new in `cells`."""
@@ -98,11 +107,13 @@ class Fitting:
         if cells.shape[0] > m:
             some = cells.part((cells.rows >= m) & (cells.cols < n))
             some = replace(some, rows=some.rows - m, shape=(cells.shape[0] - m, n))
-            new = self.side(by_row(some, by_col=False, first=m), cols, rows, first=m)
+            grouped = self.grouped(some, cols, by_col=False, first=m)
+            new = self.side(grouped, cols, rows, first=m)
             rows = rows.followed_by(new, row_ids)
         if cells.shape[1] > n:
             some = cells.part(cells.cols >= n)
             some = replace(some, cols=some.cols - n, shape=(cells.shape[0], cells.shape[1] - n))
-            new = self.side(by_row(some, by_col=True, first=n), rows, cols, first=n)
+            grouped = self.grouped(some, rows, by_col=True, first=n)
+            new = self.side(grouped, rows, cols, first=n)
             cols = cols.followed_by(new, col_ids)
         return rows, cols

@@ -288,6 +288,10 @@ def _refuse(path: str | os.PathLike[str], found: str, remedy: str) -> NoReturn:
     reject(str(path), found, remedy, ModelFileError)
 
 
+# What reading the contents of a file raises, if they are not those of its kind.
+UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
 @contextmanager
 def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
     """Turn any error from the contents of an intact file into a ModelFileError."""
@@ -295,14 +299,7 @@ def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         yield
     except ModelFileError:
         raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except UNFIT as error:
         found = f"does not have the contents of a {kind} ({type(error).__name__}: {error})"
         raise ModelFileError(f"{path}: {found}; {NOT_OURS}") from error
 

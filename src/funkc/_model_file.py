@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from funkc import _io
-from funkc._errors import ModelFileError
+from funkc._errors import ModelFileError, reject
 from funkc._history import history_of, tensors_of
 from funkc._input.ids import Ids
 from funkc._input.options import checked_clip, checked_options
 from funkc._input.scalars import integer, real
+from funkc._sides import Side
 
 if TYPE_CHECKING:
     import os
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from funkc._input.options import History
-    from funkc._sides import Side
 
 KIND = "model"
 _FACTORIZE = ("learning_rate", "regularization", "n_epochs", "decay", "group_size", "nonnegative")
@@ -40,7 +40,7 @@ def write(
     stages: int,
     clip: tuple[float, float] | None,
 ) -> None:
-    """Write the file of a model, replacing an existing one."""
+    """Write the file of a model, replacing an existing one; only one that `read` accepts."""
     tensors: dict[str, NDArray[Any]] = {}
     for name, side in (("row", rows), ("col", cols)):
         tensors[f"{name}_factors"] = side.factors
@@ -48,24 +48,33 @@ def write(
             tensors[f"{name}_bias"] = side.bias
         if side.ids is not None:
             tensors |= side.ids.tensors(f"{name}_ids")
-    tensors |= tensors_of(history)
-    metadata = {
-        "kind": KIND,
-        "offset": float(offset).hex(),
-        "parameters": json.dumps(dict(parameters), allow_nan=False),
-        "stopped_by": stopped_by,
-        "noise": json.dumps(None if noise is None else float(noise).hex()),
-        "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
-        "baseline_loss": json.dumps({name: loss.hex() for name, loss in baseline_loss.items()}),
-        "validation_loss": json.dumps(None if validation_loss is None else validation_loss.hex()),
-        "stages": str(stages),
-        "clip": json.dumps(None if clip is None else [float(end).hex() for end in clip]),
-    }
+    try:
+        tensors |= tensors_of(history)
+        metadata = {
+            "kind": KIND,
+            "offset": float(offset).hex(),
+            "parameters": json.dumps(dict(parameters), allow_nan=False),
+            "stopped_by": str(stopped_by),
+            "noise": json.dumps(None if noise is None else float(noise).hex()),
+            "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
+            "baseline_loss": json.dumps(
+                {name: float(loss).hex() for name, loss in baseline_loss.items()}
+            ),
+            "validation_loss": json.dumps(
+                None if validation_loss is None else float(validation_loss).hex()
+            ),
+            "stages": str(stages),
+            "clip": json.dumps(None if clip is None else [float(end).hex() for end in clip]),
+        }
+        _of_tensors(path, tensors, metadata)
+    except _io.UNFIT as error:
+        what = f"{type(error).__name__}: {error}"
+        reject("model", f"can't be saved: an attribute was changed ({what})", "set it back")
     _io.write(path, tensors, metadata)
 
 
 def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str, Any]:
-    """The arguments of `Factorization`, except the number of threads."""
+    """The arguments of `Factorization._made`, except the number of threads."""
     found, metadata = _io.read(path, mmap=mmap, verify=verify)
     if metadata.get("kind") != KIND:
         raise ModelFileError(f"{path}: it is a checkpoint, not a model; use funkc.resume")
@@ -100,10 +109,12 @@ def _of_tensors(
         huber_delta=parameters.get("huber_delta"),
         **{name: parameters[name] for name in _FACTORIZE},
     )
-    if None in (options.learning_rate, options.n_epochs):
+    told = options.learning_rate, options.regularization, options.n_epochs
+    if None in told and any(one is not None for one in told):  # all three, or from elsewhere
         raise ValueError("its parameters are incomplete")
-    parameters["regularization"] = tuple(parameters["regularization"])
     parameters |= {"bands": options.bands, "loss": options.loss.name}
+    if options.regularization is not None:
+        parameters["regularization"] = tuple(parameters["regularization"])
     parameters["huber_delta"] = parameters.get("huber_delta")
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
@@ -123,18 +134,13 @@ def _of_tensors(
             for n, side in zip(json.loads(metadata["n_seen"]), (x, y), strict=True)
         ]
     return {
-        "row_factors": x,
-        "col_factors": y,
-        "row_bias": bias[0],
-        "col_bias": bias[1],
+        "rows": Side(x, bias[0], ids[0], first=True, n_seen=n_seen[0]),
+        "cols": Side(y, bias[1], ids[1], first=False, n_seen=n_seen[1]),
         "offset": options.offset,
         "parameters": parameters,
         "history": history,
         "stopped_by": metadata["stopped_by"],
-        "row_ids": ids[0],
-        "col_ids": ids[1],
         "noise": noise,
-        "n_seen": tuple(n_seen),
         "baseline_loss": baseline,
         "validation_loss": validation,
         "stages": stages,

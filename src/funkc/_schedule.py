@@ -12,8 +12,11 @@ from funkc._core import newton
 from funkc._core import plan as core_plan
 from funkc._errors import CELLS_CHANGED, MORE, raise_for_status, reject
 from funkc._input.loss import require_allowed
+from funkc._input.scalars import require_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from funkc._input.cells import Cells
@@ -29,12 +32,22 @@ COARSE, USELESS = 2.0**-8, 0.25
 LARGE_COUNT = 1e5
 # Robust standard deviations from the median, from which on the mean is wild.
 WILD_MEAN = 8
+MULTIPLICATIONS_AT_ONCE = 1 << 26
+BYTES_OF_ENTRY = 8  # in a plan, and while it is made
 LANES = 16  # a factor row is padded with zeros to a multiple of it (lanes.h)
 
 
 def padded(k: int) -> int:
     """The length of a factor row in training."""
     return -(-k // LANES) * LANES
+
+
+def parts(n: int, work: int, n_threads: int) -> Iterator[slice]:
+    """Rows of so many multiplications each, in parts between which signals are handled; every
+    thread is busy for less than a tenth of a second.
+    """
+    size = max(1, MULTIPLICATIONS_AT_ONCE // max(1, work)) * n_threads
+    return (slice(first, min(n, first + size)) for first in range(0, n, size))
 
 
 def aligned(rows: int, width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -119,6 +132,13 @@ def cut(problem: Cells, options: Options, offset: float = math.nan) -> Schedule:
     """Cut the entries into waves of blocks; values are held above an offset, of which the options
     come first.
     """
+    copies = 1 if options.members == 1 else 1 + options.members
+    row = options.dtype.itemsize * (copies * padded(options.k) + options.k) + 24
+    require_memory(
+        sum(problem.shape) * row + BYTES_OF_ENTRY * problem.n_stored,
+        f"factors of k = {options.k} for shape {problem.shape}",
+        "lower k, or number only the rows and columns that occur",
+    )
     status, begun = core_plan.begin(
         problem.source(),
         padded(options.k),

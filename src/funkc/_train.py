@@ -705,13 +705,6 @@ def begin(
     problem: Cells, options: Options, start: Start | None, held_out: Cells | None
 ) -> Training:
     """Cut the entries, and initialize the factors."""
-    copies = 1 if options.members == 1 else 1 + options.members
-    row = options.dtype.itemsize * (copies * padded(options.k) + options.k) + 24
-    scalars.require_memory(
-        sum(problem.shape) * row,
-        f"factors of k = {options.k} for shape {problem.shape}",
-        "lower k, or number only the rows and columns that occur",
-    )
     tiled = problem.row_cuts.size > 0
     whole = start is None or start.ridges is None  # all entries, not a few more
     schedule, dtype = suited(problem, options, whole=whole and not tiled)

@@ -16,7 +16,8 @@ import numpy as np
 from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown
 from funkc._input import scalars
-from funkc._input.arrays import as_array, numeric
+from funkc._input.arrays import as_array, is_sparse, numeric
+from funkc._input.forms import checked_sparse, refuse_sparse
 from funkc._input.loss import checked_loss, require_allowed_entries
 from funkc._input.options import MOST_FACTORS
 from funkc._judge import without_outliers
@@ -409,6 +410,18 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         nan = _means_nan(missing)
         if not nan:
             missing = scalars.real("missing_values", missing, -math.inf)
+        if is_sparse(X):
+            try:
+                X = checked_sparse(X)  # SciPy's conversions believe what an index says
+            except ValueError as error:
+                refuse_sparse("X", error)
+        plain = isinstance(X, np.ndarray) and X.ndim == 2
+        if plain and not reset and X.shape[1] != self.n_features_in_:
+            # In scikit-learn's words, but before it looks at every number.
+            raise ValueError(
+                f"X has {X.shape[1]} features, but FunkImputer is expecting "
+                f"{self.n_features_in_} features as input"
+            )
         X = validate_data(
             self,
             X,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from funkc import _model_file, _train
+from funkc._answers import Answers
 from funkc._bar import listener
-from funkc._core import serve
-from funkc._errors import missing_extra, raise_for_status, reject
+from funkc._errors import reject
 from funkc._fold_in import Fitting
+from funkc._history import figure_of
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings, require_apart, writable
-from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
+from funkc._input.arrays import are_ratings, own_index, require_apart, writable
+from funkc._input.cells import Axis, observed_by_blocks, observed_cells
+from funkc._input.factors import checked_factors, checked_ids, of_no_training
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.loss import (
@@ -29,7 +32,6 @@ from funkc._input.loss import (
 )
 from funkc._input.options import checked_clip, checked_options, checked_start
 from funkc._judge import warn_of_outliers
-from funkc._schedule import padded
 from funkc._sides import Side
 
 if TYPE_CHECKING:
@@ -42,7 +44,30 @@ if TYPE_CHECKING:
     from funkc._input.cells import Cells, Duplicates, Matrix
     from funkc._input.options import History
 
-NUMBERS_AT_ONCE = 1 << 20
+# For `partial_fit`, where no training tells.
+PASSED = {
+    "learning_rate": "0.0015 divided by the standard deviation of the values",
+    "regularization": "0.03 times the standard deviation of the values",
+}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _of_one_state(
+    method: Callable[Concatenate[Factorization, P], T],
+) -> Callable[Concatenate[Factorization, P], T]:
+    """Let a method work with the state that there is when it is called.
+
+    `partial_fit` in another thread replaces the state as a whole, in one step: what a method
+    reads bit by bit would be a mixture of both.
+    """
+
+    @functools.wraps(method)
+    def call(self: Factorization, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return method(self._held(), *args, **kwargs)
+
+    return call
 
 
 class Factorization:
@@ -75,7 +100,7 @@ class Factorization:
         loss also their roots, ``train_rmse`` and ``validation_rmse``.
     stopped_by : str
         "epochs", "patience", "callback" or "interrupt"; "fold-in" for the result of
-        `fold_in_rows` or `fold_in_cols`.
+        `fold_in_rows` or `fold_in_cols`, "from_factors" for that of `from_factors`.
     noise : float or None
         The RMSE of these factors on the entries that trained them, by weight (with another loss
         than the squared one, the root of the dispersion: squares of the loss's derivatives, by
@@ -102,9 +127,11 @@ class Factorization:
 
     Notes
     -----
-    **Threads**: any number of threads may call the methods of one object at once, except
-    `partial_fit`, which changes it: while other threads read, train a ``copy.copy(fit)``
-    (cheap, because arrays are shared and never modified) and replace the original with it.
+    **Threads**: any number of threads may call the methods of one object at once. While one of
+    them calls `partial_fit`, each call in the others answers from the state before or after it,
+    never from a mixture; of two calls of `partial_fit` at once, only one takes effect. (Two
+    properties that are read one after the other may be of two states: read them from a
+    ``copy.copy(fit)``, which is cheap, because arrays are shared and never modified.)
 
     Examples
     --------
@@ -116,39 +143,143 @@ class Factorization:
     ((3, 2), 2)
     """
 
-    def __init__(
-        self,
-        row_factors: NDArray[Any],
-        col_factors: NDArray[Any],
+    _rows: Side
+    _cols: Side
+    parameters: dict[str, Any]
+    history: History
+    stopped_by: str
+    baseline_loss: dict[str, float]
+    validation_loss: float | None
+    stages: int
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError(
+            "a Factorization is not made by calling the class; use funkc.factorize, funkc.load or "
+            "Factorization.from_factors"
+        )
+
+    @classmethod
+    def _made(
+        cls,
+        rows: Side,
+        cols: Side,
         *,
-        row_bias: NDArray[Any] | None = None,
-        col_bias: NDArray[Any] | None = None,
         offset: float,
         parameters: Mapping[str, Any],
         history: History,
         stopped_by: str,
         n_threads: int,
-        row_ids: Ids | None = None,
-        col_ids: Ids | None = None,
         noise: float | None = None,
-        n_seen: tuple[int | None, int | None] = (None, None),
         baseline_loss: Mapping[str, float] | None = None,
         validation_loss: float | None = None,
         stages: int = 1,
         clip: tuple[float, float] | None = None,
-    ) -> None:
-        self._rows = Side(row_factors, row_bias, row_ids, first=True, n_seen=n_seen[0])
-        self._cols = Side(col_factors, col_bias, col_ids, first=False, n_seen=n_seen[1])
-        self.offset = offset
-        self.noise = noise
-        self.parameters = dict(parameters)
-        self.history = history
-        self.stopped_by = stopped_by
-        self.n_threads = n_threads
-        self.baseline_loss = dict(baseline_loss or {})
-        self.validation_loss = validation_loss
-        self.stages = stages
-        self.clip = clip
+    ) -> Factorization:
+        """Of sides that fit each other."""
+        made = cls.__new__(cls)
+        made._rows, made._cols = rows, cols
+        made.offset = offset
+        made.noise = noise
+        made.parameters = dict(parameters)
+        made.history = history
+        made.stopped_by = stopped_by
+        made.n_threads = n_threads
+        made.baseline_loss = dict(baseline_loss or {})
+        made.validation_loss = validation_loss
+        made.stages = stages
+        made._clip = clip
+        return made
+
+    @classmethod
+    def from_factors(
+        cls,
+        row_factors: ArrayLike,
+        col_factors: ArrayLike,
+        *,
+        row_bias: ArrayLike | None = None,
+        col_bias: ArrayLike | None = None,
+        offset: float = 0.0,
+        row_ids: ArrayLike | None = None,
+        col_ids: ArrayLike | None = None,
+        loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
+        huber_delta: float | None = None,
+        clip: tuple[float, float] | None = None,
+        noise: float | None = None,
+    ) -> Factorization:
+        """Make a factorization of factors from elsewhere, such as another library's.
+
+        Parameters
+        ----------
+        row_factors : (m, k) array
+            x_i, of any real dtype. All arrays are copied, to float64 if one of them needs it,
+            otherwise to float32.
+        col_factors : (n, k) array
+            y_j.
+        row_bias, col_bias : (m,) and (n,) array, optional
+            Both or neither.
+        offset : float, default 0
+            A constant that is added to every product.
+        row_ids, col_ids : (m,) and (n,) array of int or str, optional
+            The id of every row and column, each once.
+        loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
+            The loss that the factors were trained by, which says what a product stands for; see
+            `funkc.factorize`.
+        huber_delta : float, optional
+            Needed with ``loss="huber"``.
+        clip : pair of float, optional
+            The range of predictions.
+        noise : float, optional
+            The RMSE on the entries that trained the factors, which `fold_in_rows` and
+            `fold_in_cols` need, unless they are given a `regularization`.
+
+        Returns
+        -------
+        Factorization
+            With an empty history and the default `n_threads` of this machine. It does not know
+            of a learning rate, so `partial_fit` needs `learning_rate` and `regularization`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that don't fit each other, numbers that are not finite, repeated ids.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> fit = funkc.Factorization.from_factors([[1.0], [2.0]], [[3.0], [4.0], [5.0]])
+        >>> fit.reconstruct()
+        array([[ 3.,  4.,  5.],
+               [ 6.,  8., 10.]])
+        """
+        x, y, x_bias, y_bias = checked_factors(row_factors, col_factors, row_bias, col_bias)
+        parameters, history = of_no_training(loss, huber_delta)
+        made = cls._made(
+            Side(x, x_bias, checked_ids("row_ids", row_ids, len(x)), first=True),
+            Side(y, y_bias, checked_ids("col_ids", col_ids, len(y)), first=False),
+            offset=offset,
+            parameters=parameters,
+            history=history,
+            stopped_by="from_factors",
+            n_threads=scalars.threads(None),
+            noise=noise,
+        )
+        made.clip = clip
+        return made
+
+    def _held(self) -> Factorization:
+        """The state as it is now, which stays while that of this object is replaced."""
+        held = object.__new__(type(self))
+        held.__dict__ = self.__dict__
+        return held
+
+    @property
+    def offset(self) -> float:
+        """A constant that is added to every product; may be set."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self._offset = scalars.real("offset", offset, -math.inf)
 
     @property
     def clip(self) -> tuple[float, float] | None:
@@ -161,13 +292,6 @@ class Factorization:
         if found == "auto":
             reject("clip", "got 'auto', but the values are not kept", "pass a pair (low, high)")
         self._clip = found
-
-    def _into_range(self, made: NDArray[Any]) -> None:
-        if self._clip is not None:
-            low, high = self._clip
-            most = float(np.finfo(made.dtype).max)
-            low, high = (min(max(end, -most), most) for end in (low, high))
-            np.clip(made, low, high, out=made)
 
     @property
     def n_threads(self) -> int:
@@ -242,6 +366,7 @@ class Factorization:
         return None if self._cols.ids is None else self._cols.ids.names
 
     @property
+    @_of_one_state
     def n_seen(self) -> tuple[int, int]:
         """The numbers of rows and of columns that had entries in training."""
         return self._rows.n_seen, self._cols.n_seen
@@ -252,6 +377,7 @@ class Factorization:
         return int(self._rows.factors.shape[1])
 
     @property
+    @_of_one_state
     def shape(self) -> tuple[int, int]:
         """The shape (m, n) of the matrix."""
         return len(self._rows.factors), len(self._cols.factors)
@@ -261,6 +387,7 @@ class Factorization:
         """The dtype of the factors and of predictions."""
         return self._rows.factors.dtype
 
+    @_of_one_state
     def __repr__(self) -> str:
         epochs = len(self.history["epoch"])
         told = f"shape={self.shape}, k={self.k}, dtype={self.dtype}, epochs={epochs}"
@@ -280,6 +407,7 @@ class Factorization:
 
     # ------------------------------------------------------------ entries
 
+    @_of_one_state
     def predict(
         self,
         rows: ArrayLike | slice,
@@ -328,29 +456,20 @@ class Factorization:
         if isinstance(rows, slice) or isinstance(cols, slice):
             i = positions_of("rows", rows, self.shape[0], mean)
             j = positions_of("cols", cols, self.shape[1], mean)
-            block = self._product(self._rows.taken(i.reshape(-1)), self._cols.taken(j.reshape(-1)))
-            self._into_range(block)
+            block = self._answers.block(i.reshape(-1), j.reshape(-1))
             return block.reshape(i.shape + j.shape)
         i, j = index_pair(rows, cols, self.shape, mean)
-        flat = self._scores(i.reshape(-1), j.reshape(-1))
+        flat = self._answers.scores(i.reshape(-1), j.reshape(-1))
         predictions(self._loss, flat)
-        self._into_range(flat)
+        self._answers.into_range(flat)
         return flat.reshape(i.shape)[()]
 
-    def _scores(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[Any]:
-        """What products, offset and biases add up to, entry by entry."""
-        flat = np.empty(i.size, self.dtype)
-        at_once = max(1, NUMBERS_AT_ONCE // padded(self.k + 2))
-        for first in range(0, flat.size, at_once):
-            part = slice(first, first + at_once)
-            x, x_index = self._rows.holding(i[part])
-            y, y_index = self._cols.holding(j[part])
-            raise_for_status(
-                serve.predict(x, y, x_index, y_index, flat[part], self.offset, self.n_threads),
-                purpose="to predict",
-            )
-        return flat
+    @property
+    def _answers(self) -> Answers:
+        """How predictions are made."""
+        return Answers(self._rows, self._cols, self.offset, self._loss, self.n_threads, self._clip)
 
+    @_of_one_state
     def score(
         self,
         mask: Any,
@@ -389,7 +508,11 @@ class Factorization:
         ).listed()
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            scores = self._scores(cells.rows.astype(np.int64), cells.cols.astype(np.int64))
+            i, j = (
+                own_index("mask", index, size)
+                for index, size in zip((cells.rows, cells.cols), self.shape, strict=True)
+            )
+            scores = self._answers.scores(i, j)
             if self._clip is not None:
                 # Beyond the largest number of the dtype, a value of 0 would cost 0 times infinity.
                 most = float(np.finfo(scores.dtype).max)
@@ -401,23 +524,7 @@ class Factorization:
             return math.sqrt(math.fsum(errors * errors) / errors.size)
         return math.sqrt(math.fsum(cells.weights * errors * errors) / math.fsum(cells.weights))
 
-    def _product(
-        self,
-        rows: NDArray[Any],
-        cols: NDArray[Any],
-        out: NDArray[Any] | None = None,
-        *,
-        link: bool = True,
-    ) -> NDArray[Any]:
-        """The product of rows and columns in padded form; with `link`, as predictions."""
-        if out is None:
-            out = np.empty((len(rows), len(cols)), self.dtype)
-        if out.size:
-            serve.product(rows, cols, out, self.offset, self.n_threads)
-            if link:
-                predictions(self._loss, out)
-        return out
-
+    @_of_one_state
     def reconstruct(
         self,
         rows: ArrayLike | slice = slice(None),
@@ -452,12 +559,16 @@ class Factorization:
         ((3, 2), (2, 2))
         """
         i = positions_of("rows", rows, self.shape[0], False, 1)
-        if out is not None:
-            writable(out, (i.size, self.shape[1]), self.dtype)
+        into = None if out is None else writable(out, (i.size, self.shape[1]), self.dtype)
+        linked = scalars.flag("link", link)
         everything = isinstance(rows, slice) and i.size == self.shape[0] and rows.step in (None, 1)
+        answers = self._answers
+        answers.require_memory(i.size, self.shape[1] if into is None else 0)
         x = self._rows.ready if everything else self._rows.taken(i.reshape(-1))
-        return self._product(x, self._cols.ready, out, link=scalars.flag("link", link))
+        made = answers.product(x, self._cols.ready, into, link=linked)
+        return made if out is None else out
 
+    @_of_one_state
     def impute(
         self,
         mask: Any,
@@ -494,52 +605,24 @@ class Factorization:
         dtype, blocks = observed_by_blocks(
             mask, values, matrix=self._matrix(), duplicates=duplicates
         )
-        made = np.empty((0, self.shape[1]), self.dtype)
+        answers = self._answers
         if out is not None:
-            writable(out, self.shape, dtype, at_least=True)
-            dtype = out.dtype
-        if np.finfo(dtype).max < np.finfo(self.dtype).max and self._exceeds(dtype):
+            dtype = writable(out, self.shape, dtype, at_least=True).dtype
+        if np.finfo(dtype).max < np.finfo(self.dtype).max and answers.exceed(dtype):
             dtype = self.dtype  # for a prediction that float16, for example, can't represent
         if out is None:
-            out = np.empty(self.shape, dtype)
+            m, n = self.shape
+            scalars.require_memory(m * n * dtype.itemsize, f"{m:,} x {n:,} numbers", "pass `out`")
+            into = np.empty(self.shape, dtype)
         else:
-            writable(out, self.shape, dtype, at_least=True)
-            require_apart(out, values, mask)
-            if np.finfo(out.dtype).max < np.finfo(self.dtype).max and self._exceeds(out.dtype):
-                what = f"is of {out.dtype}, which can't represent the predictions"
-                reject("out", what, f"pass an array of {self.dtype}")
-        for first, last, seen, given in blocks:
-            if np.may_share_memory(out, given):
-                given = given.copy()
-            for top in range(first, last, _rows_at_once(self.shape[1])):
-                bottom = min(last, top + _rows_at_once(self.shape[1]))
-                if out.dtype == self.dtype and out.flags.carray:
-                    made = self._product(
-                        self._rows.ready[top:bottom], self._cols.ready, out[top:bottom]
-                    )
-                    self._into_range(made)
-                else:
-                    if len(made) != bottom - top:
-                        made = np.empty((bottom - top, self.shape[1]), self.dtype)
-                    self._product(self._rows.ready[top:bottom], self._cols.ready, made)
-                    self._into_range(made)
-                    out[top:bottom] = made
-            if isinstance(seen, tuple):
-                out[seen] = given
-            else:
-                np.copyto(out[first:last], given, where=seen)
-        return out
-
-    def _exceeds(self, dtype: np.dtype[Any]) -> bool:
-        """Whether some prediction is too large for the dtype."""
-        at_once = _rows_at_once(self.shape[1])
-        return any(
-            np.abs(self.predict(slice(top, top + at_once))).max() > np.finfo(dtype).max
-            for top in range(0, self.shape[0], at_once)
-        )
+            into = writable(out, self.shape, dtype, at_least=True)
+            require_apart(into, values, mask)
+        answers.fill(into, blocks)
+        return into if out is None else out
 
     # ------------------------------------------------------------ new rows and columns
 
+    @_of_one_state
     def fold_in_rows(
         self,
         mask: Any,
@@ -606,6 +689,7 @@ class Factorization:
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=False)
 
+    @_of_one_state
     def fold_in_cols(
         self,
         mask: Any,
@@ -670,9 +754,11 @@ class Factorization:
             ridge = scalars.real("regularization", regularization, 0.0)
         cells = cells.listed()
         require_allowed_entries(cells, self._loss)
+        fixed, looked_for = (self._rows, self._cols) if by_col else (self._cols, self._rows)
         fitted = self._fitting.side(
-            by_row(cells, by_col=by_col),
-            *((self._rows, self._cols) if by_col else (self._cols, self._rows)),
+            self._fitting.grouped(cells, fixed, by_col=by_col),
+            fixed,
+            looked_for,
             ridge,
             ids=cells.ids[by_col] if are_ratings(values) else None,
         )
@@ -697,11 +783,13 @@ class Factorization:
     def _changed(self, **parts: Any) -> Factorization:
         """A copy with some attributes replaced, such as `_rows`."""
         changed = copy.copy(self)
-        changed.__dict__.update({"parameters": dict(self.parameters), **parts})
+        for name, part in {"parameters": dict(self.parameters), **parts}.items():
+            setattr(changed, name, part)
         return changed
 
     # ------------------------------------------------------------ ranking
 
+    @_of_one_state
     def top(
         self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -723,7 +811,8 @@ class Factorization:
         Returns
         -------
         cols : (r, n) array of int64, or of ids
-            Best first, ties by lower index. For a single row, (n,).
+            Best first, ties by lower index. For a single row, (n,). If `n` is more than 1,000
+            and more than there are columns, as many as these, but at least 1,000.
         scores : (r, n) array
             Their predictions, with the same bits as from `predict` without `clip`. If fewer than n
             columns remain, padded with -infinity, and `cols` with -1 (ids: -1 or an empty text,
@@ -756,9 +845,11 @@ class Factorization:
             known = placed(exclude, *self._require_ids(), unknown=-1)
             both = (known[0] >= 0) & (known[1] >= 0)
             exclude = known[0][both], known[1][both]
+        answers = self._answers
+        wanted = answers.wanted(n, i.size, self.shape[1])
         hidden = excluded_columns(exclude, i.reshape(-1), self.shape)
         x = self._rows.taken(i.reshape(-1))
-        found, scores = self._best(x, self._cols.ready, self.offset, n, *hidden)
+        found, scores = answers.best(x, self._cols.ready, wanted, *hidden)
         padding = found < 0
         predictions(self._loss, scores)
         scores[padding] = -np.inf
@@ -766,6 +857,7 @@ class Factorization:
             found = self._cols.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
 
+    @_of_one_state
     def similar_rows(
         self, rows: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -783,7 +875,8 @@ class Factorization:
         Returns
         -------
         positions : (r, n) array of int64
-            The most similar first, without the row itself. For a single row, (n,).
+            The most similar first, without the row itself. For a single row, (n,); of a large `n`
+            as many as `top` returns.
         similarities : (r, n) array
             From -1 to 1: the cosine of the angle between their factors, each minus the mean
             over all rows (the part common to all). Padded with -1 and -infinity.
@@ -799,6 +892,7 @@ class Factorization:
         """
         return self._similar(self._rows, "rows", rows, n, ids)
 
+    @_of_one_state
     def similar_cols(
         self, cols: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -834,40 +928,14 @@ class Factorization:
         if scalars.flag("ids", ids):
             chosen = side.positions(name, chosen, False)
         i = positions_of(name, chosen, len(side.factors), False, 1)
+        answers = dataclasses.replace(self._answers, offset=0.0)
+        wanted = answers.wanted(n, i.size, len(side.factors))
         one = np.arange(i.size + 1)
         x = side.directions
-        found, scores = self._best(x[i.reshape(-1)], x, 0.0, n, one, i.reshape(-1))
+        found, scores = answers.best(x[i.reshape(-1)], x, wanted, one, i.reshape(-1))
         if ids:
             found = side.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
-
-    def _best(
-        self,
-        x: NDArray[Any],
-        y: NDArray[Any],
-        offset: float,
-        n: int,
-        hidden_from: NDArray[np.int64],
-        hidden: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        wanted = scalars.integer("n", n, 1, 2**31 - 1)
-        some = min(wanted, len(y))
-        scalars.require_memory(
-            len(x) * wanted * (8 + self.dtype.itemsize),
-            f"the best {wanted:,} of {len(x):,}",
-            "request fewer, or split the rows over several calls",
-        )
-        cols, scores = np.empty((len(x), some), np.int64), np.empty((len(x), some), self.dtype)
-        if len(x):
-            raise_for_status(
-                serve.best(x, y, offset, hidden_from, hidden, cols, scores, self.n_threads),
-                purpose="to score blocks of columns",
-            )
-        if some < wanted:
-            more = [(0, 0), (0, wanted - some)]
-            cols = np.pad(cols, more, constant_values=-1)
-            scores = np.pad(scores, more, constant_values=-np.inf)
-        return cols, scores
 
     # ------------------------------------------------------------ more training
 
@@ -925,37 +993,45 @@ class Factorization:
         >>> fit.partial_fit(([3, 3], [0, 1]), np.array([4.0, 8.0])).shape
         (4, 2)
         """
+        held = self._held()
         epochs = scalars.integer("n_epochs", n_epochs, 1, 10**9)
         inherited = learning_rate is None
+        for name, given in (("learning_rate", learning_rate), ("regularization", regularization)):
+            if given is None and held.parameters[name] is None:
+                reject(
+                    name,
+                    "is unknown, because these factors were not trained by funkc",
+                    f"pass a number, such as {PASSED[name]}",
+                )
         if learning_rate is None:
-            share = min(1.0, epochs / self.parameters["n_epochs"])
-            learning_rate = self.parameters["learning_rate"] * share / 3
+            share = min(1.0, epochs / held.parameters["n_epochs"])
+            learning_rate = held.parameters["learning_rate"] * share / 3
         if regularization is None:  # that of the last stage
-            last = 0.5 ** (self.stages - 1)
-            regularization = tuple(last * one for one in self.parameters["regularization"])
+            last = 0.5 ** (held.stages - 1)
+            regularization = tuple(last * one for one in held.parameters["regularization"])
         options = checked_options(
-            self.k,
+            held.k,
             learning_rate=learning_rate,
             regularization=regularization,
             n_epochs=epochs,
-            offset=self.offset,
-            group_size=self.parameters["group_size"],
-            random_state=self.parameters["seed"],
-            n_threads=self.n_threads,
-            dtype=self.dtype,
-            biases=self._rows.bias is not None,
-            nonnegative=self.parameters["nonnegative"],
-            loss=self.loss,
-            huber_delta=self.parameters.get("huber_delta"),
+            offset=held.offset,
+            group_size=held.parameters["group_size"],
+            random_state=held.parameters["seed"],
+            n_threads=held.n_threads,
+            dtype=held.dtype,
+            biases=held._rows.bias is not None,
+            nonnegative=held.parameters["nonnegative"],
+            loss=held.loss,
+            huber_delta=held.parameters.get("huber_delta"),
         )
         listen = scalars.callback(callback, "(epoch, history)")
-        cells = self._cells_to_learn(mask, values, shape, weights, duplicates)
-        grown = self._grown(cells)
+        cells = held._cells_to_learn(mask, values, shape, weights, duplicates)
+        grown = held._grown(cells)
         start = checked_start(grown, cells.shape, options)
         assert start is not None
-        start = dataclasses.replace(start, ridges=self._bias_ridges())
+        start = dataclasses.replace(start, ridges=held._bias_ridges())
         training = _train.begin(cells, options, start, None)
-        warn_of_outliers(training.schedule, self._loss, cells.ids, stacklevel=2)
+        warn_of_outliers(training.schedule, held._loss, cells.ids, stacklevel=2)
         if inherited:
             training.limit_rate()
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
@@ -963,10 +1039,10 @@ class Factorization:
         trained = Factorization._of(training, stopped_by, *cells.ids)
         # Of all that was learned.
         for name in ("parameters", "baseline_loss", "stages", "noise", "clip"):
-            setattr(trained, name, getattr(self, name))
-        if self.validation_loss is not None:
+            setattr(trained, name, getattr(held, name))
+        if held.validation_loss is not None:
             trained.baseline_loss = {}  # which was that of held-out entries
-        self.__dict__.update(trained.__dict__)
+        self.__dict__ = {**self.__dict__, **trained.__dict__}  # in one step
         return self
 
     def _cells_to_learn(
@@ -1014,9 +1090,9 @@ class Factorization:
         m, n = training.seen
         rows = Side.of_ready(x, k, row_ids, biased=biased, first=True, n_seen=m)
         cols = Side.of_ready(y, k, col_ids, biased=biased, first=False, n_seen=n)
-        fit = cls(
-            rows.factors,
-            cols.factors,
+        return cls._made(
+            rows,
+            cols,
             offset=training.offset,
             parameters=training.parameters(),
             history=training.history,
@@ -1028,7 +1104,6 @@ class Factorization:
             stages=training.stage + 1,
             clip=training.clip,
         )
-        return fit._changed(_rows=rows, _cols=cols)
 
     # ------------------------------------------------------------ ids
 
@@ -1043,6 +1118,7 @@ class Factorization:
 
     # ------------------------------------------------------------ files
 
+    @_of_one_state
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model to a file for `funkc.load`.
 
@@ -1092,6 +1168,7 @@ class Factorization:
 
     # ------------------------------------------------------------ plots
 
+    @_of_one_state
     def plot_history(self) -> Figure:
         """Plot training and validation RMSE (or loss) against epochs.
 
@@ -1113,22 +1190,7 @@ class Factorization:
         >>> fit.plot_history().axes[0].get_ylabel()
         'RMSE'
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise missing_extra("matplotlib", "plot", "a figure") from error
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.add_subplot()
-        marker = "." if len(self.history["epoch"]) <= 50 else None
-        loss = self._loss
-        for kind, label in (("train", "training"), ("validation", "validation")):
-            name = f"{kind}_{loss.measure}"
-            if name in self.history:
-                axes.plot(self.history["epoch"], self.history[name], marker=marker, label=label)
-        what = "" if loss.squared else f"{loss.name} "
-        axes.set(xlabel="epoch", ylabel=f"{what}{loss.label}")
-        axes.legend(frameon=False)
-        return figure
+        return figure_of(self.history, self._loss)
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Factorization:
@@ -1174,13 +1236,9 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     >>> bool((again.reconstruct() == fit.reconstruct()).all())
     True
     """
-    parts = _model_file.read(
+    contents = _model_file.read(
         scalars.path("path", path),
         mmap=scalars.flag("mmap", mmap),
         verify=scalars.flag("verify", verify),
     )
-    return Factorization(**parts, n_threads=scalars.threads(None))
-
-
-def _rows_at_once(n_cols: int) -> int:
-    return max(1, NUMBERS_AT_ONCE // n_cols)
+    return Factorization._made(**contents, n_threads=scalars.threads(None))

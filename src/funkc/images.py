@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FUNK_TILE = (12, 12)
 FUNK_FACTORS = 8
 NEARLY_ALL = 0.99
+BYTES_OF_PIXEL = 20  # at least, beside the image
 ROWS_AT_ONCE = 64  # of an image that are converted together
 LEAST_SAMPLE = 64  # pixels that say what is usual
 NO_DATA_SPANS = 10  # how many ranges of the others off a value means no data
@@ -463,6 +464,11 @@ class Filling:
             return
         _, n_frames, height, width = self.corrected.shape
         places = [(c, frame) for c in self.channels for frame in range(n_frames)]
+        scalars.require_memory(
+            BYTES_OF_PIXEL * len(places) * height * width,
+            f"the work on {len(places) * height * width:,} pixels",
+            "fill the image in parts",
+        )
         missing = np.ascontiguousarray(self.unused[self.channels]).reshape(-1, height, width)
         status, begun = core.begin(
             missing.view(np.uint8), n_frames,

@@ -11,8 +11,9 @@ import numpy as np
 from funkc._core import draws as core_draws
 from funkc._errors import reject, shown
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings
-from funkc._input.cells import POLICIES, observed_cells
+from funkc._input.arrays import are_ratings, as_index, numeric, own_index
+from funkc._input.cells import POLICIES, in_order, observed_cells
+from funkc._input.forms import require_finite
 from funkc._input.ids import (
     INTEGER,
     encode,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ratings", "encode", "read", "read_pairs"]
 
+SORTED = "use Ratings.from_arrays, which sorts"
 USUAL_NAMES = ("rows", "cols", "values")
 
 
@@ -88,8 +90,22 @@ class Ratings:
     weights: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        parts = ["rows", "cols", "values", "row_ids", "col_ids"]
+        for name in parts + ["weights"] * (self.weights is not None):
+            part = getattr(self, name)
+            of_entries = not name.endswith("_ids")
+            if not isinstance(part, np.ndarray) or (of_entries and part.ndim != 1):
+                reject(name, f"got {shown(part)}, no 1-D array", SORTED, TypeError)
+            if of_entries and part.size != self.rows.size:
+                reject(name, f"has {part.size} entries where rows has {self.rows.size}", SORTED)
         require_sorted("row_ids", self.row_ids)
         require_sorted("col_ids", self.col_ids)
+        as_index("rows", self.rows, self.row_ids.size)
+        as_index("cols", self.cols, self.col_ids.size)
+        require_finite(self.rows, self.cols, numeric("values", self.values))
+        keys, order = in_order(self.rows, self.cols, self.col_ids.size)
+        if order is not None or (keys[1:] == keys[:-1]).any():
+            reject("rows", "are not sorted with cols, each pair once", SORTED)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -305,6 +321,8 @@ def read_pairs(
     ...     ratings.read_pairs(path, known)
     (array([1, 0]), array([1, 0]))
     """
+    if not are_ratings(ratings):
+        reject("ratings", f"got {shown(ratings)}", "pass funkc.Ratings", TypeError)
     path = Path(path)
     names = ratings.names[:2]
 
@@ -371,14 +389,15 @@ def sample_unobserved(
     m, n = ratings.shape
     wanted = scalars.integer("per_row", per_row, 1, 2**31 - 1)
     seed = scalars.seed_of(random_state)
-    order = np.lexsort((ratings.cols, ratings.rows))
-    first = np.searchsorted(ratings.rows[order], np.arange(m + 1)).astype(np.int64)
+    rows, cols = own_index("ratings", ratings.rows, m), own_index("ratings", ratings.cols, n)
+    order = np.lexsort((cols, rows))
+    first = np.searchsorted(rows[order], np.arange(m + 1)).astype(np.int64)
     seen = np.diff(first)
     most = int(np.minimum(wanted, n - seen)[seen > 0].sum())
     scalars.require_memory(16 * most, f"{most:,} entries", "lower per_row")
-    rows, cols = np.empty(most, np.int64), np.empty(most + 1, np.int64)
-    core_draws.unobserved(first, ratings.cols[order], n, wanted, seed, rows, cols)
-    return rows, cols[:most]
+    drawn = np.empty(most, np.int64), np.empty(most + 1, np.int64)
+    core_draws.unobserved(first, cols[order], n, wanted, seed, *drawn)
+    return drawn[0], drawn[1][:most]
 
 
 def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:

@@ -3,8 +3,10 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from funkc._core.loss cimport SQUARED_LOSS, newton_step
 from funkc._core.prior cimport RIDGE_CELLS, funkc_ridge_add, stride_for
-from funkc._core.types cimport Loss, real_t
-from funkc.capi cimport funkc_memory
+from funkc._core.types cimport (
+    CELLS_CHANGED, DUPLICATE_CELL, OK, Loss, index_at, real_t, value_at,
+)
+from funkc.capi cimport funkc_cells, funkc_memory
 
 
 cdef extern from "<math.h>" nogil:
@@ -173,3 +175,57 @@ cdef inline void regress(const NewRows *new, Py_ssize_t i, const real_t *y, Py_s
     funkc_ridge_solve(A, b, column, size, stride)
     for j in range(size):
         room[j] = new.usual[j] + b[j]
+
+
+cdef inline void sort_by_column(int64_t *order, int64_t n, const funkc_cells *cells) noexcept nogil:
+    """Entries of one row; few, or in order already."""
+    cdef:
+        int64_t gap = 1, i, j, cell, col
+        bint wide = cells.index_bytes == 8
+    while gap < n // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, n):
+            cell = order[i]
+            col = index_at(cells.cols, wide, cell)
+            j = i
+            while j >= gap and index_at(cells.cols, wide, order[j - gap]) > col:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = cell
+        gap //= 3
+
+
+cdef inline int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order,
+                             int64_t *cols, double *values, double *weights) noexcept nogil:
+    """The entries of each row together, in order of their columns; `cols` is room for their rows
+    before."""
+    cdef:
+        int64_t c, i, at, n = cells.n_cells
+        bint wide = cells.index_bytes == 8
+    for c in range(n):
+        cols[c] = index_at(cells.rows, wide, c)
+        if not 0 <= cols[c] < cells.n_rows:
+            return CELLS_CHANGED
+        first[cols[c] + 1] += 1
+    for i in range(cells.n_rows):
+        first[i + 1] += first[i]
+    for c in range(n):
+        i = cols[c]
+        order[first[i]] = c
+        first[i] += 1
+    for i in range(cells.n_rows, 0, -1):
+        first[i] = first[i - 1]
+    first[0] = 0
+    for i in range(cells.n_rows):
+        sort_by_column(order + first[i], first[i + 1] - first[i], cells)
+        for at in range(first[i], first[i + 1]):
+            cols[at] = index_at(cells.cols, wide, order[at])
+            if not 0 <= cols[at] < cells.n_cols:
+                return CELLS_CHANGED
+            if at > first[i] and cols[at] == cols[at - 1]:
+                return DUPLICATE_CELL
+            values[at] = value_at(cells, order[at])
+            if weights != NULL:
+                weights[at] = cells.weights[order[at]]
+    return OK

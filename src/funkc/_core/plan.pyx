@@ -15,6 +15,7 @@ from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_NoMemory
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._core.bands cimport choose_bands, lay_out
 from funkc._core.cut cimport (
@@ -386,7 +387,8 @@ cdef Source *source_of(object capsule) except NULL:
 
 cdef object keep_source(const Source *source):
     cdef Source *kept = <Source *>obtain(NULL, 1, sizeof(Source))
-    assert kept != NULL
+    if kept == NULL:
+        PyErr_NoMemory()
     kept[0] = source[0]
     return PyCapsule_New(kept, "funkc.source", &destroy_source)
 

@@ -12,6 +12,9 @@ c. A new row is a ridge regression of its entries on the factors of their column
    row with none the mean is the answer.  How far, in which direction, the prior tells (prior.pxd),
    or a ridge.  It is solved in double, whatever the factors are.
 d. Nothing here raises, prints or takes the GIL; memory is got before the work begins.
+e. What is used as an index is compared with the sizes where it is read, once, because a caller's
+   arrays may change after any check; and the shapes of arrays, because a caller's `out` may say
+   one shape and have another.
 """
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
@@ -23,12 +26,12 @@ from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.loss cimport (
     LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost, loss_of_new_rows, prediction_of, pulled,
 )
-from funkc._core.new_rows cimport NewRows, fit_row, room_of, size_of, stride_of
+from funkc._core.new_rows cimport NewRows, fit_row, group_by_row, room_of, size_of, stride_of
 from funkc._core.prior cimport (
     RIDGE_CELLS, mean_of_rows, precision_of, spread_of_rows, stride_for,
 )
 from funkc._core.types cimport (
-    DUPLICATE_CELL, NO_MEMORY, OK, VALUES_TOO_WIDE, Loss, ServeTable, index_at, padded, real_t,
+    CELLS_CHANGED, NO_MEMORY, OK, VALUES_TOO_WIDE, Loss, ServeTable, index_at, padded, real_t,
     value_at,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
@@ -36,6 +39,8 @@ from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
 
 cdef extern from "claims.h" nogil:
     int64_t funkc_add(int64_t *p, int64_t value)
+    int64_t funkc_get(const int64_t *p)
+    void funkc_put(int64_t *p, int64_t value)
 
 
 cdef extern from "float_state.h" nogil:
@@ -60,16 +65,20 @@ cdef enum:
 
 def product(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[:, ::1] out,
             double offset, int n_threads):
-    """out = offset + x @ y.T in the fixed order, so that no BLAS decides on its bits."""
+    """out = offset + x @ y.T in the fixed order, so that no BLAS decides on its bits; False, if
+    their shapes don't fit each other."""
     cdef:
         Py_ssize_t i, n = y.shape[0], width = x.shape[1]
         int workers = <int>min(<Py_ssize_t>n_threads, 1 + x.shape[0] * n // 8192)
         unsigned long long state
+    if y.shape[1] != width or out.shape[0] != x.shape[0] or out.shape[1] != n:
+        return False
     with nogil:
         for i in prange(x.shape[0], num_threads=workers, schedule="static"):
             state = funkc_float_begin()
             products_of_row(&x[i, 0], &y[0, 0], n, width, offset, &out[i, 0])
             funkc_float_end(state)
+    return True
 
 
 cdef void products_of_row(const real_t *x, const real_t *y, Py_ssize_t n, Py_ssize_t width,
@@ -93,13 +102,12 @@ cdef inline Py_ssize_t length_of(int k, bint biases) noexcept nogil:
     return k + (2 if biases else 0)
 
 
-cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, const int64_t *chosen,
-              Py_ssize_t width, real_t *out) noexcept nogil:
-    """All rows, or those chosen, padded with zeros."""
+cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, Py_ssize_t width,
+              real_t *out) noexcept nogil:
+    """Rows, padded with zeros."""
     cdef int64_t i
     for i in range(n):
-        memcpy(out + i * width, factors + (chosen[i] if chosen != NULL else i) * length,
-               length * sizeof(real_t))
+        memcpy(out + i * width, factors + i * length, length * sizeof(real_t))
         memset(out + i * width + length, 0, (width - length) * sizeof(real_t))
 
 
@@ -107,22 +115,28 @@ cdef void pad(const real_t *factors, int64_t n, Py_ssize_t length, const int64_t
 
 cdef double part_of_cells(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
-    const Loss *loss, bint squares, int64_t first, int64_t last, real_t *room, real_t *out
+    const Loss *loss, bint squares, int64_t first, int64_t last, real_t *room, real_t *out,
+    int64_t *changed
 ) noexcept nogil:
     """Predictions of entries first ... last - 1 into out, or the sum of their losses, or of their
-    squared errors."""
+    squared errors; sets `changed` at an entry that is not in the matrix."""
     cdef:
         Py_ssize_t width = padded(length)
         bint wide = cells.index_bytes == 8
-        int64_t c
+        int64_t c, i, j
         const real_t *row
         const real_t *col
         double error, total = 0
         real_t made
         unsigned long long state = funkc_float_begin()
     for c in range(first, last):
-        row = x + index_at(cells.rows, wide, c) * length
-        col = y + index_at(cells.cols, wide, c) * length
+        i = index_at(cells.rows, wide, c)
+        j = index_at(cells.cols, wide, c)
+        if not (0 <= i < cells.n_rows and 0 <= j < cells.n_cols):
+            funkc_put(changed, 1)
+            break
+        row = x + i * length
+        col = y + j * length
         if length < width:
             memcpy(room, row, length * sizeof(real_t))
             memcpy(room + width, col, length * sizeof(real_t))
@@ -146,13 +160,15 @@ cdef double part_of_cells(
 
 cdef void cells_of_worker(
     const funkc_cells *cells, const real_t *x, const real_t *y, Py_ssize_t length, double offset,
-    const Loss *loss, bint squares, int worker, int workers, real_t *room, real_t *out, double *sums
+    const Loss *loss, bint squares, int worker, int workers, real_t *room, real_t *out,
+    double *sums, int64_t *changed
 ) noexcept nogil:
     cdef int64_t part = worker
     while part * CELLS_AT_ONCE < cells.n_cells:
         sums[part] = part_of_cells(cells, x, y, length, offset, loss, squares,
                                    part * CELLS_AT_ONCE,
-                                   min(cells.n_cells, (part + 1) * CELLS_AT_ONCE), room, out)
+                                   min(cells.n_cells, (part + 1) * CELLS_AT_ONCE), room, out,
+                                   changed)
         part += workers
 
 
@@ -162,9 +178,10 @@ cdef int over_cells(
     double *total
 ) noexcept nogil:
     """Predictions of all entries into out, or the total of their losses, or of their squared
-    errors; rows of x and y hold `length` numbers.  NO_MEMORY, or OK."""
+    errors; rows of x and y hold `length` numbers.  NO_MEMORY, CELLS_CHANGED, or OK."""
     cdef:
         Py_ssize_t width = padded(length)
+        int64_t changed = 0
         int64_t part, parts = (cells.n_cells + CELLS_AT_ONCE - 1) // CELLS_AT_ONCE
         int w, workers = max(1, <int>min(<int64_t>n_threads, parts))
         real_t *room = <real_t *>obtain_zeros(memory, workers * 2 * width, sizeof(real_t))
@@ -175,20 +192,23 @@ cdef int over_cells(
         return NO_MEMORY
     for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
         cells_of_worker(cells, x, y, length, offset, loss, squares, w, workers,
-                        room + w * 2 * width, out, sums)
+                        room + w * 2 * width, out, sums, &changed)
     if total != NULL:
         total[0] = 0
         for part in range(parts):
             total[0] += sums[part]
     give_back(memory, room)
     give_back(memory, sums)
-    return OK
+    return CELLS_CHANGED if funkc_get(&changed) else OK
 
 
-cdef funkc_cells listed(const int64_t[::1] rows, const int64_t[::1] cols) noexcept nogil:
+cdef funkc_cells listed(const int64_t[::1] rows, const int64_t[::1] cols, Py_ssize_t n_rows,
+                        Py_ssize_t n_cols) noexcept nogil:
     cdef funkc_cells cells
     memset(&cells, 0, sizeof(funkc_cells))
     cells.n_cells = rows.shape[0]
+    cells.n_rows = n_rows
+    cells.n_cols = n_cols
     cells.index_bytes = 8
     if cells.n_cells:
         cells.rows = &rows[0]
@@ -200,9 +220,11 @@ def predict(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] r
             const int64_t[::1] cols, real_t[::1] out, double offset, int n_threads):
     """out[c] = offset + x[rows[c]] . y[cols[c]]; a status."""
     cdef int status = OK
-    cdef funkc_cells cells = listed(rows, cols)
+    cdef funkc_cells cells = listed(rows, cols, x.shape[0], y.shape[0])
     cdef Loss loss
     loss.kind = SQUARED_LOSS
+    if cols.shape[0] != cells.n_cells or out.shape[0] != cells.n_cells or y.shape[1] != x.shape[1]:
+        return CELLS_CHANGED
     if cells.n_cells:
         with nogil:
             status = over_cells(&cells, &x[0, 0], &y[0, 0], x.shape[1], offset, &loss, False, NULL,
@@ -212,7 +234,8 @@ def predict(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t[::1] r
 
 cdef void parts_of_worker(const funkc_cells *cells, const real_t *x, const real_t *y,
                           Py_ssize_t width, const int64_t *ends, Py_ssize_t parts, int worker,
-                          int workers, real_t *room, double *sums) noexcept nogil:
+                          int workers, real_t *room, double *sums,
+                          int64_t *changed) noexcept nogil:
     cdef:
         Py_ssize_t part = worker
         real_t *nothing = NULL
@@ -220,7 +243,8 @@ cdef void parts_of_worker(const funkc_cells *cells, const real_t *x, const real_
     loss.kind = SQUARED_LOSS
     while part < parts:
         sums[part] = part_of_cells(cells, x, y, width, 0.0, &loss, True,
-                                   ends[part - 1] if part else 0, ends[part], room, nothing)
+                                   ends[part - 1] if part else 0, ends[part], room, nothing,
+                                   changed)
         part += workers
 
 
@@ -232,14 +256,15 @@ def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t
     cdef:
         Py_ssize_t parts = ends.shape[0]
         int w, workers = max(1, <int>min(<Py_ssize_t>n_threads, parts))
-        funkc_cells cells = listed(rows, cols)
+        funkc_cells cells = listed(rows, cols, x.shape[0], y.shape[0])
+        int64_t changed = 0                         # by nobody: the arrays are our own
         real_t *no_room = <real_t *>&x[0, 0]        # which rows of that length don't need
     cells.values = &targets[0]
     cells.value_bytes = 8
     with nogil:
         for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
             parts_of_worker(&cells, &x[0, 0], &y[0, 0], x.shape[1], &ends[0], parts, w, workers,
-                            no_room, &sums[0])
+                            no_room, &sums[0], &changed)
 
 
 # ---------------------------------------------------------------- the best of a row
@@ -271,12 +296,14 @@ cdef void best_of_rows(
         last = min(n_cols, first + COLS_AT_ONCE)
         some = y + first * length
         if length < width:
-            pad(some, last - first, length, NULL, width, room)
+            pad(some, last - first, length, width, room)
             some = room
         for i in range(n_rows):
             products_of_row(x + i * width, some, last - first, width, offset, block)
             while next_hidden[i] < hidden_from[i + 1] and hidden[next_hidden[i]] < last:
-                block[hidden[next_hidden[i]] - first] = nothing
+                # Columns that are out of order, or not there, hide nothing.
+                if hidden[next_hidden[i]] >= first:
+                    block[hidden[next_hidden[i]] - first] = nothing
                 next_hidden[i] += 1
             worst = scores + i * wanted
             for j in range(last - first):
@@ -518,6 +545,8 @@ cdef int predict_cells(const funkc_model *model, const int64_t *rows, const int6
     cells.rows = rows
     cells.cols = cols
     cells.n_cells = n
+    cells.n_rows = model.n_rows
+    cells.n_cols = model.n_cols
     cells.index_bytes = 8
     return over_cells_of(model, &cells, False, n_threads, out, NULL)
 
@@ -545,18 +574,23 @@ cdef int top_of_rows(
         Py_ssize_t length = length_of(model.k, model.biases), width = padded(length)
         const funkc_memory *memory = model.memory
         real_t *some = <real_t *>obtain_zeros(memory, n_rows, width * sizeof(real_t))
-        int64_t *nothing = NULL
-        int64_t c
+        int64_t *begins = <int64_t *>obtain_zeros(memory, n_rows + 1, sizeof(int64_t))
+        int64_t c, i
         Loss loss = loss_of(model)
         unsigned long long state
-        int status = NO_MEMORY
-    if hidden_from == NULL:
-        nothing = <int64_t *>obtain_zeros(memory, n_rows + 1, sizeof(int64_t))
-        hidden_from = nothing
-    if some != NULL and hidden_from != NULL:
-        pad(x, n_rows, length, rows, width, some)
+        int status = OK if some != NULL and begins != NULL else NO_MEMORY
+    if status == OK and hidden_from != NULL:
+        memcpy(begins, hidden_from, (n_rows + 1) * sizeof(int64_t))
+    if status == OK:
+        for i in range(n_rows):
+            c = rows[i]
+            if not (0 <= c < model.n_rows and 0 <= begins[i] <= begins[i + 1]):
+                status = CELLS_CHANGED
+                break
+            pad(x + c * length, 1, length, width, some + i * width)
+    if status == OK:
         status = best_of_all(some, <const real_t *>model.col_factors, n_rows, model.n_cols,
-                             length, model.offset, hidden_from, hidden, n, cols, scores, memory,
+                             length, model.offset, begins, hidden, n, cols, scores, memory,
                              n_threads)
     if status == OK and loss.kind in (LOGISTIC_LOSS, POISSON_LOSS):
         state = funkc_float_begin()
@@ -565,7 +599,7 @@ cdef int top_of_rows(
                 scores[c] = prediction_of(loss.kind, scores[c])
         funkc_float_end(state)
     give_back(memory, some)
-    give_back(memory, nothing)
+    give_back(memory, begins)
     return status
 
 
@@ -578,54 +612,6 @@ cdef int top_cells(
                                   hidden_from, hidden, cols, <float *>scores, n_threads)
     return top_of_rows[double](model, <const double *>model.row_factors, rows, n_rows, n,
                                hidden_from, hidden, cols, <double *>scores, n_threads)
-
-
-cdef void sort_by_column(int64_t *order, int64_t n, const funkc_cells *cells) noexcept nogil:
-    """Entries of one row; few, or in order already."""
-    cdef:
-        int64_t gap = 1, i, j, cell, col
-        bint wide = cells.index_bytes == 8
-    while gap < n // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(gap, n):
-            cell = order[i]
-            col = index_at(cells.cols, wide, cell)
-            j = i
-            while j >= gap and index_at(cells.cols, wide, order[j - gap]) > col:
-                order[j] = order[j - gap]
-                j -= gap
-            order[j] = cell
-        gap //= 3
-
-
-cdef int group_by_row(const funkc_cells *cells, int64_t *first, int64_t *order, int64_t *cols,
-                      double *values, double *weights) noexcept nogil:
-    """The entries of each row together, in order of their columns."""
-    cdef:
-        int64_t c, i, at, n = cells.n_cells
-        bint wide = cells.index_bytes == 8
-    for c in range(n):
-        first[index_at(cells.rows, wide, c) + 1] += 1
-    for i in range(cells.n_rows):
-        first[i + 1] += first[i]
-    for c in range(n):
-        i = index_at(cells.rows, wide, c)
-        order[first[i]] = c
-        first[i] += 1
-    for i in range(cells.n_rows, 0, -1):
-        first[i] = first[i - 1]
-    first[0] = 0
-    for i in range(cells.n_rows):
-        sort_by_column(order + first[i], first[i + 1] - first[i], cells)
-        for at in range(first[i], first[i + 1]):
-            cols[at] = index_at(cells.cols, wide, order[at])
-            if at > first[i] and cols[at] == cols[at - 1]:
-                return DUPLICATE_CELL
-            values[at] = value_at(cells, order[at])
-            if weights != NULL:
-                weights[at] = cells.weights[order[at]]
-    return OK
 
 
 cdef bint all_finite(const real_t *x, int64_t n) noexcept nogil:

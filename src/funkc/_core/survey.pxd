@@ -176,6 +176,12 @@ cdef inline double value_of(const Whole *sum) noexcept nogil:
             + <double>sum.digits[0])
 
 
+cdef inline uint64_t whole(double steps) noexcept nogil:
+    """At most 2^28, with half a step; 0 for what the caller has made of a number since it was
+    looked at, which as an integer is undefined."""
+    return <uint64_t><int64_t>(steps if 0 <= steps <= 268435457.0 else 0.0)
+
+
 cdef inline int add_steps(const Source *source, int64_t first, int64_t last, const Survey *all_seen,
                           Survey *survey) noexcept nogil:
     cdef:
@@ -193,9 +199,9 @@ cdef inline int add_steps(const Source *source, int64_t first, int64_t last, con
         if some.status != OK:
             return some.status
         for c in range(some.n):
-            steps = <uint64_t><int64_t>((some.value[c] - lowest) * scale + 0.5)
+            steps = whole((some.value[c] - lowest) * scale + 0.5)
             if weighted:
-                weight = <uint64_t>rint(some.weight[c] / largest_weight * 268435456.0)
+                weight = whole(rint(some.weight[c] / largest_weight * 268435456.0))
                 weight_steps += <int64_t>weight
                 add_product(&total, steps, weight)
                 add_product(&squares, steps * steps, weight)

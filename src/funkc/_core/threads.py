@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from funkc._core import machine
+from funkc._core import limits, machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path | None = None) -> float:
+def _cgroup_quota(root: Path = limits.ROOT, own: Path | None = None) -> float:
     """Processors that the control groups grant (Linux, version 2 and 1), or infinity."""
-    try:
-        lines = (own or Path("/proc/self/cgroup")).read_text().splitlines()
-    except OSError:
-        return math.inf
-    quotas = [math.inf]
-    for line in lines:  # 0::/group in version 2, and 4:cpu,cpuacct:/group in version 1
-        number, controllers, group = line.split(":", 2)
-        if number == "0" or "cpu" in controllers.split(","):
-            folder = root if number == "0" else root / controllers
-            for name in (
-                ".",
-                *itertools.accumulate(Path(group).parts[1:], lambda a, b: f"{a}/{b}"),
-            ):
-                quotas.append(_quota_of(folder / name))
-    return min(quotas)
+    return min(map(_quota_of, limits.groups("cpu", root, own)), default=math.inf)
 
 
 def _quota_of(group: Path) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._errors import reject, shown
+from funkc._errors import refuse_changed, reject, shown
 from funkc._input.scalars import integer
 
 if TYPE_CHECKING:
@@ -130,6 +130,16 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
     return for_core(index, index.dtype.newbyteorder("="))
 
 
+def own_index(name: str, index: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """A copy, checked as such: NumPy, like much of the core, reads an index more than once, and
+    another thread or another argument's ``__array__`` may write to the caller's meanwhile.
+    """
+    own = index.astype(np.int64)
+    if own.size and not 0 <= own.min() <= own.max() < size:
+        refuse_changed(name)
+    return own
+
+
 def as_shape(shape: object) -> Sides:
     if shape is None:
         return None, None
@@ -164,27 +174,31 @@ def matrix_shape(array: Any, shape: Sides, name: str) -> tuple[int, int]:
 
 def writable(
     out: Any, shape: tuple[int, int], dtype: np.dtype[Any], *, at_least: bool = False
-) -> None:
-    """Refuse an array that is unsuitable for a result."""
+) -> NDArray[Any]:
+    """Refuse an array that is unsuitable for a result.  Returned is what it is without its class,
+    which might say otherwise.
+    """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         reject("out", f"is of type {type(out).__name__}", "pass a numpy.ndarray", TypeError)
-    if out.shape != shape:
-        reject("out", f"has shape {out.shape}", f"pass shape {shape}")
+    array: NDArray[Any] = np.asarray(out)
+    if array.shape != shape:
+        reject("out", f"has shape {array.shape}", f"pass shape {shape}")
     if at_least:
-        fits = out.dtype.kind == "f" and np.result_type(out.dtype, dtype) == out.dtype
+        fits = array.dtype.kind == "f" and np.result_type(array.dtype, dtype) == array.dtype
     else:
-        fits = out.dtype == dtype and out.flags.c_contiguous and out.flags.aligned
+        fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
     if not fits:
-        layout = "" if out.flags.c_contiguous else " and is not C-contiguous"
-        layout += "" if out.flags.aligned else " and is not aligned"
+        layout = "" if array.flags.c_contiguous else " and is not C-contiguous"
+        layout += "" if array.flags.aligned else " and is not aligned"
         reject(
             "out",
-            f"holds {out.dtype}{layout}",
+            f"holds {array.dtype}{layout}",
             f"pass an array of {dtype}" + ("" if at_least else ", C-contiguous and aligned"),
             TypeError,
         )
-    if not out.flags.writeable:
+    if not array.flags.writeable:
         reject("out", "can't be written to", "pass a copy")
+    return array
 
 
 def require_apart(out: NDArray[Any], *given: Any) -> None:

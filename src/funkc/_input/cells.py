@@ -20,6 +20,7 @@ from funkc._input.arrays import (
     is_sparse,
     matrix_shape,
     numeric,
+    own_index,
     require_same_labels,
 )
 from funkc._input.forms import (
@@ -124,6 +125,11 @@ class Cells:
         """The positions in parts, between which signals are handled."""
         n = self.values.size
         return ((first, min(n, first + CELLS_AT_ONCE)) for first in range(0, n, CELLS_AT_ONCE))
+
+    @property
+    def n_stored(self) -> int:
+        """How many entries there are at most, if that is known without a look at them."""
+        return 0 if self.form == core_plan.DENSE_CELLS else self.values.size
 
     def count(self) -> int:
         """How many entries there are."""
@@ -256,8 +262,9 @@ def _cells_of_ratings(
             continue
         known.append(axis.ids.with_strangers(ids) if axis.grows else axis.ids)
         found = known[at].find(ids, f"values.{('row', 'col')[at]}_ids")
-        index = as_index(("rows", "cols")[at], (ratings.rows, ratings.cols)[at], found.size)
-        positions.append(found[index])
+        name = ("rows", "cols")[at]
+        index = as_index(name, (ratings.rows, ratings.cols)[at], found.size)
+        positions.append(found[own_index(name, index, found.size)])
     sizes = known[0].names.size, known[1].names.size
     if any(wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)):
         expected = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
@@ -455,7 +462,7 @@ def _weights(
         reject("weights", "is a masked array", "pass a plain array", TypeError)
     numeric("weights", array)
     if array.shape == shape:
-        array = array[rows, cols]
+        array = array[own_index("mask", rows, shape[0]), own_index("mask", cols, shape[1])]
     elif array.shape != values.shape:
         reject(
             "weights",
@@ -516,12 +523,7 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
-    # Copies, checked as such: another thread may write to the caller's arrays meanwhile.
-    rows, cols = rows.astype(np.int64), cols.astype(np.int64)
-    if rows.size and not (
-        0 <= rows.min() <= rows.max() < n_rows and 0 <= cols.min() <= cols.max() < n_cols
-    ):
-        raise_for_status(CELLS_CHANGED)
+    rows, cols = own_index("mask", rows, n_rows), own_index("mask", cols, n_cols)
     keys, order = in_order(rows, cols, n_cols)
     if twice := _listed_twice(keys, n_cols):
         row, col = first + twice[0], twice[1]
@@ -553,8 +555,12 @@ def observed_by_blocks(
     if array is None or array.ndim != 2:
         cells = _listed(mask, values, None, None, duplicates, matrix, True)
         require_once(cells)
+        rows, cols = (
+            own_index("mask", index, size)
+            for index, size in zip((cells.rows, cells.cols), cells.shape, strict=True)
+        )
         return _floating(cells.values.dtype), iter(
-            [(0, cells.shape[0], (cells.rows, cells.cols), cells.values)]
+            [(0, cells.shape[0], (rows, cols), cells.values)]
         )
     numeric("values", array)
     if marks is not None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funkc._errors import reject
-from funkc._input.arrays import are_ratings, as_array, as_index, is_sparse, matrix_shape, numeric
+from funkc._input.arrays import (
+    are_ratings,
+    as_array,
+    as_index,
+    is_sparse,
+    matrix_shape,
+    numeric,
+    own_index,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +33,7 @@ def entries_of_sparse(values: Any, shape: Sides, name: str = "values") -> tuple[
     shape = sparse_shape(values, shape, name)
     numeric(name, np.empty(0, values.dtype))
     try:
-        coo = checked_sparse(values).tocoo()
+        coo = checked_sparse(values.copy()).tocoo()  # SciPy reads it again after the check
         rows = as_index("row", coo.row, shape[0])
         cols = as_index("col", coo.col, shape[1])
         if not rows.size == cols.size == coo.data.size:
@@ -86,6 +94,10 @@ def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -
             "pass one row and one column for every observed entry",
         )
     if values.ndim == 2:
+        rows, cols = (
+            own_index("mask", index, size)
+            for index, size in zip((rows, cols), values.shape, strict=True)
+        )
         values = values[rows, cols]
     elif values.shape != rows.shape:
         reject(
@@ -121,7 +133,7 @@ def checked_mask(mask: Any) -> NDArray[np.bool_]:
 
 
 def _entries_of_mask(mask: Any, values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    mask = checked_mask(mask)
+    mask = checked_mask(mask).copy()  # which is read twice
     shape = matrix_shape(mask, shape, "mask")
     rows, cols = np.nonzero(mask)
     if values.shape == mask.shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from numbers import Number
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from funkc._errors import ModelFileError, reject, shown
-from funkc._input.arrays import as_array, as_index
+from funkc._input.arrays import as_array, as_index, own_index
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
@@ -118,6 +119,12 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
     if column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "surrogateescape")
     entries: list[Any] = []
+    if column.dtype.kind == "U":
+        letters = column.astype(column.dtype.newbyteorder("=")).view(np.uint32)
+        wrong = letters.reshape(column.size, -1) > sys.maxunicode
+        if wrong.any():
+            at = int(np.argmax(wrong.any(axis=1)))
+            reject(place(at), f"{what} has a character that there is not", "rebuild the array")
     if column.dtype.kind in "OTU":
         entries = column.tolist()
         kinds = set(map(type, entries))
@@ -309,10 +316,11 @@ def placed(
     """Rows and columns of Ratings in a matrix with these ids."""
     rows = row_ids.find(ratings.row_ids, "values.row_ids", unknown)
     cols = col_ids.find(ratings.col_ids, "values.col_ids", unknown)
-    return (
-        rows[as_index("rows", ratings.rows, rows.size)],
-        cols[as_index("cols", ratings.cols, cols.size)],
+    at, of = (
+        own_index(name, as_index(name, index, found.size), found.size)
+        for name, index, found in (("rows", ratings.rows, rows), ("cols", ratings.cols, cols))
     )
+    return rows[at], cols[of]
 
 
 # ---------------------------------------------------------------- in files

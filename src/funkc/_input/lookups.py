@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._errors import reject
-from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape
+from funkc._errors import reject, shown
+from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape, own_index
 from funkc._input.cells import in_order
 from funkc._input.forms import entries_of_sparse
 
@@ -20,18 +20,23 @@ def positions_of(
 ) -> NDArray[np.int64]:
     """Indices of rows (or columns); out of range, IndexError, or -1 for the mean."""
     if isinstance(value, slice):
-        return np.arange(size, dtype=np.int64)[value]
+        try:
+            return np.ascontiguousarray(np.arange(size, dtype=np.int64)[value])
+        except (TypeError, ValueError) as error:
+            reject(name, f"got {shown(value)}", "pass a slice of integers", type(error))
     index = as_array(name, value)
     if isinstance(index, np.ma.MaskedArray):
         reject(name, "is a masked array", "pass a plain array of integers", TypeError)
-    if index.dtype.kind not in "iu" and index.size:
+    if not index.size:
+        index = np.empty(index.shape, np.int64)
+    if index.dtype.kind not in "iu":
         reject(name, f"has dtype {index.dtype}", "pass integers", TypeError)
     if index.ndim > most_dimensions:
         reject(name, f"has {index.ndim} dimensions", "pass one index, or a 1-D array")
-    outside = (index < 0) | (index >= size)
+    found = index.astype(np.int64)  # what is checked is a copy, as in own_index
+    outside = (found < 0) | (found >= size)
     if outside.any():
         if mean:
-            found = index.astype(np.int64)
             return np.where(outside, -1, found)
         at = tuple(int(i) for i in np.argwhere(outside)[0])
         place = f"[{', '.join(map(str, at))}]" if at else ""
@@ -41,7 +46,7 @@ def positions_of(
             f"indices run from 0 to {size - 1}",
             IndexError,
         )
-    return index.astype(np.int64)
+    return found
 
 
 def index_pair(
@@ -77,11 +82,12 @@ def excluded_columns(
                 f"lists columns for {len(exclude)} rows where {rows.size} are requested",
                 "pass one array of columns for each row, or a pair (rows, cols)",
             )
-        lists = [as_index(f"exclude[{at}]", part, shape[1]) for at, part in enumerate(exclude)]
-        np.cumsum([part.size for part in lists], out=first[1:])
-        return first, np.concatenate([np.sort(part) for part in lists] or [first[:0]]).astype(
-            np.int64
-        )
+        lists = [first[:0]]
+        for nth, part in enumerate(exclude):
+            index = as_index(f"exclude[{nth}]", part, shape[1])
+            lists.append(np.sort(own_index("exclude", index, shape[1])))
+        np.cumsum([part.size for part in lists[1:]], out=first[1:])
+        return first, np.concatenate(lists)
     if is_sparse(exclude):
         of, cols = entries_of_sparse(exclude, shape, "exclude")[:2]
     elif isinstance(exclude, tuple):
@@ -109,6 +115,7 @@ def excluded_columns(
         found = [np.flatnonzero(marks[row]) for row in rows.tolist()]
         np.cumsum([part.size for part in found], out=first[1:])
         return first, np.concatenate([*found, first[:0]])
+    of, cols = own_index("exclude", of, shape[0]), own_index("exclude", cols, shape[1])
     if rows.size < 64 < of.size:
         asked = np.isin(of, rows)
         of, cols = of[asked], cols[asked]
@@ -119,7 +126,7 @@ def excluded_columns(
     end = np.searchsorted(keys, (rows + 1).astype(np.uint64) * np.uint64(shape[1]))
     np.cumsum(end - begin, out=first[1:])
     at = np.repeat(begin - first[:-1], end - begin) + np.arange(first[-1])
-    return first, cols[at].astype(np.int64)
+    return first, cols[at]
 
 
 def require_finite_factors(fitted: NDArray[Any], what: str, first: int) -> None:

@@ -126,6 +126,8 @@ def checked_clip(value: object) -> tuple[float, float] | Literal["auto"] | None:
     if isinstance(value, str):
         choice("clip", value, ("auto",))
         return "auto"
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
     if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
         reject("clip", f"got {shown(value)}", 'pass a pair (low, high), "auto" or None', TypeError)
     low, high = (_end(f"clip[{at}]", end) for at, end in enumerate(value))

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funkc._core import limits
 from funkc._core.threads import default_threads
 from funkc._errors import reject, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LITTLE_MEMORY = 1 << 26  # which is not worth a look at the limits
 MOST_THREADS = max(8, 4 * (os.cpu_count() or 1))
 
 
@@ -39,7 +41,8 @@ def real(name: str, value: object, least: float, *, above: bool = False) -> floa
     remedy = f"pass a finite number{bound}"
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    others = (bool, np.bool_, np.timedelta64)  # which are registered as numbers
+    if isinstance(value, others) or not isinstance(value, numbers.Real):
         reject(name, f"got {shown(value)} of type {type(value).__name__}", remedy, TypeError)
     try:
         number = float(value)
@@ -137,15 +140,15 @@ def callback(value: Any, arguments: str) -> Any:
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
-    """Refuse early what exceeds the memory of the machine."""
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not on Windows: the allocator will tell
+    """Refuse early what exceeds the memory that the process may have: asked for more, the system
+    may grant it, and end the process when it is used.
+    """
+    if needed < LITTLE_MEMORY:
         return
+    there, whose = limits.memory()
     if needed > there:
         raise MemoryError(
-            f"{what} need {needed / 2**30:,.1f} GiB, and this machine has "
-            f"{there / 2**30:,.1f} GiB; {remedy}"
+            f"{what} need {needed / 2**30:,.1f} GiB, and {whose} {there / 2**30:,.1f} GiB; {remedy}"
         )
 
 
