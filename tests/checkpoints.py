@@ -58,6 +58,16 @@ def gone(*names):
     return lambda t, m: [t.pop(name) for name in names]
 
 
+def spoiled(name, value):
+    """Damage that puts a number at the end of an array."""
+
+    def spoil(t, m):
+        t[name] = t[name].copy()
+        t[name].flat[-1] = value
+
+    return spoil
+
+
 class Killed(BaseException):
     pass
 

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(
 MAY_USE = """
 __main__.py: __init__.py _cli/arguments.py _cli/demo.py _cli/image.py _cli/ratings.py
 _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
-_cli/ratings.py: __init__.py _cli/arguments.py _errors.py _input/cells.py _input/loss.py _io.py
-    ratings.py
+_cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.py _input/loss.py
+    _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py
@@ -28,7 +28,7 @@ estimator.py: _api.py _errors.py _input/arrays.py _input/forms.py _input/loss.py
     _input/scalars.py _judge.py _sides.py factorization.py
 selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
     _judge.py _schedule.py _train.py _validation.py factorization.py
-progress.py: _errors.py _input/pixels.py images.py
+progress.py: _errors.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py images.py
 _api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/loss.py _input/options.py
     _input/scalars.py _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
@@ -65,7 +65,7 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
     _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
-_input/tables.py: _errors.py _input/ids.py
+_input/tables.py: _errors.py _input/ids.py _input/scalars.py _io.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
     _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd

@@ -26,6 +26,7 @@ from checkpoints import (
     killed_after,
     observed,
     rated,
+    spoiled,
     tensors,
     without,
 )
@@ -275,6 +276,8 @@ NO_CHECKPOINT = {
         ("shape", [60, "45"]), ("shape", [0, 45]), ("shape", [60, 2**40]), ("shape", [61, 45]),
         ("shape", {"a": 1}), ("shape", [45, 60]), ("halvings", -1), ("halvings", 11),
         ("halvings", None), ("halvings", 0.5), ("limit", 1.0), ("limit", "x"), ("limit", None),
+        ("limit", "nan"), ("limit", "-1"), ("best_loss", "nan"), ("best_loss", "inf"),
+        ("level", "nan"), ("best_level", "inf"),
         ("best_loss", 1.0), ("best_loss", "x"), ("best_epoch", 0), ("best_epoch", 4),
         ("best_epoch", "1"), ("cells", None), ("options", None), ("options", []),
     )},
@@ -306,6 +309,10 @@ NO_CHECKPOINT = {
     "a start of another dtype": tensors(start__col_factors=np.zeros((45, 3))),
     "half a bias": tensors(start__row_bias=np.zeros(60, F)),
     "a long bias": tensors(start__row_bias=np.zeros(61, F), start__col_bias=np.zeros(45, F)),
+    **{f"{value} among {name}": spoiled(name, value)
+       for name in ("row_factors", "col_factors", "row_bias", "col_bias", "best.row_factors",
+                    "best.col_bias", "start.row_factors", "history.train_loss")
+       for value in (NAN, np.inf)},
     "few ids": tensors(row_ids=np.arange(59)),
     "ids twice": tensors(row_ids=np.r_[np.arange(59), 3]),
     "real ids": tensors(col_ids=np.arange(45.0)),

@@ -6,7 +6,18 @@ import re
 
 import numpy as np
 import pytest
-from checkpoints import NAN, content, fitted, gone, json_of, observed, rated, tensors, without
+from checkpoints import (
+    NAN,
+    content,
+    fitted,
+    gone,
+    json_of,
+    observed,
+    rated,
+    spoiled,
+    tensors,
+    without,
+)
 from fits import made
 
 import funkc
@@ -154,6 +165,9 @@ NO_MODEL = {
     "a short bias": tensors(row_bias=np.zeros(59, np.float32)),
     "a bias of two dimensions": tensors(row_bias=np.zeros((60, 1), np.float32)),
     "a bias of another dtype": tensors(col_bias=np.zeros(45)),
+    **{f"{value} among {name}": spoiled(name, value)
+       for name in ("row_factors", "col_factors", "row_bias", "col_bias", "history.train_rmse")
+       for value in (NAN, np.inf, -np.inf)},
     "few ids": tensors(row_ids=np.arange(59)),
     "many ids": tensors(col_ids=np.arange(46)),
     "ids of two dimensions": tensors(row_ids=np.arange(60).reshape(60, 1)),
@@ -194,7 +208,8 @@ NO_MODEL = {
         ("n_epochs", 0), ("n_epochs", None), ("n_epochs", 2.5), ("n_epochs", True),
         ("decay", "fast"), ("decay", 1), ("group_size", 3), ("nonnegative", 1),
         ("nonnegative", None), ("seed", -1), ("seed", 2**64), ("seed", "x"), ("seed", None),
-        ("seed", [1]), ("seed", 1.5),
+        ("seed", [1]), ("seed", 1.5), ("n_entries", NAN), ("n_entries", 0), ("n_entries", "1"),
+        ("members", 1.5), ("members", None),
     )},
 }  # fmt: skip
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
+from contextlib import redirect_stdout, suppress
+from typing import TYPE_CHECKING, TextIO
 
 import funkc
 from funkc._cli import arguments, demo, image, ratings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # Design
 # a. Results go to stdout, progress and errors to stderr, in ASCII; other characters from files
@@ -40,24 +41,67 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for errors that the user can correct, 130 for Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
             stream.reconfigure(errors="backslashreplace")
+    output = _Output(sys.stdout)
     try:
-        options = _parser().parse_args(words)
-        options.run(options)
-        sys.stdout.flush()
+        with redirect_stdout(output):
+            try:
+                options = _parser().parse_args(words)
+                options.run(options)
+            finally:
+                output.flush()
+    except SystemExit:  # after --help, for example
+        if output.failure is None:
+            raise
     except KeyboardInterrupt:
         return _complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # for example piped into head; do not flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # for example piped into head
+        output.abandon()
         return PIPE_CLOSED
     except USER_ERRORS as error:
         return _complain(f"error: {_words_of(error)}", arguments.USER_ERROR)
+    if output.failure is not None:
+        output.abandon()
+        return _complain(f"error: stdout: {output.failure}", arguments.USER_ERROR)
     return 0
 
 
+class _Output(io.TextIOBase):
+    """stdout, of which a failure waits until the work is done, unless nobody reads any more."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.failure: Exception | None = None
+
+    def write(self, text: str) -> int:
+        self._try(lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(lambda stream: stream.flush())
+
+    def _try(self, call: Callable[[TextIO], object]) -> None:
+        if self._stream is None or self.failure is not None:
+            return
+        try:
+            call(self._stream)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:  # full, or closed
+            self.failure = error
+
+    def abandon(self) -> None:
+        """Leave what it holds unwritten at the end of the process."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
 def _complain(message: str, code: int) -> int:
-    print(f"funkc: {' '.join(message.split())}", file=sys.stderr)
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(f"funkc: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 

@@ -349,7 +349,8 @@ def factorize(
         require_same_link(init.loss, options.loss)
         init = init._grown(cells)  # its new rows see nothing that is held out
     start = checked_start(init, cells.shape, options)
-    if start is not None and start.offset is not None and offset == "auto" and not options.biases:
+    inherits = isinstance(offset, str) and not options.biases
+    if inherits and start is not None and start.offset is not None:
         options = dataclasses.replace(options, offset=start.offset)
     keep = None
     if checkpoint is not None:
@@ -360,8 +361,8 @@ def factorize(
         keep = Checkpoint(scalars.new_file("checkpoint", checkpoint), every, share, cells.ids)
     listen = scalars.callback(callback, "(epoch, history)")
     training = _train.begin(cells, options, start, held)
-    warn_of_constant_values(training.schedule, training.loss, stacklevel=2)
-    warn_of_outliers(training.schedule, options.loss, cells.ids, stacklevel=2)
+    warn_of_constant_values(training.schedule, training.loss)
+    warn_of_outliers(training.schedule, options.loss, cells.ids)
     return _finished(training, cells.ids, keep, listen, verbose)
 
 
@@ -406,7 +407,7 @@ def resume(
     ValueError
         The data differ from the original call.
     OSError
-        The file can't be read or written.
+        The file can't be read or written; the latter is tried before the first epoch.
 
     Examples
     --------
@@ -452,5 +453,5 @@ def _finished(
         training.keep = keep.writer(training)
     with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
         stopped_by = training.run(after_epoch)
-    warn_of_useless_factors(training, stacklevel=3)
+    warn_of_useless_factors(training)
     return Factorization._of(training, stopped_by, *ids)

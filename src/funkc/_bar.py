@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
-from funkc._errors import missing_extra
+from funkc._errors import inform, missing_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from funkc._input.options import History
     from funkc._train import Training
@@ -17,7 +18,39 @@ if TYPE_CHECKING:
 log = logging.getLogger("funkc")
 
 
-def bar(title: str, unit: str, *, everywhere: bool = False, scale: bool = False) -> Any:
+class _Stderr:
+    """The stream of a bar, which may be closed or full: then it shows nothing, and work continues."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        with suppress(OSError, ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def write(self, text: str) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()
+
+
+def bar(
+    title: str,
+    unit: str,
+    steps: Iterable[Any] | None = None,
+    *,
+    everywhere: bool = False,
+    scale: bool = False,
+) -> Any:
     """A tqdm bar on stderr, disabled if that is not a terminal, unless `everywhere`; large numbers
     are abbreviated if asked to `scale`.
     """
@@ -27,8 +60,8 @@ def bar(title: str, unit: str, *, everywhere: bool = False, scale: bool = False)
         raise missing_extra("tqdm", "progress", "a progress bar") from error
     disable = False if everywhere else None
     return tqdm(
-        desc=title, unit=f" {unit}", disable=disable, ascii=True, leave=everywhere,
-        unit_scale=scale,
+        steps, desc=title, unit=f" {unit}", disable=disable, ascii=True, leave=everywhere,
+        unit_scale=scale, file=_Stderr(sys.stderr),
     )  # fmt: skip
 
 
@@ -37,15 +70,15 @@ def listener(
     listen: Callable[[int, History], object] | None, verbose: bool
 ) -> Iterator[Callable[[Training], object] | None]:
     """The function to call after every epoch: it calls the caller's own, and if `verbose` updates
-    a progress bar (or, without tqdm, writes a line to the log).
+    a progress bar (or, without tqdm or stderr, writes a line to the log).
     """
     if not verbose:
         yield None if listen is None else lambda training: listen(*_epoch(training))
         return
-    try:
-        shown = bar("training", "epoch", everywhere=True)
-    except ImportError:
-        shown = None
+    shown = None
+    if sys.stderr is not None:
+        with suppress(ImportError):
+            shown = bar("training", "epoch", everywhere=True)
 
     def tell(training: Training) -> object:
         epoch, history = _epoch(training)
@@ -55,7 +88,7 @@ def listener(
             error += f", held out {history[f'validation_{kind}'][-1]:.4g}"
         n_epochs = training.settings.n_epochs
         if shown is None:
-            log.info("epoch %d of %d: %s", epoch, n_epochs, error)
+            inform(log.info, "epoch %d of %d: %s", epoch, n_epochs, error)
         else:
             shown.total = n_epochs
             shown.set_postfix_str(error, refresh=False)

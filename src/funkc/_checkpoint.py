@@ -22,9 +22,6 @@ from funkc._state import state_of
 from funkc._train import MOST_HALVINGS
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from funkc._input.options import History
@@ -44,13 +41,13 @@ IDS = ("row_ids", "col_ids")
 class Checkpoint:
     """Where and how often to write, and further options of the caller."""
 
-    path: str | os.PathLike[str]
+    path: str
     every: int
     share: float | None  # of the cells, held out for validation
     ids: tuple[Ids | None, Ids | None]
 
-    def writer(self, training: Training) -> Callable[[Training], object]:
-        """A function that writes the state after an epoch, replacing the previous one."""
+    def writer(self, training: Training) -> Writer:
+        """What writes the states of this training."""
         options = dataclasses.asdict(training.options)
         options["dtype"] = str(training.options.dtype)
         loss = training.options.loss
@@ -69,29 +66,42 @@ class Checkpoint:
             "cells": digest(training),
         }
 
-        def write(training: Training) -> None:
-            epochs = len(training.history["epoch"])
-            more = epochs - training.stage_begun < training.settings.n_epochs
-            if epochs % self.every and more:
-                return
-            try:
-                tensors, numbers = state_of(training)
-            except DivergedError:  # in its last steps; the next epoch, or the end, handles it
-                return
-            tensors |= tensors_of(training.history)
-            for name, ids in zip(IDS, self.ids, strict=True):
-                tensors |= {} if ids is None else ids.tensors(name)
-            state = json.dumps({**numbers, **known}, allow_nan=False)
-            _io.write(self.path, tensors, {"kind": KIND, "state": state})
+        return Writer(self, known)
 
-        return write
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the states of a training, each in the place of the one before."""
+
+    checkpoint: Checkpoint
+    known: dict[str, Any]  # what does not change while training
+
+    def try_out(self) -> None:
+        """Raise now what would end the training after its first epoch."""
+        _io.require_writable(self.checkpoint.path)
+
+    def write(self, training: Training) -> None:
+        """Write the state after an epoch, if it is the turn of that one."""
+        epochs = len(training.history["epoch"])
+        more = epochs - training.stage_begun < training.settings.n_epochs
+        if epochs % self.checkpoint.every and more:
+            return
+        try:
+            tensors, numbers = state_of(training)
+        except DivergedError:  # in its last steps; the next epoch, or the end, handles it
+            return
+        tensors |= tensors_of(training.history)
+        for name, ids in zip(IDS, self.checkpoint.ids, strict=True):
+            tensors |= {} if ids is None else ids.tensors(name)
+        state = json.dumps({**numbers, **self.known}, allow_nan=False)
+        _io.write(self.checkpoint.path, tensors, {"kind": KIND, "state": state})
 
 
 @dataclass(frozen=True)
 class State:
     """The contents of a checkpoint, checked."""
 
-    path: str | os.PathLike[str]
+    path: str
     tensors: dict[str, NDArray[Any]]
     known: dict[str, Any]
     options: Options
@@ -101,7 +111,7 @@ class State:
     checkpoint: Checkpoint  # how to go on writing
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> State:
+    def read(cls, path: str) -> State:
         """Read a file written by a `Checkpoint`."""
         tensors, metadata = _io.read(path)
         if metadata.get("kind") != KIND:
@@ -110,9 +120,7 @@ class State:
             return cls._of(path, tensors, json.loads(metadata["state"]))
 
     @classmethod
-    def _of(
-        cls, path: str | os.PathLike[str], tensors: dict[str, NDArray[Any]], known: dict[str, Any]
-    ) -> State:
+    def _of(cls, path: str, tensors: dict[str, NDArray[Any]], known: dict[str, Any]) -> State:
         given = known["options"]
         if given.keys() != {field.name for field in dataclasses.fields(Options)}:
             raise ValueError("the options are not those of a training")
@@ -135,8 +143,9 @@ class State:
             if ids is not None and ids.names.size != size:
                 raise ValueError(f"{ids.names.size} ids for {size} rows or columns")
         judged = tensors.get("judged", np.empty(0))
-        if judged.dtype != np.float64 or judged.ndim != 1 or not np.isfinite(judged).all():
-            raise ValueError("'judged' is not a list of finite numbers")
+        if judged.dtype != np.float64 or judged.ndim != 1:
+            raise ValueError("'judged' is not a list of numbers")
+        _io.require_finite(tensors)
         if options.members != 1:
             raise ValueError("a checkpoint has one member")
         _require_factors(tensors, options, (n_rows, n_cols), "best_loss" in known)
@@ -185,11 +194,12 @@ def _require_numbers(known: dict[str, Any], n_epochs: int) -> None:
     levels = ["level"] * (known["options"]["biases"] or linked)
     for name in [*levels, *(f"best_{name}" for name in levels if "best_loss" in known)]:
         scalars.real(name, float.fromhex(known[name]), -math.inf)
-    float.fromhex(known["limit"])
+    if not float.fromhex(known["limit"]) >= 0:
+        raise ValueError("'limit' is not a number from 0")
     if known["share"] is not None:
         scalars.real("share", known["share"], 0.0, above=True)
     if "best_loss" in known:
-        float.fromhex(known["best_loss"])
+        scalars.real("best_loss", float.fromhex(known["best_loss"]), 0.0)
         scalars.integer("best_epoch", known["best_epoch"], 1, n_epochs)
         scalars.integer("best_stage", known["best_stage"], 0, known["stage"])
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import sys
+import warnings
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class DivergedError(ArithmeticError):
@@ -123,6 +128,23 @@ def shown(value: object) -> str:
     except Exception:  # such as for an integer of more than 4,300 digits
         return f"an unprintable {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def inform(tell: Callable[..., object], *words: object) -> None:
+    """Tell what the work does not depend on: words for a closed stderr are dropped."""
+    try:
+        tell(*words)
+    except ValueError:
+        if not getattr(sys.stderr, "closed", False):
+            raise
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn of the line that called this package."""
+    frame, level = sys._getframe(1), 3
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "funkc":
+        frame, level = frame.f_back, level + 1
+    inform(warnings.warn, text, category, level)
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> ImportError:

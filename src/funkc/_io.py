@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import re
 import secrets
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,28 +66,63 @@ NOT_OURS = "pass a file that funkc saved"
 
 
 @contextmanager
+def naming(path: str | os.PathLike[str], unfinished: str = "") -> Iterator[None]:
+    """Let every OSError name the file as the caller does: those of writing and closing name none,
+    and others name the `unfinished` one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # from a library, in words only
+            raise OSError(errno.EIO, str(error), os.fspath(path)) from error
+        if error.filename in (None, unfinished):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
+
+
+@contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A temporary file that replaces `path` once it is complete, or is removed on failure."""
-    path = Path(os.path.realpath(path))  # keep a link, and replace its target
-    if path.exists() and not path.is_file():
-        reject(str(path), "is a folder or a device", "name a file")
-    unfinished = path.with_name(f".funkc-{secrets.token_hex(8)}.tmp")
     try:
-        with open(unfinished, "xb") as file:
-            if os.name == "posix" and path.exists():
-                shutil.copymode(path, unfinished)  # keep the permissions
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:  # other errors are final, such as of links in a circle
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        reject(str(path), "is a folder or a device", "name a file")
+    target = os.path.realpath(path)  # keep a link, and replace its target
+    folder = os.path.dirname(target)
+    unfinished = os.path.join(folder, f".funkc-{secrets.token_hex(8)}.tmp")
+    with naming(path, unfinished):
+        try:
+            with open(unfinished, "xb") as file:
+                if os.name == "posix" and mode is not None:
+                    os.chmod(unfinished, stat.S_IMODE(mode))  # keep the permissions
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(unfinished)
+            raise
     if os.name == "posix":
-        _flush_folder(path.parent)
+        _flush_folder(folder)
 
 
-def _flush_folder(folder: Path) -> None:
+class _EnoughError(Exception):
+    """Ends an attempt to write."""
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise what `replacing` would, without replacing the file."""
+    with suppress(_EnoughError), replacing(path) as file:
+        file.write(b"\0")
+        file.flush()
+        os.fsync(file.fileno())
+        raise _EnoughError
+
+
+def _flush_folder(folder: str) -> None:
     """Make the new name durable, if the file system can; the file is already in place."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -214,12 +249,31 @@ def _is_own(key: str) -> bool:
 def _write_array(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> str:
     """Write an array piece by piece; return the SHA-256 of the bytes written."""
     digest = hashlib.sha256()
+    for piece in _pieces(array):
+        data = _bytes_of(np.array(piece, dtype))
+        digest.update(data)
+        file.write(data)
+    return digest.hexdigest()
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The items in C order, some at once, without a copy of all."""
     flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
     for first in range(0, array.size, ITEMS_AT_ONCE):
-        piece = np.array(flat[first : first + ITEMS_AT_ONCE], dtype)
-        digest.update(_bytes_of(piece))
-        file.write(_bytes_of(piece))
-    return digest.hexdigest()
+        yield flat[first : first + ITEMS_AT_ONCE]
+
+
+def require_finite(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for NaN or infinity among the floats of these arrays."""
+    for name, array in tensors.items():
+        first = 0
+        for piece in _pieces(array) if array.dtype.kind == "f" else ():
+            finite = np.isfinite(piece)
+            if not finite.all():
+                at = int(np.argmin(finite))
+                place = ", ".join(map(str, np.unravel_index(first + at, array.shape)))
+                raise ValueError(f"'{name}' is {piece[at]} at [{place}]")
+            first += piece.size
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
@@ -262,19 +316,21 @@ def read(
         The file can't be opened or read; FileNotFoundError if it does not exist.
     """
     path = Path(path)
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        _refuse(path, f"is a {'folder' if stat.S_ISDIR(mode) else 'device'}, not a file", NOT_OURS)
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        header = _read_header(path, file, size)
-        entries, digests, metadata = _understood(path, header)
-        start = 8 + len(header)
-        _require_size(path, size, start + sum(entry.n_bytes for entry in entries))
-        if mmap:
-            tensors = _map_arrays(path, file, size, start, entries)
-        else:
-            tensors = {entry.name: _read_array(path, file, entry) for entry in entries}
+    with naming(path):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "folder" if stat.S_ISDIR(mode) else "device"
+            _refuse(path, f"is a {kind}, not a file", NOT_OURS)
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            header = _read_header(path, file, size)
+            entries, digests, metadata = _understood(path, header)
+            start = 8 + len(header)
+            _require_size(path, size, start + sum(entry.n_bytes for entry in entries))
+            if mmap:
+                tensors = _map_arrays(path, file, size, start, entries)
+            else:
+                tensors = {entry.name: _read_array(path, file, entry) for entry in entries}
     if verify:
         for entry in entries:
             if hashlib.sha256(_bytes_of(tensors[entry.name])).hexdigest() != digests[entry.name]:

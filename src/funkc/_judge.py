@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from funkc._core import plan as core_plan
-from funkc._errors import ConstantValuesWarning, OutlierWarning
+from funkc._errors import ConstantValuesWarning, OutlierWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +33,21 @@ def without_outliers() -> Iterator[None]:
         _SILENT.reset(token)
 
 
-def warn_of_constant_values(schedule: Schedule, loss: Loss, stacklevel: int) -> None:
+def warn_of_constant_values(schedule: Schedule, loss: Loss) -> None:
     """Say that there is nothing to learn."""
     if _SILENT.get() or schedule.low != schedule.high or schedule.n_cells == 1:
         return
     advice = "" if loss.name == "logistic" else ", and pass loss='logistic'"
-    warnings.warn(
+    warn(
         f"values: all {schedule.n_cells:,} are {schedule.low:g}, so every prediction is; if they "
         "say what was chosen, add entries that were not, with another value "
         f"(funkc.ratings.sample_unobserved draws some){advice}, or use a library "
         "for implicit feedback (such as implicit)",
         ConstantValuesWarning,
-        stacklevel=stacklevel + 1,
     )
 
 
-def warn_of_outliers(
-    schedule: Schedule, loss: Loss, ids: tuple[Ids | None, Ids | None], stacklevel: int
-) -> None:
+def warn_of_outliers(schedule: Schedule, loss: Loss, ids: tuple[Ids | None, Ids | None]) -> None:
     """Name a value that is wild among the others, if its squared error counts."""
     if _SILENT.get() or not loss.squared or schedule.n_cells < FEWEST:
         return
@@ -66,26 +62,24 @@ def warn_of_outliers(
             ("row", "column"), core_plan.extreme(schedule.plan, highest), ids, strict=True
         )
     ]
-    warnings.warn(
+    warn(
         f"values: {value:.6g} in {' and '.join(names)} lies {abs(value - middle) / scale:.0f} "
         f"robust standard deviations from the median, {middle:.6g}, and may ruin all predictions; "
         "correct it, leave it out, clip the values (or take logarithms), or pass loss='huber'",
         OutlierWarning,
-        stacklevel=stacklevel + 1,
     )
 
 
-def warn_of_useless_factors(training: Training, stacklevel: int) -> None:
+def warn_of_useless_factors(training: Training) -> None:
     """Say when held-out entries are predicted no better than by biases."""
     reached, simple = training.validation_loss, training.baseline_loss.get("biases")
     if reached is None or simple is None or reached < simple or training.outset[1] == 0:
         return  # or there was nothing left to explain
     loss = training.loss
     reached, simple = loss.measured(reached), loss.measured(simple)
-    warnings.warn(
+    warn(
         f"validation: factors predict its entries no better ({loss.label} {reached:.5g}) than "
         f"biases alone ({simple:.5g}); use fewer factors or more regularization, or collect more "
         "entries",
         UserWarning,
-        stacklevel=stacklevel + 1,
     )

@@ -74,12 +74,18 @@ def write(
 
 
 def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str, Any]:
-    """The arguments of `Factorization._made`, except the number of threads."""
+    """The arguments of `Factorization._made`, except the number of threads.
+
+    Mapped without `verify`, factors and biases are not read, so they may be NaN.
+    """
     found, metadata = _io.read(path, mmap=mmap, verify=verify)
     if metadata.get("kind") != KIND:
         raise ModelFileError(f"{path}: it is a checkpoint, not a model; use funkc.resume")
     with _io.understanding(path, KIND):
-        return _of_tensors(path, found, metadata)
+        parts = _of_tensors(path, found, metadata)
+        if verify or not mmap:
+            _io.require_finite(found)
+        return parts
 
 
 def _of_tensors(
@@ -112,6 +118,8 @@ def _of_tensors(
     told = options.learning_rate, options.regularization, options.n_epochs
     if None in told and any(one is not None for one in told):  # all three, or from elsewhere
         raise ValueError("its parameters are incomplete")
+    for name, least in (("n_entries", 0), ("members", 1)):  # which files of version 0.1 lack
+        integer(name, parameters.get(name, 1), least, 2**63 - 1)
     parameters |= {"bands": options.bands, "loss": options.loss.name}
     if options.regularization is not None:
         parameters["regularization"] = tuple(parameters["regularization"])

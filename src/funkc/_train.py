@@ -15,7 +15,7 @@ from funkc._biases import Biases
 from funkc._core import biases as core_biases
 from funkc._core import engine
 from funkc._core import plan as core_plan
-from funkc._errors import DivergedError, raise_for_status, reject
+from funkc._errors import DivergedError, inform, raise_for_status, reject
 from funkc._input import scalars
 from funkc._input.loss import Loss, require_allowed_entries
 from funkc._schedule import Outset, Schedule, aligned, padded, settle, suited
@@ -89,7 +89,7 @@ class Training:
         self._scratch = np.zeros(schedule.n_bands + 8 * options.n_threads, np.int64)
         self.halvings = 0  # of the learning rate
         self._between_spans: Callable[[], object] | None = None
-        self.keep: Callable[[Training], object] | None = None  # after every epoch
+        self.keep: Any = None  # a checkpoint: tried before an epoch, written after each
         self.member = 0  # of those that are averaged
         self.stage_begun = 0  # epochs of earlier stages
         self.stage = 0  # of as many as there are to be, or None: to be found out
@@ -481,7 +481,7 @@ class Training:
             if before is not None and not core_biases.gains(before, judged):
                 break
             training._next_stage()
-        log.debug("%d stages, found in %.3g s", training.stage, time.perf_counter() - begun)
+        inform(log.debug, "%d stages, found in %.3g s", training.stage, time.perf_counter() - begun)
         return training.stage
 
     def _end_stage(self) -> None:
@@ -523,10 +523,8 @@ class Training:
     def _fill(self) -> None:
         """Rows and columns without entries become the mean of the others; then judge the result."""
         if self.start is None:
-            nothing = np.empty(0)
-            rows, cols = (
-                (nothing, nothing) if self.biases is None else (self.biases.rows, self.biases.cols)
-            )
+            biases = self.biases
+            rows, cols = 2 * [np.empty(0)] if biases is None else [biases.rows, biases.cols]
             status, *seen = core_biases.fill(self.schedule.plan, self.x, self.y, rows, cols)
             raise_for_status(status, purpose="to finish")
             self.seen = seen[0], seen[1]
@@ -571,6 +569,8 @@ class Training:
         span = engine.first_span(self.schedule.plan, padded(self.options.k))
         before = self.history["seconds"][-1] if self.history["seconds"] else 0.0
         self._bases, self._ended = self.bases, False
+        if step < last and self.keep is not None:
+            self.keep.try_out()
         started = time.perf_counter() - before
         while step < last:
             epoch = step // blocks
@@ -593,7 +593,7 @@ class Training:
             elif done and watched:
                 self._validate(earlier + epoch + 1)
                 if self.keep is not None:
-                    self.keep(self)
+                    self.keep.write(self)
                 if after_epoch is not None and scalars.is_true(after_epoch(self)):
                     return "callback"
                 if self._out_of_patience():
@@ -674,7 +674,7 @@ class Training:
         if self.halvings == MOST_HALVINGS:
             raise DivergedError(epoch, rate)
         self.halvings += 1
-        log.info("epoch %d diverged at a learning rate of %.3g; it is halved", epoch, rate)
+        inform(log.info, "epoch %d diverged at a learning rate of %.3g; it is halved", epoch, rate)
         self._begin()
 
     def _record(self, first: int, done: int, before: float, now: float) -> None:

@@ -7,14 +7,13 @@ import itertools
 import math
 import numbers
 import sys
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from funkc._api import factorize
-from funkc._errors import missing_extra, reject, shown
+from funkc._errors import missing_extra, reject, shown, warn
 from funkc._input import scalars
 from funkc._input.arrays import as_array, is_sparse, numeric
 from funkc._input.forms import checked_sparse, refuse_sparse
@@ -338,10 +337,10 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             missing[first + cells.rows[marked], at[cells.cols[marked]]] = 0
         if empty.any() and not self.keep_empty_features:
             names = ", ".join(np.asarray(super().get_feature_names_out())[empty])
-            warnings.warn(
+            warn(
                 f"columns without any observed entry in fit are dropped: {shown(names)}; pass "
                 "keep_empty_features=True to fill them with 0",
-                stacklevel=2,
+                UserWarning,
             )
             filled = filled[:, ~empty]
         return np.hstack([filled, missing]) if self.add_indicator else filled

@@ -1031,7 +1031,7 @@ class Factorization:
         assert start is not None
         start = dataclasses.replace(start, ridges=held._bias_ridges())
         training = _train.begin(cells, options, start, None)
-        warn_of_outliers(training.schedule, held._loss, cells.ids, stacklevel=2)
+        warn_of_outliers(training.schedule, held._loss, cells.ids)
         if inherited:
             training.limit_rate()
         with listener(listen, scalars.flag("verbose", verbose)) as after_epoch:
@@ -1208,7 +1208,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
         on Windows while the old file is mapped).
     verify : bool, default True
         Whether to verify the checksums of all arrays, which reads the whole file. The header
-        is always verified.
+        is always verified. Mapped without `verify`, factors and biases may be NaN or infinite.
 
     Returns
     -------

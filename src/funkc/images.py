@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -13,7 +12,7 @@ import numpy as np
 from funkc import _train
 from funkc._bar import bar
 from funkc._core import pictures as core
-from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject
+from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject, warn
 from funkc._input import scalars
 from funkc._input.cells import cells_of_tiles
 from funkc._input.options import Options, checked_options
@@ -296,8 +295,8 @@ def inpaint(
     >>> bool(np.abs(corrected - image).max() < 1)
     True
     """
-    scalars.choice("method", method, ("patches", "tiles", "funk"))
-    scalars.choice("quality", quality, ("standard", "fine"))
+    method = scalars.choice("method", method, ("patches", "tiles", "funk"))
+    quality = scalars.choice("quality", quality, ("standard", "fine"))
     scalars.callback(callback, "(stage, step, image)")
     scalars.flag("progress", progress)
     scalars.flag("return_generated", return_generated)
@@ -317,18 +316,17 @@ def inpaint(
     n_kept = 0 if alpha is None else planes.holes[alpha].size
     share = np.count_nonzero(planes.holes) / max(1, planes.holes.size - n_kept)
     if share > NEARLY_ALL:
-        warnings.warn(
+        warn(
             f"missing marks {share:.1%} of the pixels as unknown; if your mask is True where a "
             "pixel is observed, pass ~mask",
             RuntimeWarning,
-            stacklevel=2,
         )
     if method != "funk":
         given = {
             "tile_shape": tile_shape is not None, "n_epochs": n_epochs is not None,
             "learning_rate": learning_rate is not None,
-            "regularization": regularization is not None, "offset": offset != "auto",
-            "decay": decay != "linear", "group_size": group_size != 8,
+            "regularization": regularization is not None, "offset": not isinstance(offset, str),
+            "decay": options.decay != "linear", "group_size": options.group_size != 8,
         }  # fmt: skip
         for name in (name for name, was_given in given.items() if was_given):
             what = f"has no meaning for method={method!r}"
@@ -407,12 +405,11 @@ class Filling:
                 n_hot += int(hot.sum())
         if n_hot:
             lie = "s lie" if n_hot > 1 else " lies"
-            warnings.warn(
+            warn(
                 f"image: {n_hot:,} observed pixel{lie} far outside of the range of the others "
                 f"(first: {told}), so these are left out and returned as they were; to fill them "
                 "as well, add them to missing",
                 HotPixelWarning,
-                stacklevel=4,
             )
         return unused
 
@@ -426,12 +423,11 @@ class Filling:
             span = rest[-1] - rest[0]
             if sign * (rest[end] - value) > NO_DATA_SPANS * span > 0:
                 where = "" if self.planes.channel_axis is None else f" of channel {channel}"
-                warnings.warn(
+                warn(
                     f"image: {1 - rest.size / some.size:.1%} of the observed pixels{where} are "
                     f"{value:g}, far outside of the range of the others, and are used to fill "
                     f"missing pixels; if that means no data, add image == {value:g} to missing",
                     HotPixelWarning,
-                    stacklevel=5,
                 )
 
     def results(self) -> Any:
@@ -520,11 +516,10 @@ class Filling:
                 "too far away to tell what was there"
             )
             share = n_pixels / self.holes[self.channels].size
-            warnings.warn(
+            warn(
                 f"{share:.1%} of the image lies in missing regions at least "
                 f"{core.WIDE_SIDE} pixels wide and high, and {how}",
                 RuntimeWarning,
-                stacklevel=4,
             )
 
     def by_funk(self, tile_shape: tuple[int, int], shown: Any) -> None:

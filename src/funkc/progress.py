@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+import struct
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 
-from funkc._errors import missing_extra, reject
+from funkc._errors import missing_extra, reject, shown
+from funkc._input import scalars
+from funkc._input.arrays import as_array, numeric
 from funkc._input.pixels import checked_planes
+from funkc._io import replacing
 from funkc.images import inpaint
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ MARGIN = 8
 LABEL_HEIGHT = 18
 FRAMES = 4  # of a volume that are shown
 ANIMATIONS = ("gif", "webp")
+LONGEST = 160  # seconds of a frame: of a GIF, four times that is near the most that it holds
 
 
 def contact_sheet(
@@ -53,19 +60,16 @@ def contact_sheet(
     >>> progress.contact_sheet([("before", gray), ("after", gray)]).size
     (216, 98)
     """
-    images = _images(pictures, "a contact sheet")
+    titled = _images(pictures, "a contact sheet")
     from PIL import Image, ImageDraw
 
-    if columns is not None and columns < 1:
-        reject("columns", f"got {columns}", "pass at least 1")
-    if columns is None:
-        columns = _columns(len(images))
-    rows = math.ceil(len(images) / columns)
+    rows, columns = _grid(len(titled), columns)
+    images = [image for _, image in titled]
     width = max(image.width for image in images) + MARGIN
     height = max(image.height for image in images) + LABEL_HEIGHT + MARGIN
     sheet = Image.new("RGB", (columns * width + MARGIN, rows * height + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
-    for at, ((title, _), image) in enumerate(zip(pictures, images, strict=True)):
+    for at, (title, image) in enumerate(titled):
         left, top = MARGIN + at % columns * width, MARGIN + at // columns * height
         pen.text((left, top), title, fill="black")
         sheet.paste(image.convert("RGB"), (left, top + LABEL_HEIGHT))
@@ -85,16 +89,18 @@ def animate(
     pictures : sequence of (str, array)
         As for `contact_sheet`, all of one size. Titles are not shown.
     file : str, path-like or binary file
-        The output.
+        The output; an existing file is replaced when the new one is complete.
     seconds : float, default 0.4
-        Duration of a frame; the last one is shown four times as long.
+        Duration of a frame, at most 160; the last one is shown four times as long.
     kind : {"gif", "webp"}, optional
         By default the suffix of the file name.
 
     Raises
     ------
-    ValueError
-        The kind is neither of these, or there are no images.
+    ValueError, TypeError
+        The kind is neither of these, there are no images, or they differ in size.
+    OSError
+        The file can't be written; an existing file is unchanged.
 
     Notes
     -----
@@ -111,18 +117,46 @@ def animate(
     ...     os.listdir(folder)
     ['out.gif']
     """
-    images = _images(pictures, "an animation")
-    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else ""
+    images = [image for _, image in _images(pictures, "an animation")]
+    name, opened = "", cast("Any", file)
+    if isinstance(file, (str, os.PathLike)):
+        name = scalars.path("file", file)
+    elif isinstance(opened, io.TextIOBase) or not hasattr(opened, "write"):
+        remedy = 'pass a name, or a file opened with "wb"'
+        reject("file", f"got {shown(file)}", remedy, TypeError)
+    if kind is not None:
+        kind = scalars.choice("kind", kind, ANIMATIONS)
     wanted = kind or name.rpartition(".")[2].lower()
     if wanted not in ANIMATIONS:
-        reject("file", f"got {file!r}", "pass a name that ends in .gif or .webp, or kind")
+        remedy = "pass a name that ends in .gif or .webp, or kind"
+        reject("file", f"got {shown(file)}", remedy)
+    if scalars.real("seconds", seconds, 0.0) > LONGEST:
+        reject("seconds", f"got {seconds}", f"pass at most {LONGEST}")
+    for at, image in enumerate(images):
+        if image.size != images[0].size:
+            sizes = " x ".join(map(str, image.size)), " x ".join(map(str, images[0].size))
+            found = f"has {sizes[0]} pixels where the first one has {sizes[1]}"
+            reject(f"pictures[{at}]", found, "pass images of one size")
     milliseconds = [round(1000 * seconds)] * len(images)
     milliseconds[-1] *= 4
     more = {"lossless": True} if wanted == "webp" else {}
-    images[0].save(
-        file, format=wanted, save_all=True, append_images=images[1:], duration=milliseconds,
-        loop=0, **more,
+    made = encoded(
+        name or "file", images[0], wanted, "pass smaller images, or fewer", save_all=True,
+        append_images=images[1:], duration=milliseconds, loop=0, **more,
     )  # fmt: skip
+    with replacing(name) if name else nullcontext(opened) as out:
+        out.write(made)
+
+
+def encoded(name: str, image: Image, kind: str, remedy: str, **options: Any) -> bytes:
+    """The whole contents of an image file, so that none is touched before there are any."""
+    made = io.BytesIO()
+    try:
+        image.save(made, format=kind, **options)
+    # Pillow's encoders have no error in common.
+    except (ArithmeticError, LookupError, OSError, RuntimeError, ValueError, struct.error) as error:
+        reject(name, f"can't store this image ({error})", remedy)
+    return made.getvalue()
 
 
 def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None) -> Any:
@@ -150,14 +184,13 @@ def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = N
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing_extra("matplotlib", "plot", "a figure") from error
-    _require_some(pictures)
-    columns = columns or _columns(len(pictures))
-    rows = math.ceil(len(pictures) / columns)
+    titled = _titled(pictures)
+    rows, columns = _grid(len(titled), columns)
     drawn = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
-    for at, (title, picture) in enumerate(pictures, 1):
+    for at, (title, picture) in enumerate(titled, 1):
         axes = drawn.add_subplot(rows, columns, at)
-        axes.imshow(_flat(picture), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(title)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, parse_math=False)
         axes.set_axis_off()
     return drawn
 
@@ -189,9 +222,7 @@ class Snapshots:
     """
 
     def __init__(self, every: int = 1) -> None:
-        if every < 1:
-            reject("every", f"got {every}", "pass at least 1")
-        self.every = every
+        self.every = scalars.integer("every", every, 1, 10**9)
         self.pictures: list[tuple[str, NDArray[Any]]] = []
 
     def __call__(self, stage: str, step: int, image: NDArray[Any]) -> None:
@@ -232,12 +263,18 @@ def by_rank(
         image, missing, options.get("channel_axis"), options.get("alpha"),
         options.get("volume", False),
     )  # fmt: skip
-    deviation = float(planes.pixels[~planes.holes].std(dtype=np.float64)) or 1.0
+    try:
+        wanted = list(ranks)
+    except TypeError:
+        reject("ranks", f"got {shown(ranks)}", "pass a list of integers", TypeError)
+    known = planes.pixels[~planes.holes].astype(np.float64)
+    largest = float(np.abs(known).max()) or 1.0
+    deviation = largest * float((known / largest).std()) or 1.0
     usual = {
         "tile_shape": planes.pixels.shape[2:], "n_epochs": 60, "learning_rate": 0.03 / deviation,
     }  # fmt: skip
     options = {**usual, **options, "method": "funk", "return_generated": True}
-    return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in ranks]
+    return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in wanted]
 
 
 def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -252,34 +289,66 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
     if low < 0 or high > 1:
-        values = (values - low) / ((high - low) or 1.0)
+        values = (values / 2 - low / 2) / ((high / 2 - low / 2) or 1.0)  # whose range may overflow
     return np.rint(255 * np.nan_to_num(np.clip(values, 0, 1))).astype(np.uint8)
 
 
-def _flat(picture: NDArray[Any]) -> NDArray[np.uint8]:
+def _flat(name: str, picture: Any) -> NDArray[np.uint8]:
     """As 8 bits; of a volume some frames in a row."""
-    shown = as_bytes(picture)
-    if shown.ndim == 2 or (shown.ndim == 3 and shown.shape[2] in (3, 4)):
-        return shown
-    chosen = np.linspace(0, len(shown) - 1, min(FRAMES, len(shown))).round().astype(int)
-    gap = np.full((shown.shape[1], MARGIN, *shown.shape[3:]), 255, np.uint8)
-    parts = [part for frame in chosen for part in (gap, shown[frame])]
+    array = numeric(name, as_array(name, picture))
+    array = np.ma.filled(array, np.nan if array.dtype.kind == "f" else 0)
+    if array.ndim > 2 and array.shape[-1] == 1:
+        array = array[..., 0]
+    with_colors = array.ndim > 2 and array.shape[-1] in (3, 4)
+    if array.ndim - with_colors not in (2, 3) or not array.size:
+        remedy = "pass (height, width), a volume (depth, height, width), or either with 3 colours"
+        reject(name, f"has shape {array.shape}", remedy)
+    made = as_bytes(array)
+    if array.ndim - with_colors == 2:
+        return made
+    chosen = np.linspace(0, len(made) - 1, min(FRAMES, len(made))).round().astype(int)
+    gap = np.full((made.shape[1], MARGIN, *made.shape[3:]), 255, np.uint8)
+    parts = [part for frame in chosen for part in (gap, made[frame])]
     return np.concatenate(parts[1:], axis=1)
 
 
-def _require_some(pictures: Sequence[tuple[str, NDArray[Any]]]) -> None:
-    if not pictures:
+def _titled(pictures: Any) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Titles that can be drawn, and images of 8 bits."""
+    remedy = "pass a list of (title, image)"
+    try:
+        listed = list(pictures)
+    except TypeError:
+        reject("pictures", f"got {shown(pictures)}", remedy, TypeError)
+    if not listed:
         reject("pictures", "is empty", "pass at least one (title, image)")
+    out = []
+    for at, pair in enumerate(listed):
+        name = f"pictures[{at}]"
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            reject(name, f"is of type {type(pair).__name__}", remedy, TypeError)
+        title = scalars.plain(pair[0])
+        if not isinstance(title, str):
+            reject(name, f"has {shown(title)} as its title", "pass a text", TypeError)
+        title = title.encode("utf-8", "backslashreplace").decode()  # half of a surrogate pair
+        out.append((title, _flat(name, pair[1])))
+    return out
 
 
-def _columns(n: int) -> int:
-    return n if n <= 4 else math.ceil(math.sqrt(n))
+def _grid(n: int, columns: object) -> tuple[int, int]:
+    """Rows and columns for so many images."""
+    if columns is None:
+        across = n if n <= 4 else math.ceil(math.sqrt(n))
+    else:
+        across = min(n, scalars.integer("columns", columns, 1, 2**31 - 1))
+    return math.ceil(n / across), across
 
 
-def _images(pictures: Sequence[tuple[str, NDArray[Any]]], what: str) -> list[Image]:
+def _images(pictures: Any, what: str) -> list[tuple[str, Image]]:
     try:
         from PIL import Image
     except ImportError as error:
         raise missing_extra("Pillow", "images", what) from error
-    _require_some(pictures)
-    return [Image.fromarray(np.ascontiguousarray(_flat(picture))) for _, picture in pictures]
+    return [
+        (title, Image.fromarray(np.ascontiguousarray(picture)))
+        for title, picture in _titled(pictures)
+    ]

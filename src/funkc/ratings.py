@@ -273,7 +273,7 @@ def read(
     >>> table.row_ids, table.values, table.names
     (array(['ann', 'bob'], dtype='<U3'), array([5., 4.]), ('user', 'film', 'stars'))
     """
-    path = Path(path)
+    path = Path(scalars.path("path", path))
     wanted = Wanted(3, columns, USUAL_NAMES, are_names)
     table = read_table(path, wanted, delimiter, header, watch)
     return _ratings(table, str(path), duplicates)
@@ -323,7 +323,7 @@ def read_pairs(
     """
     if not are_ratings(ratings):
         reject("ratings", f"got {shown(ratings)}", "pass funkc.Ratings", TypeError)
-    path = Path(path)
+    path = Path(scalars.path("path", path))
     names = ratings.names[:2]
 
     def are_names(fields: Sequence[str]) -> bool:
@@ -403,7 +403,7 @@ def sample_unobserved(
 def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
     if not table.rows.positions.size:
         reject(source, "holds no ratings", "pass at least one")
-    scalars.choice("duplicates", duplicates, POLICIES)
+    duplicates = scalars.choice("duplicates", duplicates, POLICIES)
     rows, cols, values, weights = (
         table.rows.positions,
         table.cols.positions,

@@ -324,7 +324,7 @@ def cross_validate(
     grid = checked_grid(parameters, seed, n_threads, dtype, loss, huber_delta)
     number = checked_folds(folds, cells, seed)
     wanted = scalars.flag("refit", refit)
-    warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids, stacklevel=2)
+    warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids)
     listen = scalars.callback(callback, "(done, total)")
     scores = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]

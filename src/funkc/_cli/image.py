@@ -15,7 +15,7 @@ import funkc
 from funkc._cli import arguments
 from funkc._errors import missing_extra, reject
 from funkc._io import replacing
-from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet
+from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet, encoded
 
 if TYPE_CHECKING:
     import argparse
@@ -190,8 +190,7 @@ def run(options: argparse.Namespace) -> None:
         if options.progress is not None:
             _write_image(options.progress, contact_sheet(_thinned(pictures, SHEET_PICTURES)))
         if options.animate is not None:
-            with replacing(options.animate) as file:
-                animate(_thinned(pictures, ANIMATION_PICTURES), file, kind=animation)
+            animate(_thinned(pictures, ANIMATION_PICTURES), options.animate)
             print(f"wrote {options.animate}")
 
 
@@ -370,12 +369,7 @@ def save_sheet(path: Path, filled: _Filled, original: NDArray[Any] | None) -> No
 
 
 def _write_image(path: Path, image: Any) -> None:
-    format_name = _format_of(path)
+    made = encoded(str(path), image, _format_of(path), "use .png")
     with replacing(path) as file:
-        try:
-            image.save(file, format=format_name)
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # such as a full disk
-                raise
-            reject(str(path), f"can't store this image ({error})", "use .png")
+        file.write(made)
     print(f"wrote {path}")

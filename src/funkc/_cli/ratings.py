@@ -15,6 +15,7 @@ import numpy as np
 
 import funkc
 from funkc import ratings as ratings_file
+from funkc._bar import bar
 from funkc._cli import arguments
 from funkc._errors import reject
 from funkc._input.cells import Draw, observed_cells
@@ -162,13 +163,10 @@ def run(options: argparse.Namespace) -> None:
 def _progress_bar(lines: Iterable[Any]) -> Iterable[Any]:
     """The lines, with a progress bar on stderr if that is a terminal and tqdm is installed."""
     try:
-        from tqdm import tqdm
+        shown: Iterable[Any] = bar("reading", "lines", lines, scale=True)
     except ImportError:
         return lines
-    bar: Iterable[Any] = tqdm(
-        lines, "reading", unit=" lines", unit_scale=True, disable=None, ascii=True, leave=False
-    )
-    return bar
+    return shown
 
 
 def _describe(ratings: Ratings, path: Path, seconds: float) -> None:

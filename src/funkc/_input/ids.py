@@ -81,7 +81,7 @@ def encode(
     >>> encode([100, 7], ratings.col_ids, unknown=-1)
     array([ 1, -1])
     """
-    choice("unknown", unknown, ("error", -1))
+    unknown = choice("unknown", unknown, ("error", -1))
     given = as_column(name, ids)
 
     def place(at: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from funkc._core import newton
 from funkc._errors import reject
-from funkc._input.scalars import choice, real
+from funkc._input.scalars import choice, plain, real
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class Loss(NamedTuple):
 
 def checked_loss(loss: object, huber_delta: object) -> Loss:
     """The loss of a name."""
+    loss = plain(loss)
     if isinstance(loss, str) and loss in ELSEWHERE:
         reject("loss", f"got {loss!r}, which is not offered", ELSEWHERE[loss])
     name = choice("loss", loss, NAMES)

@@ -12,7 +12,7 @@ import numpy as np
 from funkc._errors import reject, shown
 from funkc._input.arrays import as_array, numeric
 from funkc._input.loss import Loss, checked_loss
-from funkc._input.scalars import choice, flag, integer, real, seed_of, threads
+from funkc._input.scalars import choice, flag, integer, plain, real, seed_of, threads
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -253,7 +253,7 @@ def checked_grid(
         if not listed:
             reject(name, "is empty", "pass at least one value")
         numpys = (np.generic, np.ndarray)
-        axes[name] = [one.tolist() if isinstance(one, numpys) else one for one in listed]
+        axes[name] = [one.tolist() if isinstance(one, numpys) else plain(one) for one in listed]
         for at, one in enumerate(axes[name]):
             try:
                 checked_options(**{"k": 1, "loss": loss, "huber_delta": huber_delta, name: one})

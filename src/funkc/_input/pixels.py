@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._errors import reject, shown
+from funkc._errors import reject, shown, warn
 from funkc._input.arrays import MOST_ROWS, as_array, numeric
 from funkc._input.scalars import flag, integer
 
@@ -171,11 +170,10 @@ def _checked_mask(
     if mask.dtype == np.uint8:
         n_values = np.count_nonzero(np.bincount(np.asarray(mask).ravel(), minlength=256))
         if n_values > MOST_MASK_VALUES:
-            warnings.warn(
+            warn(
                 f"missing has {n_values} different values, and all but 0 count as unknown; of a "
                 "gray mask pass missing > 127",
                 RuntimeWarning,
-                stacklevel=4,
             )
     mask = np.asarray(mask != 0, np.bool_)
     if mask.shape == shape:

@@ -53,7 +53,15 @@ def real(name: str, value: object, least: float, *, above: bool = False) -> floa
     return number
 
 
+def plain(value: Any) -> Any:
+    """A text of any subclass (an enum's, NumPy's) as the text that it holds, whatever that class
+    says of itself; anything else as it is.
+    """
+    return str.__str__(value) if issubclass(type(value), str) else value
+
+
 def choice(name: str, value: object, allowed: Sequence[object]) -> Any:
+    value = plain(value)
     for option in allowed:
         if type(value) is type(option) and value == option:
             return option
@@ -99,23 +107,29 @@ def threads(n_threads: object) -> int:
     return min(integer("n_threads", n_threads, 1, 2**31 - 1), MOST_THREADS)
 
 
-def path(name: str, value: Any) -> Any:
+def path(name: str, value: Any) -> str:
+    """The name of a file."""
+    remedy = "pass the name of a file"
     if not isinstance(value, (str, os.PathLike)):
-        reject(name, f"got {shown(value)}", "pass the name of a file", TypeError)
-    text = os.fspath(value)
-    if not text or "\0" in str(text):
-        reject(name, f"got {shown(value)}", "pass the name of a file")
-    return value
+        reject(name, f"got {shown(value)}", remedy, TypeError)
+    text: str = plain(os.fsdecode(value))
+    try:
+        if text and b"\0" not in os.fsencode(text):
+            return text
+    except UnicodeEncodeError:  # half of a surrogate pair
+        pass
+    reject(name, f"got {shown(value)}", remedy)
 
 
-def new_file(name: str, value: Any) -> Any:
+def new_file(name: str, value: Any) -> str:
     """A file to be written later: report errors now."""
-    folder = os.path.dirname(os.path.abspath(path(name, value)))
+    text = path(name, value)
+    folder = os.path.dirname(os.path.abspath(text))
     if not os.path.isdir(folder):
         reject(name, f"got {shown(value)}", f"the folder {folder} does not exist: create it first")
-    if os.path.isdir(value):
+    if os.path.isdir(text):
         reject(name, f"got {shown(value)}, a folder", "pass the name of a file in it")
-    return value
+    return text
 
 
 def jobs(n_jobs: object) -> int:

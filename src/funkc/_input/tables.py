@@ -20,6 +20,8 @@ import numpy as np
 
 from funkc._errors import missing_extra, reject, shown
 from funkc._input.ids import INTEGER, IdColumn, as_column, side_of_array, side_of_texts
+from funkc._input.scalars import plain
+from funkc._io import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,6 +70,7 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.columns is None:
             return
+        object.__setattr__(self, "columns", [plain(column) for column in self.columns])
         if len(self.columns) != self.count:
             found = f"got {len(self.columns)} of them"
             reject("columns", found, f"name {self.count}: row id, column id and value")
@@ -113,12 +116,13 @@ def read_table(
     watch: Watch | None,
 ) -> Table:
     kind = path.suffix.lower()
-    if kind == ".npz":
-        table = _read_npz(path, wanted)
-    elif kind in (".parquet", ".pq"):
-        table = _read_parquet(path, wanted)
-    else:
-        table = _read_text(path, wanted, delimiter, header, watch)
+    with naming(path):
+        if kind == ".npz":
+            table = _read_npz(path, wanted)
+        elif kind in (".parquet", ".pq"):
+            table = _read_parquet(path, wanted)
+        else:
+            table = _read_text(path, wanted, plain(delimiter), header, watch)
     if wanted.count == 2 and not table.rows.positions.size:
         reject(str(path), "holds no pairs", "pass a file with at least one")
     return table
