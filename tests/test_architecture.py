@@ -24,18 +24,20 @@ _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.p
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
     ratings.py selection.py
-estimator.py: _api.py _errors.py _input/arrays.py _input/forms.py _input/loss.py _input/options.py
-    _input/scalars.py _judge.py _sides.py factorization.py
-selection.py: _errors.py _input/cells.py _input/options.py _input/scalars.py _input/split.py
-    _judge.py _schedule.py _train.py _validation.py factorization.py
-progress.py: _errors.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py images.py
-_api.py: _bar.py _checkpoint.py _input/cells.py _input/ids.py _input/loss.py _input/options.py
-    _input/scalars.py _input/split.py _judge.py _state.py _train.py factorization.py ratings.py
-images.py: _bar.py _core/pictures.pyx _errors.py _input/cells.py _input/options.py _input/pixels.py
-    _input/scalars.py _sides.py _train.py
-factorization.py: _answers.py _bar.py _errors.py _fold_in.py _history.py _input/arrays.py
-    _input/cells.py _input/factors.py _input/ids.py _input/lookups.py _input/loss.py
-    _input/options.py _input/scalars.py _judge.py _model_file.py _sides.py _train.py
+estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/forms.py _input/loss.py
+    _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
+selection.py: _errors.py _errstate.py _input/cells.py _input/options.py _input/scalars.py
+    _input/split.py _judge.py _schedule.py _train.py _validation.py factorization.py
+progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py
+    images.py
+_api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _input/loss.py
+    _input/options.py _input/scalars.py _input/split.py _judge.py _state.py _train.py
+    factorization.py ratings.py
+images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _input/options.py
+    _input/pixels.py _input/scalars.py _sides.py _train.py
+factorization.py: _answers.py _bar.py _errors.py _errstate.py _fold_in.py _history.py
+    _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
+    _input/loss.py _input/options.py _input/scalars.py _judge.py _model_file.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
 _state.py: _biases.py _history.py _input/options.py _train.py _validation.py
@@ -53,7 +55,7 @@ _sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
-ratings.py: _core/draws.pyx _errors.py _input/arrays.py _input/cells.py _input/forms.py
+ratings.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/cells.py _input/forms.py
     _input/ids.py _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd
 capi.py: _capi.pyx
@@ -110,7 +112,7 @@ _core/best.pxd: _core/types.pxd
 _core/thin.pxd: _core/memory.pxd _core/stream.pxd _core/types.pxd
 _core/runs.pxd: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/types.pxd capi.pxd
 _core/loss.pxd: _core/loss.h _core/types.pxd
-_input/scalars.py: _core/limits.py _core/threads.py _errors.py
+_input/scalars.py: _core/limits.py _core/threads.py _errors.py _errstate.py
 _core/types.pxd: _core/run.h capi.pxd
 _core/tiles.pxd: _core/stream.pxd _core/tiles.h
 _core/patches.pxd: _core/patches.h
@@ -133,6 +135,7 @@ _cli/arguments.py: _errors.py
 include/funkc.h:
 _input/__init__.py:
 _errors.py:
+_errstate.py:
 _core/symmetric.pxd:
 _core/stream.pxd:
 _core/ridge.h:
@@ -296,7 +299,9 @@ def test_every_package_uses_those_below_it_only():
                 name
             )
         if package == "_input":
-            assert all(re.match(r"_input/|_core/|_errors\.py|_io\.py", use) for use in below), name
+            assert all(
+                re.match(r"_input/|_core/|_err(ors|state)\.py|_io\.py", use) for use in below
+            ), name
         if package != "_cli" and name != "__main__.py":
             assert not any(use.startswith("_cli/") for use in below), name
 

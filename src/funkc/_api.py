@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from funkc import _train
 from funkc._bar import listener
 from funkc._checkpoint import Checkpoint, State
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.cells import UNKNOWN, Axis, observed_cells
 from funkc._input.loss import require_same_link
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     Callback = Callable[[int, History], object]
 
 
+@own_errstate
 def factorize(
     mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,
     values: Any,
@@ -366,6 +368,7 @@ def factorize(
     return _finished(training, cells.ids, keep, listen, verbose)
 
 
+@own_errstate
 def resume(
     path: str | os.PathLike[str],
     mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,

@@ -19,7 +19,7 @@ log = logging.getLogger("funkc")
 
 
 class _Stderr:
-    """The stream of a bar, which may be closed or full: then it shows nothing, and work continues."""
+    """The stream of a bar; where it is closed or full, nothing is shown, and the work continues."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

@@ -14,6 +14,7 @@ import numpy as np
 
 from funkc._api import factorize
 from funkc._errors import missing_extra, reject, shown, warn
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, is_sparse, numeric
 from funkc._input.forms import checked_sparse, refuse_sparse
@@ -231,6 +232,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
 
+    @own_errstate
     def fit(self, X: Any, y: object = None) -> FunkImputer:
         """Learn the column factors.
 
@@ -259,6 +261,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             reject("X", "has no observed entry", "pass at least one value that is not missing")
         return self._learn(table, None)
 
+    @own_errstate
     def partial_fit(self, X: Any, y: object = None) -> FunkImputer:
         """Update the column factors with more rows.
 
@@ -295,6 +298,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.n_samples_seen_ += table.X.shape[0]
         return self
 
+    @own_errstate
     def transform(self, X: Any) -> Any:
         """Impute the missing values.
 
@@ -686,26 +690,24 @@ class _Moments:
     def of(cls, cells: _Cells) -> _Moments:
         n = cells.shape[1]
         count = np.bincount(cells.cols, minlength=n)
-        with np.errstate(over="ignore", invalid="ignore"):  # `units` refuses what is not finite
-            mean = np.bincount(cells.cols, cells.values, n) / np.maximum(count, 1)
-            squares = np.bincount(cells.cols, (cells.values - mean[cells.cols]) ** 2, n)
+        # `units` refuses what is not finite.
+        mean = np.bincount(cells.cols, cells.values, n) / np.maximum(count, 1)
+        squares = np.bincount(cells.cols, (cells.values - mean[cells.cols]) ** 2, n)
         return cls(count, mean, squares)
 
     def joined(self, more: _Moments) -> _Moments:
         """The moments of both sets of entries together."""
         count = self.count + more.count
         share = more.count / np.maximum(count, 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            away = more.mean - self.mean
-            squares = self.squares + more.squares + away**2 * self.count * share
-            return _Moments(count, self.mean + away * share, squares)
+        away = more.mean - self.mean
+        squares = self.squares + more.squares + away**2 * self.count * share
+        return _Moments(count, self.mean + away * share, squares)
 
     def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """Mean and scale of the columns."""
         count = np.maximum(self.count, 1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            variances = self.squares / count
-            finite = np.isfinite(self.squares + count * self.mean**2)
+        variances = self.squares / count
+        finite = np.isfinite(self.squares + count * self.mean**2)
         if not finite.all():
             at = int(np.argmin(finite))
             reject("X", f"the squares of column {at} exceed float64", "divide it by a constant")

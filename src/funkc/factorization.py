@@ -14,6 +14,7 @@ from funkc import _model_file, _train
 from funkc._answers import Answers
 from funkc._bar import listener
 from funkc._errors import reject
+from funkc._errstate import own_errstate
 from funkc._fold_in import Fitting
 from funkc._history import figure_of
 from funkc._input import scalars
@@ -469,6 +470,7 @@ class Factorization:
         """How predictions are made."""
         return Answers(self._rows, self._cols, self.offset, self._loss, self.n_threads, self._clip)
 
+    @own_errstate
     @_of_one_state
     def score(
         self,
@@ -568,6 +570,7 @@ class Factorization:
         made = answers.product(x, self._cols.ready, into, link=linked)
         return made if out is None else out
 
+    @own_errstate
     @_of_one_state
     def impute(
         self,
@@ -622,6 +625,7 @@ class Factorization:
 
     # ------------------------------------------------------------ new rows and columns
 
+    @own_errstate
     @_of_one_state
     def fold_in_rows(
         self,
@@ -689,6 +693,7 @@ class Factorization:
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=False)
 
+    @own_errstate
     @_of_one_state
     def fold_in_cols(
         self,
@@ -939,6 +944,7 @@ class Factorization:
 
     # ------------------------------------------------------------ more training
 
+    @own_errstate
     def partial_fit(
         self,
         mask: Any,
@@ -1168,6 +1174,7 @@ class Factorization:
 
     # ------------------------------------------------------------ plots
 
+    @own_errstate
     @_of_one_state
     def plot_history(self) -> Figure:
         """Plot training and validation RMSE (or loss) against epochs.

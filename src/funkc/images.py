@@ -13,6 +13,7 @@ from funkc import _train
 from funkc._bar import bar
 from funkc._core import pictures as core
 from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject, warn
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.cells import cells_of_tiles
 from funkc._input.options import Options, checked_options
@@ -155,6 +156,7 @@ def inpaint(
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
 
 
+@own_errstate
 def inpaint(
     image: Any,
     missing: Any = None,
@@ -297,7 +299,7 @@ def inpaint(
     """
     method = scalars.choice("method", method, ("patches", "tiles", "funk"))
     quality = scalars.choice("quality", quality, ("standard", "fine"))
-    scalars.callback(callback, "(stage, step, image)")
+    callback = scalars.callback(callback, "(stage, step, image)")
     scalars.flag("progress", progress)
     scalars.flag("return_generated", return_generated)
     planes = checked_planes(image, missing, channel_axis, alpha, volume)
@@ -478,8 +480,7 @@ class Filling:
         for at, place in enumerate(places):
             for top in tops:
                 rows = self.corrected[place][top : top + ROWS_AT_ONCE]
-                with np.errstate(over="ignore"):  # of what is missing
-                    core.put(begun, at, top, np.ascontiguousarray(rows, np.float64))
+                core.put(begun, at, top, np.ascontiguousarray(rows, np.float64))
 
         def keep() -> None:
             values = np.empty((min(ROWS_AT_ONCE, height), width))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 import numpy as np
 
 from funkc._errors import missing_extra, reject, shown
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, numeric
 from funkc._input.pixels import checked_planes
@@ -32,6 +33,7 @@ ANIMATIONS = ("gif", "webp")
 LONGEST = 160  # seconds of a frame: of a GIF, four times that is near the most that it holds
 
 
+@own_errstate
 def contact_sheet(
     pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None
 ) -> Image:
@@ -76,6 +78,7 @@ def contact_sheet(
     return sheet
 
 
+@own_errstate
 def animate(
     pictures: Sequence[tuple[str, NDArray[Any]]],
     file: str | PathLike[str] | BinaryIO,
@@ -159,6 +162,7 @@ def encoded(name: str, image: Image, kind: str, remedy: str, **options: Any) -> 
     return made.getvalue()
 
 
+@own_errstate
 def figure(pictures: Sequence[tuple[str, NDArray[Any]]], columns: int | None = None) -> Any:
     """Draw titled images with matplotlib, for a notebook for example.
 
@@ -231,6 +235,7 @@ class Snapshots:
             self.pictures.append((f"{stage} {step}", image))
 
 
+@own_errstate
 def by_rank(
     image: Any, missing: Any = None, ranks: Sequence[int] = tuple(range(1, 17)), **options: Any
 ) -> list[tuple[str, NDArray[Any]]]:

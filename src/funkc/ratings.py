@@ -10,6 +10,7 @@ import numpy as np
 
 from funkc._core import draws as core_draws
 from funkc._errors import reject, shown
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import are_ratings, as_index, numeric, own_index
 from funkc._input.cells import POLICIES, in_order, observed_cells
@@ -113,6 +114,7 @@ class Ratings:
         return self.row_ids.size, self.col_ids.size
 
     @staticmethod
+    @own_errstate
     def from_arrays(
         row_ids: ArrayLike,
         col_ids: ArrayLike,
@@ -161,6 +163,7 @@ class Ratings:
         return _ratings(replace(table, names=NAMES), "ratings", duplicates)
 
     @staticmethod
+    @own_errstate
     def from_dataframe(
         df: Any,
         *,
@@ -217,6 +220,7 @@ class Ratings:
         return _ratings(table, "df", duplicates)
 
 
+@own_errstate
 def read(
     path: str | os.PathLike[str],
     *,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _train
 from funkc._errors import DivergedError, missing_extra
+from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.cells import Draw, observed_cells
 from funkc._input.options import checked_grid, is_axis
@@ -100,6 +101,7 @@ class CrossValidation:
     def _best(self) -> dict[str, Any]:
         return min(self.table, key=lambda row: row[self._kind])
 
+    @own_errstate
     def plot(self) -> Figure:
         """Plot the RMSE against the first parameter that has several values.
 
@@ -182,6 +184,7 @@ class CrossValidation:
         return drawn
 
 
+@own_errstate
 def cross_validate(
     mask: ArrayLike | tuple[ArrayLike, ArrayLike] | None,
     values: Any,
@@ -373,6 +376,7 @@ def _scores(
         if stop.is_set():
             raise KeyboardInterrupt
 
+    @own_errstate
     def score(options: Options, nth: int) -> _Score:
         began = time.perf_counter()
         heed()

@@ -312,8 +312,7 @@ def checked_start(init: Any, shape: tuple[int, int], options: Options) -> Start 
         array = numeric(f"init {name}", as_array(f"init {name}", part))
         if array.shape != wanted:
             reject(f"init {name}", f"has shape {array.shape}", f"pass shape {wanted}")
-        with np.errstate(over="ignore"):
-            array = np.array(array, options.dtype, order="C")
+        array = np.array(array, options.dtype, order="C")
         if not np.isfinite(array).all():
             reject(f"init {name}", "has NaN or infinity", "pass finite numbers")
         if options.nonnegative and name.endswith("factors") and (array < 0).any():

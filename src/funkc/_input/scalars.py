@@ -14,6 +14,7 @@ import numpy as np
 from funkc._core import limits
 from funkc._core.threads import default_threads
 from funkc._errors import reject, shown
+from funkc._errstate import callers_errstate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +151,7 @@ def callback(value: Any, arguments: str) -> Any:
             f"pass a function of {arguments}, or None",
             TypeError,
         )
-    return value
+    return value if value is None else callers_errstate(value)
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:

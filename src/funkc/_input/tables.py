@@ -407,8 +407,7 @@ def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDAr
     elif column.dtype.kind not in "buif":
         remedy = "convert it to numbers, or choose the column that holds the values"
         reject(source, f"{what} has dtype {column.dtype}", remedy)
-    with np.errstate(over="ignore"):  # a long double beyond float64 is refused, as inf
-        column = column.astype(np.float64)
+    column = column.astype(np.float64)  # a long double beyond float64 is refused, as inf
     _require_finite(column, where, what)
     return column
 
