@@ -503,6 +503,7 @@ def test_any_table(holed, scale, add_indicator):
         ({"n_components": 2.5}, "n_components: got 2.5 of type float"),
         ({"missing_values": "?"}, "missing_values: got '[?]' of type str"),
         ({"missing_values": np.inf}, "missing_values: got inf"),
+        ({"missing_values": 10**400}, "missing_values: got inf"),
         ({"scale": 1}, "scale: got 1; pass True or False"),
         ({"nonnegative": "no"}, "nonnegative: got 'no'"),
         ({"add_indicator": None}, "add_indicator: got None"),

@@ -1,5 +1,7 @@
 """Pictures of the progress."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,11 +62,100 @@ def test_an_animation_into_an_open_file(tmp_path):
         (lambda: progress.contact_sheet(FRAMES, columns=0), "columns: got 0"),
         (lambda: progress.figure([]), "pictures: is empty"),
         (lambda: progress.Snapshots(every=0), "every: got 0"),
+        (lambda: progress.Snapshots(every=1.5), "every: got 1.5 of type float"),
+        (lambda: progress.figure(FRAMES, columns=-1), "columns: got -1"),
+        (lambda: progress.contact_sheet(FRAMES, columns="2"), "columns: got '2' of type str"),
+        (lambda: animated(seconds=-1), "seconds: got -1"),
+        (lambda: animated(seconds="1"), "seconds: got '1' of type str"),
+        (lambda: animated(seconds=161), "seconds: got 161; pass at most 160"),
+        (lambda: animated(kind="png"), "kind: got 'png'; pass one of 'gif', 'webp'"),
+        (lambda: progress.animate(FRAMES, None, kind="gif"), "file: got None; pass a name, or a"),
+        (lambda: progress.animate(FRAMES, io.StringIO(), kind="gif"), "file: got .*StringIO"),
+        (
+            lambda: animated([*FRAMES, ("a", np.zeros((5, 20)))]),
+            r"pictures\[3\]: has 20 x 5 pixels",
+        ),
+        (lambda: animated([("a", np.zeros((70_000, 1), bool))]), "file: can't store this image"),
+        (lambda: progress.by_rank(np.eye(9), ranks=3), "ranks: got 3; pass a list of integers"),
+        (lambda: progress.by_rank(np.eye(9), ranks=["3"]), "k: got '3'"),
     ],
 )
 def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()
+
+
+def animated(pictures=FRAMES, kind="gif", **options):
+    file = io.BytesIO()
+    progress.animate(pictures, file, kind=kind, **options)
+    return file.getvalue()
+
+
+EVERY_WAY = [progress.contact_sheet, progress.figure, animated]
+
+
+@pytest.mark.parametrize("show", EVERY_WAY)
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (None, "pictures: got None; pass a list of"),
+        (3, "pictures: got 3; pass a list of"),
+        ("ab", r"pictures\[0\]: is of type str; pass a list of"),
+        ({"a": FRAMES[0][1]}, r"pictures\[0\]: is of type str; pass a list of"),
+        ([FRAMES[0][1]], r"pictures\[0\]: is of type ndarray; pass a list of"),
+        ([FRAMES[0], ("a",)], r"pictures\[1\]: is of type tuple; pass a list of"),
+        ([FRAMES[0], (3, FRAMES[0][1])], r"pictures\[1\]: has 3 as its title; pass a text"),
+        ([FRAMES[0], (None, FRAMES[0][1])], r"pictures\[1\]: has None as its title; pass a text"),
+        *(
+            ([("a", picture)], rf"pictures\[0\]: {found}.*; ")
+            for picture, found in (
+                (None, "has dtype object, which is not real"),
+                ("x", "has dtype <U1, which is not real"),
+                (np.zeros((3, 4), complex), "has dtype complex128, which is not real"),
+                ([[1, None]], "has dtype object, which is not real"),
+                ([[1, 2], [3]], "the rows differ in length"),
+                (3, r"has shape \(\)"),
+                (np.zeros(4), r"has shape \(4,\)"),
+                (np.zeros((0, 4)), r"has shape \(0, 4\)"),
+                (np.zeros((2, 4, 5, 7)), r"has shape \(2, 4, 5, 7\)"),
+                (np.zeros((2, 2, 4, 5, 3)), r"has shape \(2, 2, 4, 5, 3\)"),
+            )
+        ),
+    ],
+)
+def test_what_holds_no_pictures(show, pictures, message):
+    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+        show(pictures)
+
+
+@pytest.mark.parametrize("show", EVERY_WAY)
+def test_any_form_of_pictures(show):
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    forms = [gray.tolist(), gray[:, :, None], np.ma.masked_equal(gray, 3)]
+    for form in forms:
+        show(iter([["a", form], ("b", form)]))
+    pandas = pytest.importorskip("pandas")
+    show([("a", pandas.DataFrame(gray))])
+    show([("a", np.array([[1e308, -1e308], [np.inf, np.nan]]))])
+
+
+@pytest.mark.parametrize("show", EVERY_WAY)
+@pytest.mark.filterwarnings("ignore:Glyph")  # of matplotlib's font
+@pytest.mark.parametrize(
+    "title", ["", "Ω 漢", "\ud800", "a\0b", "a\nb\t", "$\\frac$", "$5", "x" * 5000]
+)
+def test_any_text_is_a_title(show, title):
+    shown = show([(title, FRAMES[0][1])])
+    if show is progress.figure:
+        shown.savefig(io.BytesIO())
+        assert shown.axes[0].get_title() == title.replace("\ud800", "\\ud800")
+
+
+def test_masked_pixels_are_black():
+    picture = np.ma.masked_equal(np.full((2, 9), 200, np.uint8), 200)
+    sheet = np.asarray(progress.contact_sheet([("", picture)]).convert("L"))
+    gap = progress.MARGIN
+    assert sheet[gap + progress.LABEL_HEIGHT, gap : gap + 9].max() == 0
 
 
 def test_a_figure_has_a_titled_panel_for_every_picture():

@@ -76,7 +76,8 @@ def naming(path: str | os.PathLike[str], unfinished: str = "") -> Iterator[None]
         if error.errno is None:  # from a library, in words only
             raise OSError(errno.EIO, str(error), os.fspath(path)) from error
         if error.filename in (None, unfinished):
-            error.filename, error.filename2 = os.fspath(path), None
+            error.filename = os.fspath(path)
+            del error.filename2  # which would be shown
         raise
 
 

@@ -837,4 +837,5 @@ def _means_nan(missing_values: object) -> bool:
     pandas = sys.modules.get("pandas")
     if missing_values is None or (pandas is not None and missing_values is pandas.NA):
         return True
-    return isinstance(missing_values, numbers.Real) and math.isnan(missing_values)
+    # math.isnan would not take an integer beyond float64.
+    return isinstance(missing_values, numbers.Real) and bool(missing_values != missing_values)
