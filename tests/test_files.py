@@ -13,7 +13,7 @@ from checkpoints import Killed, content, fitted, killed_after, observed
 from tensor_files import POSIX
 
 import funkc
-from funkc import _io, progress, ratings
+from funkc import _io, _train, progress, ratings
 from funkc._cli import image as image_command
 from funkc._cli import ratings as ratings_command
 
@@ -230,17 +230,28 @@ def test_a_picture_that_can_not_be_stored_leaves_the_old_file(tmp_path):
 # ---------------------------------------------------------------- checkpoints are tried first
 
 
-def tried(path, error):
-    """That a path fails before the first epoch, on both roads to a checkpoint."""
-    epochs = []
-    with pytest.raises(error) as caught:
-        fitted(checkpoint=path, callback=lambda epoch, _: epochs.append(epoch))
-    assert not epochs
-    assert str(path) in str(caught.value)
+@pytest.fixture
+def epochs(monkeypatch):
+    """The epochs that were trained, whether or not a callback was reached."""
+    trained = []
+    record = _train.Training._record
+
+    def noted(training, first, done, *times):
+        trained.extend([first] * done)
+        record(training, first, done, *times)
+
+    monkeypatch.setattr(_train.Training, "_record", noted)
+    return trained
 
 
 @posix
-def test_a_path_is_tried_before_the_first_epoch(tmp_path):
+def test_a_path_is_tried_before_the_first_epoch(tmp_path, epochs):
+    def tried(path, error):
+        with pytest.raises(error, match=r"; name a file|^\[Errno ") as caught:
+            fitted(checkpoint=path)
+        assert not epochs
+        assert str(path) in str(caught.value)
+
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "circle").symlink_to("circle")
     before = left_in(tmp_path)
@@ -268,12 +279,12 @@ def test_trying_changes_no_file_and_leaves_none(tmp_path):
         assert old is None or path.read_bytes() == old
 
 
-def test_resume_tries_the_path_too(tmp_path, monkeypatch):
+def test_resume_tries_the_path_too(tmp_path, monkeypatch, epochs):
     path = tmp_path / "training"
     with pytest.raises(Killed):
         fitted(checkpoint=path, callback=killed_after(2))
     before = path.read_bytes()
-    epochs = []
+    epochs.clear()
 
     def full(*_):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -281,7 +292,7 @@ def test_resume_tries_the_path_too(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(_io.os, "fsync", full)
         with pytest.raises(OSError, match=r"^\[Errno ") as caught:
-            funkc.resume(path, None, observed(), callback=lambda epoch, _: epochs.append(epoch))
+            funkc.resume(path, None, observed())
         assert caught.value.filename == str(path)
         assert not epochs
     assert path.read_bytes() == before

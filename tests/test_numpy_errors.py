@@ -241,3 +241,4 @@ def test_what_is_set_is_kept_after_an_error():
         with pytest.raises(ValueError, match="k: got 0"):
             funkc.factorize(None, numbers(), 0)
         assert np.geterr() == before
+        fit().score(None, numbers(1e-200))  # the next call is as safe as the first

@@ -92,7 +92,7 @@ def run(words, folder, redirect=""):
         f"{call} {redirect}",
         shell=True,
         cwd=folder,
-        env=ONE_THREAD,
+        env={**ONE_THREAD, "PYTHONUNBUFFERED": ""},  # so that something is left until the end
         capture_output=True,
         text=True,
         timeout=120,
@@ -128,6 +128,7 @@ def test_a_command_ends_what_it_does_though_it_can_not_tell(tmp_path, redirect, 
     done = run(["ratings", "nosuch"], tmp_path, redirect)
     assert done.returncode == 2
     assert done.stderr.count("\n") == ("2>&-" not in redirect)
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

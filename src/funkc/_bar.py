@@ -19,7 +19,7 @@ log = logging.getLogger("funkc")
 
 
 class _Stderr:
-    """The stream of a bar; where it is closed or full, nothing is shown, and the work continues."""
+    """The stream of a bar; if there is none, or a closed or full one, nothing is shown."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -70,15 +70,15 @@ def listener(
     listen: Callable[[int, History], object] | None, verbose: bool
 ) -> Iterator[Callable[[Training], object] | None]:
     """The function to call after every epoch: it calls the caller's own, and if `verbose` updates
-    a progress bar (or, without tqdm or stderr, writes a line to the log).
+    a progress bar (or, without tqdm, writes a line to the log).
     """
     if not verbose:
         yield None if listen is None else lambda training: listen(*_epoch(training))
         return
-    shown = None
-    if sys.stderr is not None:
-        with suppress(ImportError):
-            shown = bar("training", "epoch", everywhere=True)
+    try:
+        shown = bar("training", "epoch", everywhere=True)
+    except ImportError:
+        shown = None
 
     def tell(training: Training) -> object:
         epoch, history = _epoch(training)

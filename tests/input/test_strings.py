@@ -22,6 +22,9 @@ class Agreeable(str):
     def __eq__(self, other):
         return True
 
+    def __ne__(self, other):
+        return False
+
     def __hash__(self):
         return 7
 
@@ -44,6 +47,9 @@ class Contrary(str):
 
     def __eq__(self, other):
         return False
+
+    def __ne__(self, other):
+        return True
 
     def __hash__(self):
         raise RuntimeError
@@ -182,6 +188,20 @@ def test_a_path_of_any_kind_of_text(tmp_path, monkeypatch, kind):
     assert sorted(os.listdir()) == ["a.gif", "checkpoint", "model", "p.csv", "r.csv"]
     assert content(funkc.load(kind("model"))) == content(fit)
     assert content(funkc.resume(kind("checkpoint"), None, observed())) == content(fit)
+
+
+@every_kind
+def test_an_unknown_id_is_refused_by_any_kind_of_text(kind):
+    with pytest.raises(ValueError, match="the id 'nosuch' is not known"):
+        ratings.encode(["nosuch"], rated().row_ids, unknown=kind("error"))
+
+
+@every_kind
+def test_best_parameters_are_plain(kind):
+    options = {"folds": 2, "n_epochs": 1, "refit": False}
+    decays = [kind("linear"), kind("constant")]
+    found = funkc.cross_validate(None, observed(), 2, decay=decays, **options)
+    assert [type(row["decay"]) for row in found.table] == [str, str]
 
 
 class Named:
