@@ -232,6 +232,8 @@ def factorize(
     DivergedError
         Training diverged even at 1/1024 of the learning rate, or was diverging in the epoch
         after which it was stopped.
+    OSError
+        The checkpoint can't be written, which is tried before the first epoch.
 
     Notes
     -----

@@ -10,8 +10,10 @@ import os
 import re
 import secrets
 import stat
+import struct
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from mmap import ACCESS_READ
 from mmap import mmap as map_file
 from pathlib import Path
@@ -131,6 +133,17 @@ def _flush_folder(folder: str) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def encoded(name: str, image: Any, kind: str, remedy: str, **options: Any) -> bytes:
+    """The whole contents of the file of a Pillow image: no file is touched before there are any."""
+    made = BytesIO()
+    try:
+        image.save(made, format=kind, **options)
+    # Pillow's encoders have no error in common.
+    except (ArithmeticError, LookupError, OSError, RuntimeError, ValueError, struct.error) as error:
+        reject(name, f"can't store this image ({error})", remedy)
+    return made.getvalue()
 
 
 # ---------------------------------------------------------------- the header

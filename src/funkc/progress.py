@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
@@ -16,7 +15,7 @@ from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, numeric
 from funkc._input.pixels import checked_planes
-from funkc._io import replacing
+from funkc._io import encoded, replacing
 from funkc.images import inpaint
 
 if TYPE_CHECKING:
@@ -149,17 +148,6 @@ def animate(
     )  # fmt: skip
     with replacing(name) if name else nullcontext(opened) as out:
         out.write(made)
-
-
-def encoded(name: str, image: Image, kind: str, remedy: str, **options: Any) -> bytes:
-    """The whole contents of an image file, so that none is touched before there are any."""
-    made = io.BytesIO()
-    try:
-        image.save(made, format=kind, **options)
-    # Pillow's encoders have no error in common.
-    except (ArithmeticError, LookupError, OSError, RuntimeError, ValueError, struct.error) as error:
-        reject(name, f"can't store this image ({error})", remedy)
-    return made.getvalue()
 
 
 @own_errstate

@@ -14,8 +14,8 @@ import numpy as np
 import funkc
 from funkc._cli import arguments
 from funkc._errors import missing_extra, reject
-from funkc._io import replacing
-from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet, encoded
+from funkc._io import encoded, replacing
+from funkc.progress import ANIMATIONS, Snapshots, animate, contact_sheet
 
 if TYPE_CHECKING:
     import argparse
