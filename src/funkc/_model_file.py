@@ -67,6 +67,7 @@ def write(
             "clip": json.dumps(None if clip is None else [float(end).hex() for end in clip]),
         }
         _of_tensors(path, tensors, metadata)
+        _io.require_finite(tensors)
     except _io.UNFIT as error:
         what = f"{type(error).__name__}: {error}"
         reject("model", f"can't be saved: an attribute was changed ({what})", "set it back")
