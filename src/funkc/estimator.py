@@ -418,13 +418,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
                 X = checked_sparse(X)  # SciPy's conversions believe what an index says
             except ValueError as error:
                 refuse_sparse("X", error)
-        plain = isinstance(X, np.ndarray) and X.ndim == 2
-        if plain and not reset and X.shape[1] != self.n_features_in_:
-            # In scikit-learn's words, but before it looks at every number.
-            raise ValueError(
-                f"X has {X.shape[1]} features, but FunkImputer is expecting "
-                f"{self.n_features_in_} features as input"
-            )
+        if not reset:
+            _require_columns(X, len(self.n_observed_))
         X = validate_data(
             self,
             X,
@@ -830,6 +825,14 @@ def _usual(rows: Side, mean: NDArray[Any], covariance: NDArray[Any], n_more: int
     bias = None if rows.bias is None else mean[k:]
     n_seen = rows.n_seen + n_more
     return Side(mean[None, :k], bias, first=True, n_seen=n_seen, covariance=covariance)
+
+
+def _require_columns(X: Any, n: int) -> None:
+    """In scikit-learn's words, but before it looks at every number."""
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] != n:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but FunkImputer is expecting {n} features as input"
+        )
 
 
 def _means_nan(missing_values: object) -> bool:

@@ -6,15 +6,16 @@ import itertools
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 try:
-    import resource
+    import resource as given
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+    given = None  # type: ignore[assignment]
+resource: Any = given
 
 ROOT = Path("/sys/fs/cgroup")
 
