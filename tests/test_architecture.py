@@ -68,35 +68,37 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py _input/scalars.py _io.py
-_core/engine.pyx: _core/claims.h _core/float_state.h _core/types.pxd _core/update.pxd capi.pxd
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/nogil.h _core/types.pxd _core/update.pxd
+    capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
-    _core/memory.pxd _core/new_rows.pxd _core/prior.pxd _core/types.pxd capi.pxd
-_core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/sums.pxd _core/types.pxd
+    _core/memory.pxd _core/new_rows.pxd _core/nogil.h _core/prior.pxd _core/types.pxd capi.pxd
+_core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/nogil.h _core/sums.pxd
+    _core/types.pxd
 _history.py: _errors.py _input/loss.py _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
     _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
-    _core/memory.pxd _core/source.pxd _core/start.pxd _core/stream.pxd _core/survey.pxd
-    _core/thin.pxd _core/types.pxd capi.pxd
+    _core/memory.pxd _core/nogil.h _core/source.pxd _core/start.pxd _core/stream.pxd
+    _core/survey.pxd _core/thin.pxd _core/types.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
 _input/factors.py: _errors.py _input/arrays.py _input/ids.py _input/loss.py _input/options.py
 _input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
 _input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
-_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/pulls.pxd
-    _core/types.pxd
+_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/nogil.h
+    _core/pulls.pxd _core/types.pxd
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
 _core/pulls.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _core/callers.pxd: _core/loss.pxd _core/types.pxd capi.pxd
 _core/survey.pxd: _core/source.pxd _core/types.pxd
-_core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/symmetric.pxd
-    _core/types.pxd
+_core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/nogil.h
+    _core/symmetric.pxd _core/types.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/masks.pxd _core/memory.pxd
-    _core/patches.pxd _core/planes.pxd _core/pyramid.pxd _core/restoration.pxd _core/smooth.pxd
-    _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
+    _core/nogil.h _core/patches.pxd _core/planes.pxd _core/pyramid.pxd _core/restoration.pxd
+    _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
@@ -141,6 +143,7 @@ _core/stream.pxd:
 _core/ridge.h:
 _core/planes.h:
 _core/machine.h:
+_core/nogil.h:
 _core/lanes.h:
 _core/float_state.h:
 _core/claims.h:
@@ -402,6 +405,10 @@ def test_threads_start_in_the_core_alone():
         "_core/plan.pyx",
         "_core/pictures.pyx",
     }
+
+
+def test_no_thread_lets_go_of_a_callers_gil():
+    assert holding(r'extern from "nogil\.h"') == holding(r"\bin prange\(")
 
 
 def test_one_file_knows_openmp():

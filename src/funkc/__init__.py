@@ -1,8 +1,17 @@
 """funkc: fast, bit-reproducible Funk matrix factorization of incomplete matrices."""
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+try:
+    import_module("numpy")  # before the core, which would otherwise settle in another interpreter
+except ImportError as error:
+    raise ImportError(
+        f"funkc needs NumPy, and importing it failed: {error} (in a process with several "
+        "interpreters, NumPy and funkc work in one interpreter, the first that imports NumPy)"
+    ) from error
 
 from funkc import _capi as _capi  # PyCapsule_Import needs it imported
 from funkc._api import factorize, resume

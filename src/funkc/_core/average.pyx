@@ -30,6 +30,10 @@ cdef extern from "float_state.h" nogil:
     void funkc_float_end(unsigned long long state)
 
 
+cdef extern from "nogil.h":
+    pass
+
+
 cdef extern from "<math.h>" nogil:
     bint isfinite(double x)
     double sqrt(double x)

@@ -27,6 +27,10 @@ from funkc._core.types cimport (
 )
 
 
+cdef extern from "nogil.h":
+    pass
+
+
 cdef enum:
     MOST_TURNS = 20
     REFIT_TURNS = 2

@@ -40,6 +40,10 @@ cdef extern from "float_state.h" nogil:
     void funkc_float_end(unsigned long long state)
 
 
+cdef extern from "nogil.h":
+    pass
+
+
 cdef double sweep(const Plan *plan, int64_t block, real_t *x, real_t *y, const real_t *row_base,
                   const real_t *col_base, Py_ssize_t width, const Rule *rule,
                   int group_size) noexcept nogil:

@@ -70,6 +70,10 @@ cdef extern from "float_state.h" nogil:
     void funkc_float_end(unsigned long long state)
 
 
+cdef extern from "nogil.h":
+    pass
+
+
 cdef enum:
     TILE_WAVES = 3
     TILE_FACTORS = 8

@@ -48,6 +48,10 @@ cdef extern from "Python.h":
     int PyBUF_READ
 
 
+cdef extern from "nogil.h":
+    pass
+
+
 cdef enum:
     CELLS_A_CALL = 4194304      # some 50 ms of one processor
     CHUNK = 4096                # positions that one worker takes at a time
