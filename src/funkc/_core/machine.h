@@ -3,6 +3,7 @@
 #ifndef FUNKC_MACHINE_H
 #define FUNKC_MACHINE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef _OPENMP
@@ -23,6 +24,18 @@ static void funkc_release_workers(void)
     omp_pause_resource_all(omp_pause_hard);
 #endif
 }
+
+/* Prepares for forks, of C and of Python.  Once in a process. */
+#if defined(_OPENMP) && !defined(_WIN32)
+#include <pthread.h>
+static void funkc_prepare(void)
+{
+    static int prepared = 0;
+    if (!prepared) prepared = pthread_atfork(funkc_release_workers, NULL, NULL) == 0;
+}
+#else
+static void funkc_prepare(void) {}
+#endif
 
 /* The x86-64 level: 4 (AVX-512 F BW CD DQ VL), 3 (AVX2, FMA, BMI), otherwise 1; 0 elsewhere. */
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -4,7 +4,7 @@
 cdef extern from "machine.h" nogil:
     int funkc_openmp_enabled()
     int funkc_max_threads()
-    void funkc_release_workers()
+    void funkc_prepare()
     int funkc_x86_level()
 
 
@@ -31,9 +31,9 @@ def max_threads():
     return funkc_max_threads()
 
 
-def release_workers():
-    """Give the calling thread's idle OpenMP threads back, as before a fork."""
-    funkc_release_workers()
+def prepare():
+    """Have forks give the idle OpenMP threads of the forking thread back."""
+    funkc_prepare()
 
 
 def x86_level():

@@ -46,7 +46,4 @@ def default_threads() -> int:
     return max(1, granted if math.isinf(quota) else min(granted, math.ceil(quota)))
 
 
-# libgomp's workers do not survive a fork, and a child that waits for them never returns.
-# The pool is built anew at the next call, in parent and child alike.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=machine.release_workers)
+machine.prepare()
