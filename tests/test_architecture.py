@@ -26,8 +26,9 @@ __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factori
     ratings.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/forms.py _input/loss.py
     _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
-selection.py: _errors.py _errstate.py _input/cells.py _input/options.py _input/scalars.py
-    _input/split.py _judge.py _schedule.py _train.py _validation.py factorization.py
+selection.py: _core/machine.pyx _core/threads.py _errors.py _errstate.py _input/cells.py
+    _input/options.py _input/scalars.py _input/split.py _judge.py _schedule.py _train.py
+    _validation.py factorization.py
 progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py
     images.py
 _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _input/loss.py
@@ -35,8 +36,8 @@ _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _inpu
     factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
-factorization.py: _answers.py _bar.py _errors.py _errstate.py _fold_in.py _history.py
-    _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
+factorization.py: _answers.py _bar.py _core/threads.py _errors.py _errstate.py _fold_in.py
+    _history.py _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _model_file.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
@@ -68,37 +69,39 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py _input/scalars.py _io.py
-_core/engine.pyx: _core/claims.h _core/float_state.h _core/nogil.h _core/types.pxd _core/update.pxd
-    capi.pxd
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/nogil.h
+    _core/types.pxd _core/update.pxd capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
-    _core/memory.pxd _core/new_rows.pxd _core/nogil.h _core/prior.pxd _core/types.pxd capi.pxd
-_core/biases.pyx: _core/float_state.pxd _core/memory.pxd _core/nogil.h _core/sums.pxd
-    _core/types.pxd
+    _core/machine.pxd _core/memory.pxd _core/new_rows.pxd _core/nogil.h _core/prior.pxd
+    _core/types.pxd capi.pxd
+_core/biases.pyx: _core/float_state.pxd _core/machine.pxd _core/memory.pxd _core/nogil.h
+    _core/sums.pxd _core/types.pxd
 _history.py: _errors.py _input/loss.py _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
     _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
-    _core/memory.pxd _core/nogil.h _core/source.pxd _core/start.pxd _core/stream.pxd
-    _core/survey.pxd _core/thin.pxd _core/types.pxd capi.pxd
+    _core/machine.pxd _core/memory.pxd _core/nogil.h _core/source.pxd _core/start.pxd
+    _core/stream.pxd _core/survey.pxd _core/thin.pxd _core/types.pxd capi.pxd
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
 _input/factors.py: _errors.py _input/arrays.py _input/ids.py _input/loss.py _input/options.py
 _input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
 _input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
-_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/memory.pxd _core/nogil.h
-    _core/pulls.pxd _core/types.pxd
+_core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/machine.pxd _core/memory.pxd
+    _core/nogil.h _core/pulls.pxd _core/types.pxd
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
 _input/forms.py: _errors.py _input/arrays.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
 _core/pulls.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _core/callers.pxd: _core/loss.pxd _core/types.pxd capi.pxd
 _core/survey.pxd: _core/source.pxd _core/types.pxd
-_core/average.pyx: _core/float_state.h _core/lanes.pxd _core/memory.pxd _core/nogil.h
-    _core/symmetric.pxd _core/types.pxd
-_core/pictures.pyx: _core/claims.h _core/float_state.h _core/masks.pxd _core/memory.pxd
-    _core/nogil.h _core/patches.pxd _core/planes.pxd _core/pyramid.pxd _core/restoration.pxd
-    _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
+_core/average.pyx: _core/float_state.h _core/lanes.pxd _core/machine.pxd _core/memory.pxd
+    _core/nogil.h _core/symmetric.pxd _core/types.pxd
+_core/pictures.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/masks.pxd
+    _core/memory.pxd _core/nogil.h _core/patches.pxd _core/planes.pxd _core/pyramid.pxd
+    _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd
+    capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
@@ -122,7 +125,7 @@ _core/memory.pxd: _core/pages.h capi.pxd
 _core/pages.h:
 capi.pxd: include/funkc.h include/funkc_import.h
 _core/tiles.h: _core/solve.h
-_core/threads.py: _core/limits.py _core/machine.pyx
+_core/threads.py: _core/limits.py _core/machine.pyx _errors.py
 _core/patches.h: _core/solve.h
 include/funkc_import.h: include/funkc.h
 _io.py: _errors.py
@@ -130,18 +133,19 @@ _core/update.h: _core/lanes.h _core/loss.h _core/run.h
 _core/loss.h: _core/lanes.h
 _core/run.h:
 _core/solve.h: _core/lanes.h
-_core/machine.pyx: _core/machine.h
+_core/machine.pyx: _core/machine.h _core/machine.pxd
 _core/float_state.pxd: _core/float_state.h
 _core/bands.pxd: _core/stream.pxd
 _cli/arguments.py: _errors.py
 include/funkc.h:
 _input/__init__.py:
 _errors.py:
-_errstate.py:
+_errstate.py: _core/threads.py
 _core/symmetric.pxd:
 _core/stream.pxd:
 _core/ridge.h:
 _core/planes.h:
+_core/machine.pxd:
 _core/machine.h:
 _core/nogil.h:
 _core/lanes.h:
@@ -409,6 +413,10 @@ def test_threads_start_in_the_core_alone():
 
 def test_no_thread_lets_go_of_a_callers_gil():
     assert holding(r'extern from "nogil\.h"') == holding(r"\bin prange\(")
+
+
+def test_no_thread_is_started_that_the_system_may_refuse():
+    assert holding(r"\bin prange\((?!.+, num_threads=granted\()") == set()
 
 
 def test_one_file_knows_openmp():

@@ -119,7 +119,7 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
         funkc.load(path)
     except (
         funkc.ModelFileError, funkc.OutlierWarning, funkc.ConstantValuesWarning,
-        funkc.HotPixelWarning,
+        funkc.HotPixelWarning, funkc.FewerThreadsWarning,
     ) as error:  # fmt: skip
         print(error)
     fit.save(folder / "model.funkc")

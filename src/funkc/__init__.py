@@ -19,6 +19,7 @@ from funkc._core.machine import openmp_enabled
 from funkc._errors import (
     ConstantValuesWarning,
     DivergedError,
+    FewerThreadsWarning,
     HotPixelWarning,
     ModelFileError,
     OutlierWarning,
@@ -36,6 +37,7 @@ __all__ = [
     "CrossValidation",
     "DivergedError",
     "Factorization",
+    "FewerThreadsWarning",
     "HotPixelWarning",
     "ModelFileError",
     "OutlierWarning",

@@ -60,6 +60,24 @@ class ConstantValuesWarning(UserWarning):
     """
 
 
+class FewerThreadsWarning(RuntimeWarning):
+    """The system refuses some of the threads that were asked for; the others do the work.
+
+    The result has the same bits. Threads are refused where a limit is reached: of processes
+    (``ulimit -u``, or that of a container), or of memory (``ulimit -v``), in particular with a
+    large OMP_STACKSIZE.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import funkc
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", funkc.FewerThreadsWarning)  # rather stop
+    ...     fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), 1, n_threads=1)
+    """
+
+
 class HotPixelWarning(UserWarning):
     """Observed pixels lie so far from the others that they are not used to fill an image.
 

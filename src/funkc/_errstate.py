@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from funkc._core.threads import warn_if_refused
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,7 @@ _CALLERS: ContextVar[dict[str, Any] | None] = ContextVar("callers", default=None
 
 def own_errstate(function: Function) -> Function:
     """Let a public function ignore what the caller has set with numpy.seterr: numbers that are not
-    finite are refused where they matter.
+    finite are refused where they matter.  In the end it warns if threads were refused.
     """
 
     @functools.wraps(function)
@@ -27,7 +29,9 @@ def own_errstate(function: Function) -> Function:
         if _CALLERS.get() is not None:
             return function(*arguments, **options)
         callers = dict(np.geterr())
-        return _under({"all": "ignore"}, callers, function, *arguments, **options)
+        answer = _under({"all": "ignore"}, callers, function, *arguments, **options)
+        warn_if_refused()
+        return answer
 
     return cast("Function", inside)
 

@@ -13,6 +13,7 @@ import numpy as np
 from funkc import _model_file, _train
 from funkc._answers import Answers
 from funkc._bar import listener
+from funkc._core.threads import warn_if_refused
 from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._fold_in import Fitting
@@ -61,12 +62,14 @@ def _of_one_state(
     """Let a method work with the state that there is when it is called.
 
     `partial_fit` in another thread replaces the state as a whole, in one step: what a method
-    reads bit by bit would be a mixture of both.
+    reads bit by bit would be a mixture of both.  In the end it warns if threads were refused.
     """
 
     @functools.wraps(method)
     def call(self: Factorization, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return method(self._held(), *args, **kwargs)
+        answer = method(self._held(), *args, **kwargs)
+        warn_if_refused()
+        return answer
 
     return call
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 from funkc import _train
+from funkc._core import machine
+from funkc._core.threads import warn_if_refused
 from funkc._errors import DivergedError, missing_extra
 from funkc._errstate import own_errstate
 from funkc._input import scalars
@@ -329,7 +331,7 @@ def cross_validate(
     wanted = scalars.flag("refit", refit)
     warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids)
     listen = scalars.callback(callback, "(done, total)")
-    scores = _scores(cells, number, [options for _, options in grid], listen)
+    scores, refused = _scores(cells, number, [options for _, options in grid], listen)
     named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
     n_folds = len(scores) // len(grid)
     kind = grid[0][1].loss.measure
@@ -346,6 +348,7 @@ def cross_validate(
     fit = None
     if wanted:
         fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
+    warn_if_refused(*refused)
     return CrossValidation(
         table, {name: table[best][name] for name in named}, table[best][kind], fit
     )
@@ -365,12 +368,15 @@ def _scores(
     folds: int,
     grid: list[Options],
     listen: Callable[[int, int], object] | None,
-) -> list[_Score]:
-    """One score per combination and fold; several fits run in parallel."""
+) -> tuple[list[_Score], list[tuple[int, int]]]:
+    """One score per combination and fold, and what was refused of threads; several fits run in
+    parallel.
+    """
     tasks = [(options, nth) for options in grid for nth in range(folds)]
     workers = min(grid[0].n_threads, len(tasks))
     each = grid[0].n_threads // workers
     stop = threading.Event()
+    refused: list[tuple[int, int]] = []
 
     def heed() -> None:
         if stop.is_set():
@@ -391,25 +397,61 @@ def _scores(
                 raise DivergedError(int(epoch), rate)
         except DivergedError as diverged:
             return _Score(math.inf, time.perf_counter() - began, diverged)
+        finally:
+            refused.append(machine.refused())
         return _Score(error, time.perf_counter() - began)
 
-    with ThreadPoolExecutor(workers, "funkc") as pool:
+    left, done = SimpleQueue[int](), SimpleQueue[tuple[int, _Score | BaseException]]()
+    for at in range(len(tasks)):
+        left.put(at)
+
+    def work_once() -> bool:
+        """One fit; whether there may be more."""
         try:
-            fits = [
-                pool.submit(score, replace(options, n_threads=each), nth) for options, nth in tasks
-            ]
-            running = set(fits)
-            while running:
-                done, running = wait(running, WAIT_SECONDS, FIRST_COMPLETED)
-                for fit in done:
-                    fit.result()  # which may raise
-                if done and listen is not None:
-                    listen(len(fits) - len(running), len(fits))
-        except BaseException:  # only this thread receives Ctrl-C
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [fit.result() for fit in fits]
+            at = left.get_nowait()
+        except Empty:
+            return False
+        try:
+            options, nth = tasks[at]
+            done.put((at, score(replace(options, n_threads=each), nth)))
+        except BaseException as error:
+            done.put((at, error))
+            return False
+        return True
+
+    def work() -> None:
+        while work_once():
+            pass
+
+    scores: dict[int, _Score] = {}
+    crew: list[threading.Thread] = []
+    machine.release_workers()  # idle threads of this one count where the system limits their number
+    try:
+        for _ in range(workers):
+            thread = threading.Thread(target=work, name="funkc")
+            try:
+                thread.start()
+            except RuntimeError:  # the system refuses it
+                refused.append((max(1, len(crew)) * each, workers * each))
+                break
+            crew.append(thread)
+        while len(scores) < len(tasks):
+            if not crew:
+                work_once()
+            try:
+                at, found = done.get(timeout=WAIT_SECONDS)
+            except Empty:
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            scores[at] = found
+            if listen is not None:
+                listen(len(scores), len(tasks))
+    finally:  # only this thread receives Ctrl-C
+        stop.set()
+        for thread in crew:
+            thread.join()
+    return [scores[at] for at in range(len(tasks))], refused
 
 
 def _summary(scores: list[_Score], kind: str) -> dict[str, Any]:

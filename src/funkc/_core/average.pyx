@@ -20,6 +20,7 @@ f. Nothing here raises, prints or takes the GIL; memory is got before the work b
 from cython.parallel cimport prange
 from libc.string cimport memset
 from funkc._core.lanes cimport dots, product
+from funkc._core.machine cimport granted
 from funkc._core.memory cimport give_back, obtain_zeros
 from funkc._core.symmetric cimport factor, leading
 from funkc._core.types cimport NO_MEMORY, OK, VALUES_TOO_WIDE, padded, real_t
@@ -158,7 +159,7 @@ cdef void find_gram(const Mean *mean, const real_t *x, const Side *side) noexcep
     cdef:
         int w, workers = <int>min(<Py_ssize_t>mean.n_threads, side.parts)
         Py_ssize_t part, i, j, at
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         sum_worker(mean, x, side, w, workers)
     for part in range(1, side.parts):
         for at in range(mean.size * mean.stride):
@@ -266,7 +267,7 @@ cdef void make_worker(const Mean *mean, const real_t *x, const Side *side, real_
 cdef void make(const Mean *mean, const real_t *x, const Side *side, real_t *out) noexcept nogil:
     cdef int w, workers = <int>min(<Py_ssize_t>mean.n_threads,
                                    (side.n + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE)
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         make_worker(mean, x, side, out, w, workers)
 
 

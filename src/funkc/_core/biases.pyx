@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
+from funkc._core.machine cimport granted
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.sums cimport Moments, add_others, add_targets, errors_of, moments_of
 from funkc._core.types cimport (
@@ -96,7 +97,7 @@ cdef void pass_all(const Biases *b, Pass which) noexcept nogil:
     elif which == TO_COLS:
         clear(b.others, plan.n_cols)
     for wave in range(plan.n_waves):
-        for band in prange(plan.n_bands, num_threads=workers, schedule="static"):
+        for band in prange(plan.n_bands, num_threads=granted(workers), schedule="static"):
             if plan.real_size == 4:
                 pass_block[float](b, which, wave * plan.n_bands + band, <const float *>b.x,
                                   <const float *>b.y)

@@ -22,6 +22,7 @@ f. Nothing here raises, allocates, prints or takes the GIL while it works.
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from funkc._core.machine cimport granted
 from funkc._core.types cimport EngineTable, Loss, Plan, real_t, short_span
 from funkc.capi cimport funkc_params
 from funkc._core.update cimport Rule, make_rule, take_block
@@ -202,7 +203,8 @@ cdef int64_t advance_steps(Span *span, real_t *x, real_t *y) noexcept nogil:
     span.reached = span.last
     span.finished.value = span.sleepers.value = 0
     span.epoch.value = span.first // span.plan.n_blocks
-    for worker in prange(span.workers, num_threads=span.workers, schedule="static", chunksize=1):
+    for worker in prange(span.workers, num_threads=granted(span.workers), schedule="static",
+                         chunksize=1):
         work(span, worker, x, y)
     return span.reached
 

@@ -4,8 +4,17 @@
 cdef extern from "machine.h" nogil:
     int funkc_openmp_enabled()
     int funkc_max_threads()
-    void funkc_prepare()
+    void funkc_release_workers()
+    void funkc_prepare(size_t stack_size)
+    int funkc_granted(int wanted)
+    int funkc_refused(int *wanted)
     int funkc_x86_level()
+
+
+cdef int granted(int wanted) noexcept nogil:
+    """The threads for a parallel part that follows at once: `wanted`, or fewer if the system
+    refuses some."""
+    return funkc_granted(wanted)
 
 
 def openmp_enabled():
@@ -31,9 +40,21 @@ def max_threads():
     return funkc_max_threads()
 
 
-def prepare():
-    """Have forks give the idle OpenMP threads of the forking thread back."""
-    funkc_prepare()
+def release_workers():
+    """Give the calling thread's idle OpenMP threads back."""
+    funkc_release_workers()
+
+
+def prepare(size_t stack_size):
+    """Prepare for forks, and for threads of so many bytes of stack (0: the system's default)."""
+    funkc_prepare(stack_size)
+
+
+def refused():
+    """(threads granted to the calling thread, wanted), where some were refused since this was asked
+    last; or (0, 0)."""
+    cdef int wanted, n = funkc_refused(&wanted)
+    return n, wanted
 
 
 def x86_level():

@@ -22,6 +22,7 @@ from funkc._core.loss cimport (
     USUAL_DELTA_PERMILLE, funkc_logarithm, least_cost, loss_of_new_rows, prediction_of, pulled,
     score_of, usual_loss,
 )
+from funkc._core.machine cimport granted
 from funkc._core.memory cimport give_back, obtain
 from funkc._core.pulls cimport (
     Newton, Sums, add_codes, add_pulls, count_codes, middle_of, sample_errors,
@@ -77,7 +78,7 @@ cdef Sums pass_all(const Newton *n, bint to_rows, bint all) noexcept nogil:
     memset(n.row_weights if to_rows else n.col_weights, 0,
            (plan.n_rows if to_rows else plan.n_cols) * sizeof(double))
     for wave in range(plan.n_waves):
-        for band in prange(plan.n_bands, num_threads=workers, schedule="static"):
+        for band in prange(plan.n_bands, num_threads=granted(workers), schedule="static"):
             pass_block(n, wave * plan.n_bands + band, to_rows, all)
     memset(&sums, 0, sizeof(Sums))
     for block in range(plan.n_blocks):

@@ -32,6 +32,7 @@ from cython.parallel cimport prange
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t, uint8_t
 from libc.string cimport memcpy, memset
+from funkc._core.machine cimport granted
 from funkc._core.masks cimport WIDE, funkc_mark_waiting, funkc_wide_holes
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.patches cimport PatchTask, funkc_group, patch_band
@@ -110,7 +111,7 @@ cdef void fit_rows_of_tiles(const TileTask *task, uint8_t *scratch, int64_t firs
         int64_t next = first
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + TILE_WAVES - 1) // TILE_WAVES)
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         tile_worker(task, <funkc_tiles *>(scratch + w * scratch_size()), &next, last)
 
 
@@ -133,7 +134,7 @@ cdef void fit_bands_of_patches(const PatchTask *task, uint8_t *scratch, int64_t 
         int64_t next = first
         int w
         int workers = <int>min(<int64_t>n_threads, (last - first + PATCH_WAVES - 1) // PATCH_WAVES)
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         patch_worker(task, <funkc_group *>(scratch + w * scratch_size()), &next, last)
 
 

@@ -25,6 +25,7 @@ from funkc._core.cut cimport (
 )
 from funkc._core.defaults cimport outset_with_biases, outset_without_biases, settle_params
 from funkc._core.float_state cimport funkc_float_begin, funkc_float_end
+from funkc._core.machine cimport granted
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.source cimport (
     ALL, BOOL, BY_COL, BY_ROW, COLS, DENSE, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, LISTED,
@@ -88,7 +89,7 @@ cdef int cut_advance(Cut *cut, int64_t budget) noexcept nogil:
                 return status
             continue
         failed = 0
-        for w in prange(cut.workers, num_threads=cut.workers):
+        for w in prange(cut.workers, num_threads=granted(cut.workers)):
             failed += do_share(cut, w, first, last)
         if failed and cut.stage == RANGE:
             return first_offence(cut.surveys, cut.workers, &cut.at)
@@ -187,7 +188,7 @@ cdef void start_factors(const Plan *plan, real_t *x, real_t *y, Py_ssize_t k, Py
         double spread = 0.05 / sqrt(<double>k) * sqrt(outset.deviation)
         int64_t n = last - first
         int w
-    for w in prange(workers, num_threads=workers):
+    for w in prange(workers, num_threads=granted(workers)):
         fill_start[real_t](
             plan.row_cuts, plan.row_places, min(plan.n_rows, first + n * w // workers),
             min(plan.n_rows, first + n * (w + 1) // workers), k, width, level, spread,

@@ -22,6 +22,7 @@ from libc.string cimport memcpy, memset
 from cpython.pycapsule cimport PyCapsule_New
 from funkc._core.best cimport put_in_order, sink
 from funkc._core.lanes cimport dots
+from funkc._core.machine cimport granted
 from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.loss cimport (
     LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost, loss_of_new_rows, prediction_of, pulled,
@@ -78,7 +79,7 @@ def product(const real_t[:, ::1] x, const real_t[:, ::1] y, real_t[:, ::1] out,
     if y.shape[1] != width or out.shape[0] != x.shape[0] or out.shape[1] != n:
         return False
     with nogil:
-        for i in prange(x.shape[0], num_threads=workers, schedule="static"):
+        for i in prange(x.shape[0], num_threads=granted(workers), schedule="static"):
             state = funkc_float_begin()
             products_of_row(&x[i, 0], &y[0, 0], n, width, offset, &out[i, 0])
             funkc_float_end(state)
@@ -194,7 +195,7 @@ cdef int over_cells(
         give_back(memory, room)
         give_back(memory, sums)
         return NO_MEMORY
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         cells_of_worker(cells, x, y, length, offset, loss, squares, w, workers,
                         room + w * 2 * width, out, sums, &changed)
     if total != NULL:
@@ -266,7 +267,7 @@ def squared_errors(const real_t[:, ::1] x, const real_t[:, ::1] y, const int64_t
     cells.values = &targets[0]
     cells.value_bytes = 8
     with nogil:
-        for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+        for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
             parts_of_worker(&cells, &x[0, 0], &y[0, 0], x.shape[1], &ends[0], parts, w, workers,
                             no_room, &sums[0], &changed)
 
@@ -337,7 +338,7 @@ cdef int best_of_all(
         int64_t next = 0
     if rooms == NULL:
         return NO_MEMORY
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         best_worker(x, y, n, n_cols, length, offset, hidden_from, hidden, wanted, size,
                     rooms + w * room, &next, cols, scores)
     give_back(memory, rooms)
@@ -398,7 +399,7 @@ cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t 
         int64_t next = 0
     if rooms == NULL:
         return NO_MEMORY
-    for w in prange(workers, num_threads=workers, schedule="static", chunksize=1):
+    for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
         fit_worker(new, y, width, rooms + w * room, &next, out)
     give_back(new.memory, rooms)
     return OK
@@ -457,7 +458,7 @@ cdef int covariance_of(
         unsigned long long state
     if room == NULL:
         return NO_MEMORY
-    for part in prange(parts, num_threads=workers, schedule="dynamic", chunksize=1):
+    for part in prange(parts, num_threads=granted(workers), schedule="dynamic", chunksize=1):
         state = funkc_float_begin()
         spread_of_rows(x, n, length, k, bias_at, mean, seen, 8 * part, room + part * each, out)
         funkc_float_end(state)

@@ -1,12 +1,18 @@
-"""How many threads a call may use, and what a fork needs."""
+"""How many threads a call may use, and how many it gets."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
+import sys
+import threading
+import time
+import warnings
 from typing import TYPE_CHECKING
 
 from funkc._core import limits, machine
+from funkc._errors import FewerThreadsWarning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,4 +52,40 @@ def default_threads() -> int:
     return max(1, granted if math.isinf(quota) else min(granted, math.ceil(quota)))
 
 
-machine.prepare()
+def _stack_size() -> int:
+    """The bytes of stack of OpenMP's threads that the environment asks for; 0: the default."""
+    for name in ("OMP_STACKSIZE", "GOMP_STACKSIZE"):
+        if found := re.fullmatch(r"\s*(\d+)\s*([bkmg]?)\s*", os.environ.get(name, ""), re.I):
+            size = int(found[1]) << {"b": 0, "m": 20, "g": 30}.get(found[2].lower(), 10)
+            if size < 2**63:
+                return size
+    return 0
+
+
+machine.prepare(_stack_size())
+
+_told = threading.local()
+
+
+def warn_if_refused(*others: tuple[int, int]) -> None:
+    """Warn, in the caller's line, if this thread got fewer threads than it wanted since it came
+    here last, or others that worked for it: (threads granted, wanted), or (0, 0).
+    """
+    refusals = [refused for refused in (machine.refused(), *others) if refused[1]]
+    if not refusals:
+        return
+    n, wanted = min(refusals)
+    now, until = time.monotonic(), getattr(_told, "until", 0.0)
+    _told.until = now + 1  # a call of ours may be part of another
+    if now < until:
+        return
+    frame, level = sys._getframe(), 1
+    while frame.f_back and re.match(r"funkc(\.|$)", frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(
+        f"n_threads: the system grants {n} of {wanted} threads; the result has the same bits, but "
+        "takes longer; raise the limit of processes or memory (ulimit -u, ulimit -v, the pids of "
+        f"the container), lower OMP_STACKSIZE, or pass n_threads={n}",
+        FewerThreadsWarning,
+        stacklevel=level,
+    )

@@ -1,0 +1,1 @@
+cdef int granted(int wanted) noexcept nogil
