@@ -420,14 +420,17 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
                 refuse_sparse("X", error)
         if not reset:
             _require_columns(X, len(self.n_observed_))
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if nan else True,
-        )
+        try:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan" if nan else True,
+            )
+        except RuntimeError as error:  # of SciPy, about an index that it did not check
+            refuse_sparse("X", error)
         if not isinstance(X, np.ndarray) and not X.has_canonical_format:
             X = X.copy()  # X may be the caller's object
             X.sum_duplicates()

@@ -29,6 +29,7 @@ from funkc._input.loss import (
     mean_loss,
     predictions,
     require_allowed_entries,
+    root_mean_square,
     score_of,
     usual_curvature,
 )
@@ -525,9 +526,7 @@ class Factorization:
                 np.clip(scores, *ends, out=scores)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
-        if not cells.weights.size:
-            return math.sqrt(math.fsum(errors * errors) / errors.size)
-        return math.sqrt(math.fsum(cells.weights * errors * errors) / math.fsum(cells.weights))
+        return root_mean_square(errors, cells.weights)
 
     @_of_one_state
     def reconstruct(

@@ -274,6 +274,7 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Convert to 8 bits for display: integers are scaled by the maximum of their dtype, floats are
     shown from 0 to 1, or from minimum to maximum if they exceed that.
     """
+    picture = numeric("picture", as_array("picture", picture))
     if picture.dtype == np.uint8:
         return picture
     values = picture.astype(np.float64)

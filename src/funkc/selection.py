@@ -375,11 +375,11 @@ def _scores(
     tasks = [(options, nth) for options in grid for nth in range(folds)]
     workers = min(grid[0].n_threads, len(tasks))
     each = grid[0].n_threads // workers
-    stop = threading.Event()
+    stopped: list[bool] = []  # whose append no signal can tear apart, as it can a lock
     refused: list[tuple[int, int]] = []
 
     def heed() -> None:
-        if stop.is_set():
+        if stopped:
             raise KeyboardInterrupt
 
     @own_errstate
@@ -447,11 +447,23 @@ def _scores(
             scores[at] = found
             if listen is not None:
                 listen(len(scores), len(tasks))
+    except Exception as error:
+        raise _cause(error) from None
     finally:  # only this thread receives Ctrl-C
-        stop.set()
+        stopped.append(True)
         for thread in crew:
             thread.join()
     return [scores[at] for at in range(len(tasks))], refused
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The Ctrl-C, or what else a handler of signals has raised, that made a lock of Python fail."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if not isinstance(cause, Exception):
+            return cause
+        cause = cause.__context__
+    return error
 
 
 def _summary(scores: list[_Score], kind: str) -> dict[str, Any]:

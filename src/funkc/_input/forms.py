@@ -58,7 +58,7 @@ def checked_sparse(values: Any) -> Any:
     return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
-def refuse_sparse(name: str, error: ValueError) -> NoReturn:
+def refuse_sparse(name: str, error: Exception) -> NoReturn:
     reject(name, f"is not a valid sparse array ({error})", "rebuild it")
 
 

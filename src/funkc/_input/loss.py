@@ -163,6 +163,22 @@ def mean_loss(
     """By weight, unless weights is empty; its bits do not depend on the order."""
     costs = np.empty(values.size)
     newton.costs(loss.kind, loss.delta, values.astype(np.float64), scores.astype(np.float64), costs)
+    return _mean(costs, weights)
+
+
+def root_mean_square(errors: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Likewise, and without overflow: errors are scaled by a power of two, which rounds nothing."""
+    size = int(np.frexp(np.abs(errors).max())[1])
+    scaled = np.ldexp(errors, -size)
+    return math.ldexp(math.sqrt(_mean(scaled * scaled, weights)), size)
+
+
+def _mean(costs: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    if not np.isfinite(costs).all():
+        return math.inf
+    largest = int(np.frexp(costs.max())[1])
+    costs = np.ldexp(costs, -largest)
     if not weights.size:
-        return math.fsum(costs) / costs.size
-    return math.fsum(weights * costs) / math.fsum(weights)
+        return math.ldexp(math.fsum(costs) / costs.size, largest)
+    weights = np.ldexp(weights, -int(np.frexp(weights.max())[1]))
+    return math.ldexp(math.fsum(weights * costs) / math.fsum(weights), largest)

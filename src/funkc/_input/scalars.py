@@ -113,7 +113,10 @@ def path(name: str, value: Any) -> str:
     remedy = "pass the name of a file"
     if not isinstance(value, (str, os.PathLike)):
         reject(name, f"got {shown(value)}", remedy, TypeError)
-    text: str = plain(os.fsdecode(value))
+    try:
+        text: str = plain(os.fsdecode(value))
+    except TypeError:
+        reject(name, f"got {shown(value)}", remedy, TypeError)
     try:
         if text and b"\0" not in os.fsencode(text):
             return text
