@@ -6,11 +6,13 @@
 #     bash tools/sanitize.sh threads   # ThreadSanitizer, with Archer, which knows OpenMP
 #     bash tools/sanitize.sh leaks     # LeakSanitizer, and bytes held after thousands of calls
 #
-# What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow.
+# What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow; or,
+# after `memory fuzz`, the campaign of tools/fuzz with those, by default its calls from Python and C.
 # Builds in build/sanitized, and anew only what has changed; for one instruction set, since the
 # source is the same for all (FUNKC_LEVELS=base,v3,v4 builds all, and runs the best).  Needs
-# clang ($CC is another one), and in $PYTHON (or python3) Cython, setuptools and what the tests need.  The ThreadSanitizer
-# of clang 14 crashes before anything runs; that of 19 is fine.  Debian and Ubuntu:
+# clang ($CC is another one; CC=gcc does for `memory`), and in $PYTHON (or python3) Cython,
+# setuptools and what the tests need.  The ThreadSanitizer of clang 14 crashes before anything
+# runs; that of 19 is fine.  Debian and Ubuntu:
 #
 #     apt-get install clang-19 libclang-rt-19-dev libomp-19-dev llvm-19
 #     CC=clang-19 bash tools/sanitize.sh memory
@@ -22,13 +24,13 @@ case $mode in
 memory | leaks) runtime=asan flags='-fsanitize=address,undefined -fno-sanitize-recover=all' ;;
 threads) runtime=tsan flags=-fsanitize=thread ;;
 *)
-    echo 'usage: bash tools/sanitize.sh memory|threads|leaks [PYTEST ARGUMENTS]' >&2
+    echo 'usage: bash tools/sanitize.sh memory|threads|leaks [[fuzz] ARGUMENTS]' >&2
     exit 2
     ;;
 esac
 shift
 python=$(command -v "${PYTHON:-python3}")
-clang=$(command -v "${CC:-clang}")
+compiler=$(command -v "${CC:-clang}")
 
 # there FILE...: the first of them that exists.
 there() {
@@ -39,12 +41,24 @@ there() {
             return
         fi
     done
-    echo "$clang lacks ${1##*/}; the head of tools/sanitize.sh names the packages" >&2
+    echo "$compiler lacks ${1##*/}; the head of tools/sanitize.sh names the packages" >&2
     exit 2
 }
-resources=$("$clang" -print-resource-dir)
-preload=$(there "$resources/lib/linux/libclang_rt.$runtime-$(uname -m).so" \
-    "$resources/lib/$(uname -m)-unknown-linux-gnu/libclang_rt.$runtime.so")
+if "$compiler" -v 2>&1 | grep -q '^gcc version'; then
+    if [ "$mode" != memory ]; then
+        echo "$mode needs clang, whose $runtime knows threads and leaks of OpenMP" >&2
+        exit 2
+    fi
+    shared=
+    # And the library whose exceptions it must know before others throw them.
+    preload=$(there "$("$compiler" -print-file-name=libasan.so)")
+    preload+=" $(there "$("$compiler" -print-file-name=libstdc++.so.6)")"
+else
+    shared=-shared-libsan
+    resources=$("$compiler" -print-resource-dir)
+    preload=$(there "$resources/lib/linux/libclang_rt.$runtime-$(uname -m).so" \
+        "$resources/lib/$(uname -m)-unknown-linux-gnu/libclang_rt.$runtime.so")
+fi
 if [ "$runtime" = tsan ]; then
     OMP_TOOL_LIBRARIES=$(there ${OMP_TOOL_LIBRARIES:+"$OMP_TOOL_LIBRARIES"} \
         "$resources/../../libarcher.so")
@@ -64,7 +78,7 @@ git ls-files -z --cached --others --exclude-standard \
 cat >"$tree/cc" <<EOF
 #!/bin/sh
 unset LD_PRELOAD
-exec "$clang" "\$@" -O1 -g -fno-omit-frame-pointer -shared-libsan $flags
+exec "$compiler" "\$@" -O1 -g -fno-omit-frame-pointer $shared $flags
 EOF
 chmod +x "$tree/cc"
 export CC=$tree/cc
@@ -81,7 +95,7 @@ if [ -n "$unwatched" ]; then
     echo "built without -fsanitize: $unwatched" >&2
     exit 1
 fi
-echo "built with $clang in $((SECONDS - began)) s"
+echo "built with $compiler in $((SECONDS - began)) s"
 
 # ---------------------------------------------------------------- the run
 
@@ -95,7 +109,11 @@ export TSAN_OPTIONS=$log:ignore_noninstrumented_modules=1:halt_on_error=1:histor
 # What measures the memory of the process would measure that of the sanitizer.
 program=(-m pytest -q -p no:cacheprovider --deselect tests/test_images.py::test_memory_is_bounded
     --deselect tests/test_resume.py::test_two_hundred_rounds_leave_memory_as_it_was)
-if [ $# != 0 ]; then
+if [ "${1:-}" = fuzz ]; then
+    shift
+    if [ $# = 0 ]; then set -- --part calls --part capi --seconds 300; fi
+    program=(-m tools.fuzz "$@")
+elif [ $# != 0 ]; then
     program+=("$@")
 elif [ "$mode" = memory ]; then
     program+=(tests/core/test_{schedule,bits,capi,capi_faults}.py)

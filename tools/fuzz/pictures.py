@@ -1,17 +1,10 @@
-"""Fill random small images and volumes, and check what must hold of all of them.
-
-    python tools/fuzz/pictures.py --count 100000
-    python tools/fuzz/pictures.py --seconds 30
-    python tools/fuzz/pictures.py --only 4711      # one of them again, by the number that was told
+"""Small images and volumes to be filled, and what must hold of all of them.
 
 Observed pixels come back bit by bit, filled ones are finite and within the range of the observed
 ones that are not hot, threads leave no trace, and on ramps the error is at most one and a half
 times that of the mean of the observed pixels.
 """
 
-import argparse
-import sys
-import time
 import warnings
 
 import numpy as np
@@ -166,30 +159,7 @@ def check(number):
             assert error <= 1.5 * constant + slack, f"error {error:.3g}, constant {constant:.3g}"
 
 
-def main():
-    """Fill, and tell the first failure."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=10**9)
-    parser.add_argument("--first", type=int, default=0, help="the number of the first problem")
-    parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--only", type=int, help="the number of the only problem")
-    given = parser.parse_args()
-    first, count = (given.first, given.count) if given.only is None else (given.only, 1)
-    began, number, failed = time.monotonic(), first, 0
-    while number < first + count and time.monotonic() - began < given.seconds:
-        try:
-            check(number)
-        except Exception as error:  # of any kind
-            failed += 1
-            image, missing, options, _ = problem(number)
-            print(
-                f"problem {number}: {type(error).__name__}: {error}\n    {image.shape} "
-                f"{image.dtype}, {missing.mean():.0%} missing, {options}"
-            )
-        number += 1
-    print(f"{number - first:,} problems from {first}, {failed} failed")
-    sys.exit(bool(failed))
-
-
-if __name__ == "__main__":
-    main()
+def describe(number):
+    """The image, the mask and the options."""
+    image, missing, options, _ = problem(number)
+    return f"{image.shape} {image.dtype}, {missing.mean():.0%} missing, {options}"
