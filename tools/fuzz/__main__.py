@@ -108,7 +108,8 @@ class Run:
         """Start children until all is done."""
         shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         with tempfile.TemporaryDirectory(dir=shared) as folder:
-            self.environment = {**os.environ, "TMPDIR": folder}
+            # Threads that wait do not spin: there may be fewer processors.
+            self.environment = {"OMP_WAIT_POLICY": "passive", **os.environ, "TMPDIR": folder}
             if self.name == "memory":
                 self.environment |= part("memory").environment()
             done = False
