@@ -49,7 +49,7 @@ if "$compiler" -v 2>&1 | grep -q '^gcc version'; then
         echo "$mode needs clang, whose $runtime knows threads and leaks of OpenMP" >&2
         exit 2
     fi
-    shared=
+    shared=-g1 # with more it takes hours to say where each variable is
     # And the library whose exceptions it must know before others throw them.
     preload=$(there "$("$compiler" -print-file-name=libasan.so)")
     preload+=" $(there "$("$compiler" -print-file-name=libstdc++.so.6)")"

@@ -117,18 +117,33 @@ class Run:
                 with tempfile.TemporaryFile("w+", errors="replace") as errors:
                     done = self.watch(errors)
 
-    def watch(self, errors):
-        """Whether the child came to the end; if it died, the next problem is the one after."""
-        reading, writing = os.pipe()
+    def child(self, count, writing, errors):
+        """A child that solves the next problems."""
         command = [
             sys.executable, "-m", "tools.fuzz", "--part", self.name, "--worker", str(writing),
-            "--first", str(self.next), "--count", str(self.first + self.count - self.next),
+            "--first", str(self.next), "--count", str(count),
             "--seconds", str(self.end - time.monotonic()),
         ]  # fmt: skip
-        child = subprocess.Popen(
+        return subprocess.Popen(
             command, cwd=ROOT, env=self.environment, pass_fds=[writing], stdin=subprocess.DEVNULL,
             stdout=errors, stderr=errors, start_new_session=True,
         )  # fmt: skip
+
+    def ends_alone(self):
+        """Whether the last problem ends a child that has solved no other before."""
+        self.next -= 1
+        with open(os.devnull, "w") as nothing:
+            child = self.child(1, nothing.fileno(), nothing)
+            self.next += 1
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return child.wait(STARTUP_SECONDS) != 0
+        child.kill()
+        return True
+
+    def watch(self, errors):
+        """Whether the child came to the end; if it died, the next problem is the one after."""
+        reading, writing = os.pipe()
+        child = self.child(self.first + self.count - self.next, writing, errors)
         os.close(writing)
         number, hangs, held = None, False, b""
         try:
@@ -167,6 +182,8 @@ class Run:
         found = re.findall(r'File ".*[/\\](funkc[/\\].*)", line (\d+)', text)
         place = " at {}:{}".format(*found[0]) if found else ""
         kind = f"{how} ({child.returncode}){place} {cause[0] if cause else ''}".rstrip()
+        if not hangs and not self.ends_alone():
+            kind = f"ends the process after others, but not alone {cause[0] if cause else ''}"
         asked = subprocess.run(
             [sys.executable, "-m", "tools.fuzz", "--part", self.name, "--describe", str(number)],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,

@@ -18,7 +18,7 @@ import funkc
 from tools.fuzz import grammar_data as grammar_data  # which registers calls
 from tools.fuzz import hostile, new_folder, pick
 from tools.fuzz.grammar import CALLS, Draw, world
-from tools.fuzz.hostile import Flipping, OwnError, arrays_in, broken
+from tools.fuzz.hostile import Flipping, OwnError, Training, arrays_in, broken
 from tools.fuzz.results import fingerprint, require_finite, shown
 
 DOCUMENTED = (TypeError, ValueError, IndexError)
@@ -84,6 +84,9 @@ class Problem:
             with contextlib.suppress(Exception), np.errstate(all="ignore"):
                 wild = target.dtype.type(wild)
                 self.flips = Flipping(target, int(rng.integers(target.size)), wild)
+        own = getattr(self.function, "__self__", None)
+        if isinstance(own, funkc.Factorization) and rng.random() < 0.05:
+            self.flips = Training(own)
         self.setting = pick(rng, ["plain"] * 5 + ["errors raised", "no stderr", "closed stderr"])
 
     def break_one(self, rng, name, folder):
@@ -110,7 +113,7 @@ class Problem:
         )
         owner = getattr(self.function, "__self__", None)
         of = f" of {owner!r}" if isinstance(owner, funkc.Factorization) else ""
-        more = "" if self.flips is None else ", while a thread writes into an array"
+        more = "" if self.flips is None else f", {type(self.flips).__name__.lower()} in a thread"
         return f"{self.name}({given}){of}, {self.setting}{more}"
 
 

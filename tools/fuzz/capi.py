@@ -120,7 +120,9 @@ class Problem:
         if self.loss == 0:
             given["nonnegative"] = self.one(0, 0, 1)
         if self.rng.random() < 0.3:
-            given["row_bands"], given["col_bands"] = self.one((1, 1), (4, 2), (4, 2), (9, 9), (256, 256))
+            given["row_bands"], given["col_bands"] = self.one(
+                (1, 1), (4, 2), (4, 2), (9, 9), (256, 256)
+            )
         return api.options_of(given.pop("k"), self.dtype, self.allocator(), **given)
 
     def params(self):

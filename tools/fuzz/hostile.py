@@ -208,6 +208,30 @@ class Flipping:
         self.thread.join()
 
 
+class Training:
+    """A thread that trains a factorization on new rows and columns while the call lasts."""
+
+    def __init__(self, fit):
+        self.fit = fit
+
+    def __enter__(self):
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.train, daemon=True)
+        self.thread.start()
+
+    def train(self):
+        """A few times."""
+        for _ in range(20):
+            if self.over.is_set():
+                return
+            m, n = self.fit.shape
+            self.fit.partial_fit(([m], [n]), [1.0], n_epochs=1)
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
 def misaligned(a):
     """At an odd address."""
     room = np.zeros(a.nbytes + 1, np.uint8)[1:]

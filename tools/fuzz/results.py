@@ -57,7 +57,7 @@ def fingerprint(value, depth=0):
     if _is_of(value, "scipy.sparse"):
         parts = [part for part in vars(value).values() if isinstance(part, np.ndarray)]
         return fingerprint([value.format, *parts], depth + 1)
-    if _is_of(value, "pandas."):
+    if _is_of(value, "pandas.") and hasattr(value, "iloc"):
         return repr(value.to_numpy(object).tolist()).encode()
     if isinstance(value, funkc.Factorization):
         return fingerprint(of_fit(value), depth + 1)
