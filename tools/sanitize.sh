@@ -49,7 +49,11 @@ if "$compiler" -v 2>&1 | grep -q '^gcc version'; then
         echo "$mode needs clang, whose $runtime knows threads and leaks of OpenMP" >&2
         exit 2
     fi
-    shared=-g1 # with more it takes hours to say where each variable is
+    shared=
+    # gcc takes an hour for the engine with those checks that stand at every access to memory, which
+    # AddressSanitizer watches as well.
+    flags='-g1 -fsanitize=address,bounds,shift,integer-divide-by-zero,float-cast-overflow'
+    flags+=' -fno-sanitize-recover=all'
     # And the library whose exceptions it must know before others throw them.
     preload=$(there "$("$compiler" -print-file-name=libasan.so)")
     preload+=" $(there "$("$compiler" -print-file-name=libstdc++.so.6)")"

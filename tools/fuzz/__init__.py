@@ -23,8 +23,8 @@ exit status is 1 if there was one.
 | `disks` | a file that can't grow beyond so many bytes, while it is written |
 | `pictures` | an image or volume to be filled |
 
-Needs the packages of the extra `test`; `memory` also a C compiler, and `kills`, `memory` and
-`disks` a POSIX system.  tests/test_fuzzers.py fails for a public function that no part calls.
+Needs a POSIX system, the packages of the extra `test`, and for `memory` a C compiler.
+tests/test_fuzzers.py fails for a public function that no part calls.
 """
 
 import atexit

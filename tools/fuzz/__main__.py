@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -23,7 +24,6 @@ STARTUP_SECONDS = 120  # to import and prepare, also under a sanitizer
 SECONDS = {"resumes": 60, "kills": 60, "memory": 120}  # of one problem; of others 10
 WEIGHTS = {"calls": 4, "capi": 2, "files": 2}  # shares of the time; of others 1
 MOST_MEMORY = 8 << 30
-POSIX_ONLY = ("kills", "memory", "disks")
 
 
 def part(name):
@@ -36,9 +36,7 @@ def part(name):
 
 def limit_memory():
     """Let what is too large fail, rather than the machine; a sanitizer needs all addresses."""
-    if os.name == "posix" and "asan" not in os.environ.get("LD_PRELOAD", ""):
-        import resource
-
+    if "san" not in os.environ.get("LD_PRELOAD", ""):
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
 
 
@@ -212,7 +210,7 @@ def main():
     given = parser.parse_args()
     if given.worker is not None:
         return work(given)
-    parts = given.part or [p for p in PARTS if os.name == "posix" or p not in POSIX_ONLY]
+    parts = given.part or PARTS
     if given.describe is not None:
         return print(told(part(parts[0]), given.describe))
     if given.only is not None:

@@ -125,8 +125,9 @@ def _emptied(folder, name):
 
 
 def _takes_long(value, name):
-    if isinstance(value, (list, tuple, np.ndarray)) and np.size(value) < 99:
-        return any(_takes_long(one, name) for one in value) if np.ndim(value) else False
+    if type(value) in (list, tuple, np.ndarray):
+        with contextlib.suppress(Exception):  # such as of a list that holds itself
+            return any(_takes_long(one, name) for one in list(value)[:99])
     if isinstance(value, range):
         return True
     if isinstance(value, hostile.Number):

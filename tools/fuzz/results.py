@@ -107,6 +107,7 @@ def require_finite(value, name, depth=0):
     elif isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
         assert np.isfinite(float(value)), f"{value!r} came out"
     elif isinstance(value, np.ndarray) and value.dtype.kind in "fc":
+        value = np.ndarray.view(value, np.ndarray)
         allowed = np.isfinite(value)
         if name in (
             "Factorization.top",
