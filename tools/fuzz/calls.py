@@ -190,9 +190,9 @@ def in_words(error, problem):
     if isinstance(error, OSError):
         named = error.filename is not None or re.search(r"[/\\]", str(error))
         return bool(named) and any(name in problem.given for name in PATHS)
-    if (
-        os.path.dirname(last) == OWN
-    ):  # a value of the caller raises by itself, or the signature does
+    if any(callable(problem.broken.get(name)) for name in ("callback", "watch")):
+        return True  # what it raises, gives back or doesn't take is the caller's
+    if os.path.dirname(last) == OWN:  # a value of the caller raises, or the signature does
         return os.path.basename(last) == "hostile.py" or "argument" in str(error)
     return isinstance(error, DOCUMENTED) and (
         last == os.path.join(FUNKC, "_errors.py")
