@@ -482,7 +482,7 @@ def plot_history(draw):
     return fit_of(draw).plot_history, {}
 
 
-@called("Factorization.clip=", "Factorization.n_threads=", "Factorization.noise=")
+@called(*(f"Factorization.{name}=" for name in ("clip", "n_threads", "noise", "offset")))
 def setters(draw, name):
     """What may be set; used afterwards."""
     fit = fit_of(draw)
@@ -490,6 +490,7 @@ def setters(draw, name):
     value = {
         "clip": draw.one(None, (0.0, 1.0), (-np.inf, np.inf), [1, 2]),
         "n_threads": draw.integer(1, 8), "noise": draw.one(None, 0.0, 0.3, 1e30),
+        "offset": draw.one(0.0, -1.5, 3),
     }[attribute]  # fmt: skip
 
     def assign(value):
@@ -501,22 +502,23 @@ def setters(draw, name):
     return assign, {"value": value}
 
 
-@called("Factorization")
-def by_hand(draw):
-    """Its constructor, from the parts of a fit."""
+@called("Factorization.from_factors")
+def from_factors(draw):
+    """From the parts of a fit."""
     fit = fit_of(draw)
-    names = ("row_factors", "col_factors", "row_bias", "col_bias", "offset", "parameters",
-             "history", "stopped_by", "n_threads", "noise", "clip")  # fmt: skip
+    names = ("row_factors", "col_factors", "row_bias", "col_bias", "offset", "row_ids", "col_ids",
+             "noise", "clip")  # fmt: skip
     given = {name: copy.deepcopy(getattr(fit, name)) for name in names}
+    given |= {"loss": fit.loss, "huber_delta": fit.parameters["huber_delta"]}
 
-    def make(**parts):
-        made = funkc.Factorization(**parts)
-        made.reconstruct()
+    def use(**parts):
+        made = funkc.Factorization.from_factors(**parts)
         made.predict(0, 0)
         made.top(0)
+        made.save(os.path.join(draw.folder, "model"))
         return made
 
-    return make, given
+    return use, given
 
 
 @called("DivergedError")
