@@ -76,7 +76,7 @@ def from_dataframe(draw):
 @called("ratings.encode")
 def encode(draw):
     """Known ids, and sometimes others."""
-    known = draw.one(*draw.one(*((r.row_ids, r.col_ids) for r in world()["ratings"])))
+    known = draw.one(*draw.one(*((r.row_ids, r.col_ids) for r in world()["ratings"]))).copy()
     ids = draw.rng.choice(known, draw.integer(1, 6))
     return ratings.encode, {
         "ids": draw.one(ids, ids.tolist()), "known": known, "unknown": draw.one("error", -1)
