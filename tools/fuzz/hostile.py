@@ -225,7 +225,8 @@ class Training:
             if self.over.is_set():
                 return
             m, n = self.fit.shape
-            self.fit.partial_fit(([m], [n]), [1.0], n_epochs=1)
+            with contextlib.suppress(ValueError):  # one with ids does not grow like this
+                self.fit.partial_fit(([m], [n]), [1.0], n_epochs=1)
 
     def __exit__(self, *_):
         self.over.set()
