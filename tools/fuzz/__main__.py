@@ -127,6 +127,19 @@ class Run:
             stdout=errors, stderr=errors, start_new_session=True,
         )  # fmt: skip
 
+    def described(self, number):
+        """What the problem passes, told by another process, which may not come back either."""
+        command = [
+            sys.executable, "-m", "tools.fuzz", "--part", self.name, "--describe", str(number)
+        ]  # fmt: skip
+        try:
+            return subprocess.run(
+                command, cwd=ROOT, env=self.environment, capture_output=True, text=True,
+                check=False, timeout=STARTUP_SECONDS,
+            ).stdout  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return "(to describe it takes too long)"
+
     def ends_alone(self):
         """Whether the last problem ends a child that has solved no other before."""
         self.next -= 1
@@ -182,11 +195,7 @@ class Run:
         kind = f"{how} ({child.returncode}){place} {cause[0] if cause else ''}".rstrip()
         if not hangs and not self.ends_alone():
             kind = f"ends the process after others, but not alone {cause[0] if cause else ''}"
-        asked = subprocess.run(
-            [sys.executable, "-m", "tools.fuzz", "--part", self.name, "--describe", str(number)],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        self.failed(number, kind, text + asked.stdout)
+        self.failed(number, kind, text + self.described(number))
         return False
 
     def summary(self):
