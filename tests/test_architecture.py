@@ -69,8 +69,8 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
 _input/tables.py: _errors.py _input/ids.py _input/scalars.py _io.py
-_core/engine.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/nogil.h
-    _core/types.pxd _core/update.pxd capi.pxd
+_core/engine.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/nogil.h _core/types.pxd
+    _core/update.pxd capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
     _core/machine.pxd _core/memory.pxd _core/new_rows.pxd _core/nogil.h _core/prior.pxd
     _core/types.pxd capi.pxd
@@ -100,8 +100,7 @@ _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/machine.pxd _core/m
     _core/nogil.h _core/symmetric.pxd _core/types.pxd
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/masks.pxd
     _core/memory.pxd _core/nogil.h _core/patches.pxd _core/planes.pxd _core/pyramid.pxd
-    _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd
-    capi.pxd
+    _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _input/arrays.py: _errors.py _input/scalars.py
@@ -125,7 +124,6 @@ _core/memory.pxd: _core/pages.h capi.pxd
 _core/pages.h:
 capi.pxd: include/funkc.h include/funkc_import.h
 _core/tiles.h: _core/solve.h
-_core/threads.py: _core/limits.py _core/machine.pyx _errors.py
 _core/patches.h: _core/solve.h
 include/funkc_import.h: include/funkc.h
 _io.py: _errors.py
@@ -133,14 +131,15 @@ _core/update.h: _core/lanes.h _core/loss.h _core/run.h
 _core/loss.h: _core/lanes.h
 _core/run.h:
 _core/solve.h: _core/lanes.h
-_core/machine.pyx: _core/machine.h _core/machine.pxd
 _core/float_state.pxd: _core/float_state.h
 _core/bands.pxd: _core/stream.pxd
 _cli/arguments.py: _errors.py
 include/funkc.h:
 _input/__init__.py:
-_errors.py:
 _errstate.py: _core/threads.py
+_core/threads.py: _core/limits.py _core/machine.pyx _errors.py
+_errors.py:
+_core/machine.pyx: _core/machine.h _core/machine.pxd
 _core/symmetric.pxd:
 _core/stream.pxd:
 _core/ridge.h:

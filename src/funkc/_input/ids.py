@@ -82,7 +82,8 @@ def encode(
     array([ 1, -1])
     """
     unknown = choice("unknown", unknown, ("error", -1))
-    if not isinstance(known, np.ndarray) or known.ndim != 1 or known.dtype.kind not in "iU":
+    one: Any = known
+    if not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iU":
         reject("known", f"got {shown(known)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
     given = as_column(name, ids)
 
