@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("calls", "capi", "files", "resumes", "kills", "memory", "disks", "pictures")
 STARTUP_SECONDS = 120  # to import and prepare, also under a sanitizer
 SECONDS = {"resumes": 60, "kills": 60, "memory": 120}  # of one problem; of others 10
-WEIGHTS = {"calls": 4, "capi": 2, "files": 2}  # shares of the time; of others 1
+WEIGHTS = {"calls": 4, "capi": 2, "files": 2, "memory": 2}  # shares of the time; of others 1
 MOST_MEMORY = 8 << 30
 
 
