@@ -64,6 +64,7 @@ def work(given):
     limit_memory()
     out = os.fdopen(given.worker, "w", buffering=1)
     module = part(given.part[0])
+    os.chdir(tempfile.gettempdir())  # any text may be the name of a file
     seen = collections.Counter()
     end = time.monotonic() + given.seconds
     for number in range(given.first, given.first + given.count):
