@@ -164,7 +164,8 @@ def test_top_is_a_stable_sort_of_the_predictions(problem):
     if problem["listed"]:
         exclude = [np.flatnonzero(hidden[row])[::-1] for row in rows]
     cols, scores = fit.top(rows, problem["n"], exclude=exclude)
-    expected = reference.top(fit.reconstruct(rows), problem["n"], hidden[rows])
+    wanted = min(problem["n"], max(n_cols, 1000))
+    expected = reference.top(fit.reconstruct(rows), wanted, hidden[rows])
     assert np.array_equal(cols, expected[0])
     assert scores.dtype == problem["dtype"]
     assert scores.tobytes() == expected[1].tobytes()
