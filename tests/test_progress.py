@@ -164,6 +164,26 @@ def test_a_figure_has_a_titled_panel_for_every_picture():
     assert drawn.axes[1].images[0].get_array().shape == (12, 20)
 
 
+def test_a_figure_shows_black_as_black_and_white_as_white():
+    drawn = progress.figure(FRAMES)
+    assert [axes.images[0].get_clim() for axes in drawn.axes] == [(0, 255)] * 3
+
+
+def test_more_than_four_pictures_fill_about_a_square():
+    gap = progress.MARGIN
+    sheet = progress.contact_sheet([FRAMES[0]] * 5)
+    assert sheet.size == (3 * (20 + gap) + gap, 2 * (12 + progress.LABEL_HEIGHT + gap) + gap)
+
+
+def test_three_channels_are_shown_in_color():
+    color = np.zeros((12, 20, 3), np.uint8)
+    color[...] = 10, 200, 90
+    gap = progress.MARGIN
+    sheet = progress.contact_sheet([("color", color)])
+    assert sheet.size == (20 + 2 * gap, 12 + progress.LABEL_HEIGHT + 2 * gap)
+    assert sheet.getpixel((gap + 5, gap + progress.LABEL_HEIGHT + 5)) == (10, 200, 90)
+
+
 def test_snapshots_are_the_pictures_of_every_step():
     image = np.add.outer(np.arange(30.0), np.sin(np.arange(40.0)))
     missing = np.random.default_rng(0).random(image.shape) < 0.4

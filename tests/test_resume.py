@@ -32,7 +32,7 @@ from checkpoints import (
 )
 
 import funkc
-from funkc import ModelFileError, _io
+from funkc import ModelFileError, _checkpoint, _io
 
 KILLS = int(os.environ.get("FUNKC_KILLS", "8"))
 
@@ -358,6 +358,22 @@ def test_a_whole_file_that_holds_no_checkpoint_is_refused(tmp_path, rich, damage
     with pytest.raises(ModelFileError, match=f"^{re.escape(str(path))}: .*; ") as caught:
         funkc.resume(path, None, observed())
     assert len(str(caught.value)) < len(str(path)) + 400
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [
+        ("every", (1, 10**9)), ("stage", (0, 1000)), ("stages", (1, 1000)), ("stage_begun", (0, 3)),
+        ("halvings", (0, 10)), ("best_stage", (0, 0)), ("best_epoch", (1, 3)),
+    ],
+)  # fmt: skip
+def test_the_numbers_of_a_checkpoint_have_bounds(rich, name, values):
+    known = json.loads(rich[1]["state"])
+    for value in values:
+        _checkpoint._require_numbers({**known, "stage": 0, name: value}, 3)
+    for value in (values[0] - 1, values[1] + 1):
+        with pytest.raises(ValueError, match=rf"^{name}: got {value}; "):
+            _checkpoint._require_numbers({**known, "stage": 0, name: value}, 3)
 
 
 @pytest.mark.parametrize(

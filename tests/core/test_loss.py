@@ -667,6 +667,15 @@ def test_products_make_up_for_an_offset_that_is_far_from_the_counts(mean, biases
     assert fit.score(~mask, counts) < fit.baseline_loss["mean"]
 
 
+@pytest.mark.parametrize("offset", [-1.5, 0.75])
+def test_products_begin_with_what_an_offset_leaves_of_the_level(offset):
+    counts = np.random.default_rng(0).poisson(4.0, (40, 30)) * 1.0
+    fit = funkc.factorize(
+        None, counts, 2, loss="poisson", offset=offset, biases=False, learning_rate=1e-9, n_epochs=1
+    )
+    assert fit.reconstruct().mean() == pytest.approx(counts.mean(), rel=0.2)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("value", [1.0, 2.0, 7.0, 100.0, 1e5])
 @pytest.mark.parametrize("shape", [(3, 3), (20, 20)])

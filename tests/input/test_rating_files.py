@@ -97,6 +97,12 @@ def test_numbers_in_text(tmp_path, name, line, line_end):
     same(ratings.read(path), ratings.Ratings.from_arrays(*zip(*NUMBERED, strict=True)))
 
 
+def test_columns_without_a_header_have_plain_names(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("1,2,5\n")
+    assert ratings.read(path).names == ("row", "column", "value")
+
+
 def test_the_first_line_is_a_header_if_it_cannot_be_a_rating(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("a,b,5\nc,d,4\n")
