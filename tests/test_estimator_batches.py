@@ -153,3 +153,12 @@ def test_the_noise_of_batches_is_mixed_by_their_entries():
     assert fit.noise == pytest.approx(np.sqrt(0.9 * rmse**2 + 0.1 * batch**2), rel=0.1)
     assert (imputer.noise_ > 1.5 * before).all()
     assert (imputer.noise_ < 0.5 * batch).all()
+
+
+def test_batches_may_have_other_units_where_factors_are_0():
+    """As those of members are, beyond what they have in common."""
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    rank_two = rows @ [[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 1.0, 1.0]]
+    imputer = FunkImputer(6, members=2, random_state=0).fit(rank_two)
+    assert (imputer.factorization_.col_factors[:, -1] == 0).all()
+    assert np.isfinite(imputer.partial_fit(3 * rank_two[:20] + 1).transform(rank_two)).all()

@@ -192,3 +192,8 @@ def test_the_form_and_the_order_of_the_entries_leave_no_trace():
         other.partial_fit((rows[order], cols[order]), table.ravel()[order])
         np.testing.assert_array_equal(one.row_factors, other.row_factors)
         assert one.history["learning_rate"] == other.history["learning_rate"]
+
+
+def test_the_bias_of_a_single_row_stands_for_all_its_entries():
+    row = observed((1, 75))
+    assert fitted(row, biases=True)._bias_ridges()[0] == 1 + np.isfinite(row).sum()

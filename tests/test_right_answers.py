@@ -644,6 +644,21 @@ def test_members_have_the_stages_of_the_first(validation):
     assert stopped.stages == factorize(mask, clean, 4).stages
 
 
+def test_a_member_that_a_callback_stops_is_left_out():
+    values, mask = table()
+
+    def stopped(after):
+        calls = []
+        return factorize(
+            mask, values, 3, members=3, stages=1, n_epochs=5,
+            callback=lambda epoch, history: calls.append(epoch) or len(calls) == after,
+        )  # fmt: skip
+
+    fits = [stopped(after) for after in (6, 9)]
+    assert [fit.stopped_by for fit in fits] == ["callback"] * 2
+    assert np.array_equal(fits[0].reconstruct(), fits[1].reconstruct())
+
+
 def test_factors_to_begin_with_do_not_hide_that_values_are_far_from_0():
     values, mask = table()
     far = 1.7e9 + 15 * values

@@ -431,3 +431,11 @@ def test_out_may_be_the_values_but_not_overlap_them():
     with pytest.raises(ValueError, match=r"^out: overlaps values or mask"):
         fit.impute(None, room[:m], out=room[1:])
     assert np.array_equal(fit.impute(None, room[:m], out=room[:m]), expected)
+
+
+def test_out_may_not_overlap_the_mask():
+    fit = fitted(observed(), k=3)
+    out = np.zeros(fit.shape)
+    mask = out.view(bool)[:, : fit.shape[1]]
+    with pytest.raises(ValueError, match=r"^out: overlaps values or mask"):
+        fit.impute(mask, observed(), out=out)
