@@ -286,3 +286,12 @@ def test_a_new_row_copies_nothing_of_the_other_side(by_col):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000  # a byte a column; 8 for its offset or 64 for its factors
+
+
+def test_the_systems_of_all_threads_are_counted_before_memory_is_asked_for(monkeypatch):
+    told = {}
+    monkeypatch.setattr(
+        "funkc._fold_in.require_memory", lambda needed, what, remedy: told.update({what: needed})
+    )
+    fitted(k=40, biases=True, n_threads=2).fold_in_rows(None, observed((2, 75)))
+    assert told["systems of 41 equations on 2 threads"] >= 2 * 41**2 * 8

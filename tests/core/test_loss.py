@@ -676,6 +676,12 @@ def test_products_begin_with_what_an_offset_leaves_of_the_level(offset):
     assert fit.reconstruct().mean() == pytest.approx(counts.mean(), rel=0.2)
 
 
+@pytest.mark.parametrize("largest, dtype", [(1e5, np.float32), (1e5 + 1, np.float64)])
+def test_large_counts_are_trained_on_in_double(largest, dtype):
+    counts = np.linspace(1, largest, 30).round().reshape(6, 5)
+    assert funkc.factorize(None, counts, 1, loss="poisson").dtype == dtype
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("value", [1.0, 2.0, 7.0, 100.0, 1e5])
 @pytest.mark.parametrize("shape", [(3, 3), (20, 20)])
