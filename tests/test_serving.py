@@ -11,6 +11,8 @@ from fits import DTYPES, KINDS, NAN, QUICK, SHAPE, THREADS, fitted, made, observ
 from hypothesis import given
 from hypothesis import strategies as st
 
+from funkc._input.cells import observed_by_blocks
+
 # ---------------------------------------------------------------- predict and reconstruct
 
 CHOICES = [
@@ -431,6 +433,12 @@ def test_out_may_be_the_values_but_not_overlap_them():
     with pytest.raises(ValueError, match=r"^out: overlaps values or mask"):
         fit.impute(None, room[:m], out=room[1:])
     assert np.array_equal(fit.impute(None, room[:m], out=room[:m]), expected)
+
+
+def test_a_table_is_looked_through_by_blocks(fit, monkeypatch):
+    monkeypatch.setattr("funkc._input.cells.CELLS_AT_ONCE", 20 * SHAPE[1] + 3)
+    _, blocks = observed_by_blocks(None, observed(), matrix=fit._matrix(), duplicates="error")
+    assert [block[:2] for block in blocks] == [(0, 20), (20, 40), (40, 60), (60, 67)]
 
 
 def test_out_may_not_overlap_the_mask():
