@@ -197,3 +197,10 @@ def test_the_form_and_the_order_of_the_entries_leave_no_trace():
 def test_the_bias_of_a_single_row_stands_for_all_its_entries():
     row = observed((1, 75))
     assert fitted(row, biases=True)._bias_ridges()[0] == 1 + np.isfinite(row).sum()
+
+
+def test_larger_values_than_before_are_learned_at_a_lower_rate():
+    fit = fitted(biases=False)
+    values = fit.offset + 1000 * np.array([1, -1, 1, -1])
+    fit.partial_fit(([0, 1, 2, 3], [4, 5, 6, 7]), values)
+    assert fit.history["learning_rate"][0] == pytest.approx(0.12 / 2000)

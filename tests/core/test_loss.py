@@ -683,6 +683,16 @@ def test_large_counts_are_trained_on_in_double(largest, dtype):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
+def test_a_score_counts_entries_by_their_weight(loss):
+    values = np.random.default_rng(0).integers(0, 2, (30, 24)) * 1.0
+    fit = funkc.factorize(None, values, 2, loss=loss, n_epochs=2)
+    often = np.add.outer(np.arange(30), np.arange(24)) % 3 == 0
+    apart = fit.score(often, values) * 3 * often.sum() + fit.score(~often, values) * (~often).sum()
+    together = fit.score(None, values, weights=np.where(often, 3.0, 1.0))
+    assert together == pytest.approx(apart / (3 * often.sum() + (~often).sum()))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("value", [1.0, 2.0, 7.0, 100.0, 1e5])
 @pytest.mark.parametrize("shape", [(3, 3), (20, 20)])
 def test_equal_values_without_biases(shape, value, loss):
