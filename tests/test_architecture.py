@@ -68,7 +68,7 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
     _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
-_input/tables.py: _errors.py _input/ids.py _input/scalars.py _io.py
+_input/tables.py: _errors.py _input/arrays.py _input/ids.py _input/scalars.py _io.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/nogil.h _core/types.pxd
     _core/update.pxd capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd

@@ -35,7 +35,7 @@ def averaged(
     k : int
         Number of factors, of the members and of the result.
     row_counts, col_counts : arrays of float64
-        Number of observed entries of every row and column, or the sum of their weights.
+        What the entries of every row and column count for: `Biases.counts`.
     n_threads : int
         Number of threads; it does not affect the bits.
     """

@@ -170,7 +170,9 @@ class Biases:
 
     @property
     def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The sum of the weights of every row and of every column."""
+        """The sum of the weights of every row and of every column; of another loss than the squared
+        one, times the second derivatives, since these are what an error counts by.
+        """
         m, n = self.rows.size, self.cols.size
         return self._room[m : 2 * m], self._room[3 * m + n : 3 * m + 2 * n]
 

@@ -284,7 +284,10 @@ class Factorization:
 
     @offset.setter
     def offset(self, offset: float) -> None:
-        self._offset = scalars.real("offset", offset, -math.inf)
+        number, most = scalars.real("offset", offset, -math.inf), float(np.finfo(self.dtype).max)
+        if abs(number) > most:
+            reject("offset", f"got {number:g}", f"pass a number that {self.dtype} holds")
+        self._offset = number
 
     @property
     def clip(self) -> tuple[float, float] | None:

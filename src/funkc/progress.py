@@ -13,7 +13,7 @@ import numpy as np
 from funkc._errors import missing_extra, reject, shown
 from funkc._errstate import own_errstate
 from funkc._input import scalars
-from funkc._input.arrays import as_array, numeric
+from funkc._input.arrays import as_array, listed_at_most, numeric
 from funkc._input.pixels import checked_planes
 from funkc._io import encoded, replacing
 from funkc.images import inpaint
@@ -219,6 +219,7 @@ class Snapshots:
 
     def __call__(self, stage: str, step: int, image: NDArray[Any]) -> None:
         """Record the image of this step."""
+        step = scalars.integer("step", step, 0, 2**63 - 1)
         if step == 1 or step % self.every == 0:
             self.pictures.append((f"{stage} {step}", image))
 
@@ -256,10 +257,7 @@ def by_rank(
         image, missing, options.get("channel_axis"), options.get("alpha"),
         options.get("volume", False),
     )  # fmt: skip
-    try:
-        wanted = list(ranks)
-    except TypeError:
-        reject("ranks", f"got {shown(ranks)}", "pass a list of integers", TypeError)
+    wanted = listed_at_most("ranks", ranks, "pass a list of integers")
     known = planes.pixels[~planes.holes].astype(np.float64)
     largest = float(np.abs(known).max()) or 1.0
     deviation = largest * float((known / largest).std()) or 1.0
@@ -309,10 +307,7 @@ def _flat(name: str, picture: Any) -> NDArray[np.uint8]:
 def _titled(pictures: Any) -> list[tuple[str, NDArray[np.uint8]]]:
     """Titles that can be drawn, and images of 8 bits."""
     remedy = "pass a list of (title, image)"
-    try:
-        listed = list(pictures)
-    except TypeError:
-        reject("pictures", f"got {shown(pictures)}", remedy, TypeError)
+    listed = listed_at_most("pictures", pictures, remedy)
     if not listed:
         reject("pictures", "is empty", "pass at least one (title, image)")
     out = []

@@ -278,6 +278,8 @@ def read(
     (array(['ann', 'bob'], dtype='<U3'), array([5., 4.]), ('user', 'film', 'stars'))
     """
     path = Path(scalars.path("path", path))
+    header = None if header is None else scalars.flag("header", header)
+    watch = scalars.callback(watch, "lines", "watch")
     wanted = Wanted(3, columns, USUAL_NAMES, are_names)
     table = read_table(path, wanted, delimiter, header, watch)
     return _ratings(table, str(path), duplicates)
@@ -328,6 +330,8 @@ def read_pairs(
     if not are_ratings(ratings):
         reject("ratings", f"got {shown(ratings)}", "pass funkc.Ratings", TypeError)
     path = Path(scalars.path("path", path))
+    header = None if header is None else scalars.flag("header", header)
+    watch = scalars.callback(watch, "lines", "watch")
     names = ratings.names[:2]
 
     def are_names(fields: Sequence[str]) -> bool:

@@ -103,6 +103,7 @@ cdef inline int take_model(funkc_model *model, funkc_memory *memory, const funkc
         return BAD_SHAPE
     if (not 1 <= model.k <= MOST_FACTORS or model.real_bytes not in (4, 8) or n_threads < 1
             or not isfinite(model.offset) or not 0 <= model.noise < INFINITY
+            or not 0 <= model.biases <= 1
             or not is_loss(model.loss, model.huber_delta)
             or (model.loss == HUBER_LOSS and model.huber_delta == 0)):
         return BAD_OPTION

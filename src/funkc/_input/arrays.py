@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,17 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
         if "inhomogeneous" not in str(error):
             raise
         reject(name, "the rows differ in length", "pass a rectangular array")
+
+
+def listed_at_most(name: str, value: Any, remedy: str, most: int = 1 << 16) -> list[Any]:
+    """A list of what is passed one by one; of what has no end, or is no list, an error."""
+    try:
+        listed = [] if is_sparse(value) else list(itertools.islice(value, most + 1))
+    except TypeError:
+        reject(name, f"got {shown(value)}", remedy, TypeError)
+    if is_sparse(value) or len(listed) > most:
+        reject(name, f"got {shown(value)}", f"{remedy}, at most {most:,}", TypeError)
+    return listed
 
 
 def numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:

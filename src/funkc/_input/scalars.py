@@ -146,10 +146,10 @@ def jobs(n_jobs: object) -> int:
     return threads(number) if number > 0 else max(1, default_threads() + 1 + number)
 
 
-def callback(value: Any, arguments: str) -> Any:
+def callback(value: Any, arguments: str, name: str = "callback") -> Any:
     if value is not None and not callable(value):
         reject(
-            "callback",
+            name,
             f"got {shown(value)}, which can't be called",
             f"pass a function of {arguments}, or None",
             TypeError,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from funkc._errors import missing_extra, reject, shown
+from funkc._input.arrays import listed_at_most
 from funkc._input.ids import INTEGER, IdColumn, as_column, side_of_array, side_of_texts
 from funkc._input.scalars import plain
 from funkc._io import naming
@@ -70,7 +71,11 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.columns is None:
             return
-        object.__setattr__(self, "columns", [plain(column) for column in self.columns])
+        remedy = f"name {self.count}: row id, column id and value"
+        listed = listed_at_most("columns", self.columns, remedy)
+        if not all(isinstance(plain(c), (str, int, np.integer)) for c in listed):
+            reject("columns", f"got {shown(self.columns)}", remedy, TypeError)
+        object.__setattr__(self, "columns", [plain(column) for column in listed])
         if len(self.columns) != self.count:
             found = f"got {len(self.columns)} of them"
             reject("columns", found, f"name {self.count}: row id, column id and value")
@@ -147,7 +152,9 @@ def _read_text(
     header: bool | None,
     watch: Watch | None,
 ) -> Table:
-    if delimiter is not None and (not delimiter or set(delimiter) & set('"\r\n')):
+    delimiter = plain(delimiter)
+    text = delimiter if isinstance(delimiter, str) else "" if delimiter is not None else ","
+    if not text or set(text) & set('"\r\n'):
         reject("delimiter", f"got {delimiter!r}", "pass a character such as ',' or ';', or '::'")
     try:
         with _opened(path) as file:
@@ -315,7 +322,7 @@ def columns_of(df: Any, wanted: Mapping[str, Any]) -> list[Any]:
     for argument, name in wanted.items():
         try:
             hash(name)
-        except TypeError:
+        except (TypeError, ValueError):
             reject(
                 argument,
                 f"is of type {type(name).__name__}, not the name of a column",

@@ -138,7 +138,7 @@ typedef struct funkc_model {
     double offset;
     int32_t k;
     int32_t real_bytes;
-    int32_t biases;
+    int32_t biases;       /* 0 or 1 */
     int32_t nonnegative;
     const funkc_memory *memory; /* for the duration of a call, or NULL */
     double noise;               /* of funkc_result, for funkc_fold_in_rows; 0: unknown */
