@@ -101,6 +101,10 @@ NAN = math.nan
         ({"row_bias": [1, NAN, 3], "col_bias": [1] * 4}, r"row_bias: row_bias\[1\] = nan is not"),
         ({"offset": NAN}, r"offset: got nan; pass a finite number"),
         ({"offset": "auto"}, r"offset: got 'auto' of type str"),
+        (
+            {"row_factors": X.astype("f4"), "col_factors": Y.astype("f4"), "offset": 1e39},
+            r"offset: got 1e\+39; pass a number that float32 holds",
+        ),
         ({"row_ids": [1, 2]}, r"row_ids: has shape \(2,\); pass one id for each of 3"),
         ({"col_ids": ["a", "b", "c", "b"]}, r"col_ids\[1\]: the id 'b' is there more than once"),
         ({"col_ids": [1, 2, 3, None]}, r"col_ids\[3\]: the id is None"),

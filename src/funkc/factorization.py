@@ -33,7 +33,7 @@ from funkc._input.loss import (
     score_of,
     usual_curvature,
 )
-from funkc._input.options import checked_clip, checked_options, checked_start
+from funkc._input.options import checked_clip, checked_offset, checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._sides import Side
 
@@ -284,10 +284,7 @@ class Factorization:
 
     @offset.setter
     def offset(self, offset: float) -> None:
-        number, most = scalars.real("offset", offset, -math.inf), float(np.finfo(self.dtype).max)
-        if abs(number) > most:
-            reject("offset", f"got {number:g}", f"pass a number that {self.dtype} holds")
-        self._offset = number
+        self._offset = checked_offset(offset, self.dtype)
 
     @property
     def clip(self) -> tuple[float, float] | None:

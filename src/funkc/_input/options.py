@@ -111,6 +111,14 @@ def _offset(value: object, nonnegative: object) -> float:
     return 0.0 if nonnegative else math.nan
 
 
+def checked_offset(value: object, dtype: np.dtype[Any]) -> float:
+    """The offset of factors that are there."""
+    number = real("offset", value, -math.inf)
+    if abs(number) > float(np.finfo(dtype).max):
+        reject("offset", f"got {number:g}", f"pass a number that {dtype} holds")
+    return number
+
+
 def _biases(value: object, usual: bool, init: object) -> bool:
     """Whether to fit them; "auto" does unless something else takes their place."""
     if not isinstance(value, str):
