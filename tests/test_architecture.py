@@ -63,7 +63,7 @@ capi.py: _capi.pyx
 _schedule.py: _core/newton.pyx _core/plan.pyx _errors.py _input/cells.py _input/loss.py
     _input/options.py _input/scalars.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
-_input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py
+_input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py _input/scalars.py
 _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _core/plan.pyx
     _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx

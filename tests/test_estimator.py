@@ -685,3 +685,21 @@ def test_a_range_of_imputed_values_that_is_none_is_refused(low, high, words):
     imputer = FunkImputer(1, min_value=low, max_value=high).fit(np.arange(12.0).reshape(4, 3))
     with pytest.raises(ValueError, match=words):
         imputer.transform([[np.nan, 1.0, 2.0]])
+
+
+@pytest.mark.parametrize("index", [20, 10**4, -(10**6)])
+def test_a_sparse_array_whose_index_lies_is_refused(index):
+    table = sparse.coo_array(np.arange(1.0, 46).reshape(9, 5))
+    for axis in (0, 1):
+        coords = [part.copy() for part in table.coords]
+        coords[axis][3] = index
+        wrong = table.copy()
+        wrong.coords = tuple(coords)
+        with pytest.raises(ValueError, match=r"^X: is not a valid sparse array \("):
+            FunkImputer(missing_values=0).fit(wrong)
+
+
+def test_a_table_that_no_memory_holds_is_refused():
+    endless = np.broadcast_to(1.0, (10**9, 10**9))
+    with pytest.raises(MemoryError, match="pass fewer rows at a time"):
+        FunkImputer().fit(endless)

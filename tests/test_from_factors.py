@@ -64,6 +64,15 @@ def test_other_roads_from_given_factors(tmp_path):
     assert fit.score(None, observed()) != before
 
 
+def test_factors_that_stay_nonnegative():
+    fit = made(np.abs(X), np.abs(Y), noise=0.1, nonnegative=True)
+    new = fit.fold_in_rows(([0, 0], [0, 1]), [-5.0, 3.0], regularization=0.01)
+    assert (new.row_factors >= 0).all()
+    free = made(np.abs(X), np.abs(Y), noise=0.1)
+    new = free.fold_in_rows(([0, 0], [0, 1]), [-5.0, 3.0], regularization=0.01)
+    assert (new.row_factors < 0).any()
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "regularization"])
 def test_training_on_needs_what_no_training_told(name):
     given = {"learning_rate": 0.1, "regularization": 0.1}
@@ -105,13 +114,30 @@ NAN = math.nan
             {"row_factors": X.astype("f4"), "col_factors": Y.astype("f4"), "offset": 1e39},
             r"offset: got 1e\+39; pass a number that float32 holds",
         ),
-        ({"row_ids": [1, 2]}, r"row_ids: has shape \(2,\); pass one id for each of 3"),
-        ({"col_ids": ["a", "b", "c", "b"]}, r"col_ids\[1\]: the id 'b' is there more than once"),
-        ({"col_ids": [1, 2, 3, None]}, r"col_ids\[3\]: the id is None"),
+        (
+            {"row_ids": [1, 2], "col_ids": range(4)},
+            r"row_ids: has shape \(2,\); pass one id",
+        ),
+        (
+            {"row_ids": range(3), "col_ids": ["a", "b", "c", "b"]},
+            r"col_ids\[1\]: the id 'b' is",
+        ),
+        ({"row_ids": range(3), "col_ids": [1, 2, 3, None]}, r"col_ids\[3\]: the id is None"),
         ({"loss": "hinge"}, r"loss: got 'hinge', which is not offered"),
         ({"huber_delta": 1.0}, r"huber_delta: was passed with loss='squared'"),
         ({"clip": (2, 1)}, r"clip: got \(2, 1\); pass a pair"),
         ({"clip": "auto"}, r"clip: got 'auto', but the values are not kept"),
+        (
+            {"row_factors": np.full((3, 2), 1e30, "f4"), "col_factors": np.full((4, 2), 1e9, "f4")},
+            r"row_factors and col_factors: have products beyond what float32 holds; divide",
+        ),
+        (
+            {"row_factors": np.ones((3, 65537)), "col_factors": np.ones((4, 65537))},
+            r"row_factors: has 65,537 factors; pass at most 65,536",
+        ),
+        ({"nonnegative": True}, r"nonnegative: got True with factors below 0; pass False"),
+        ({"nonnegative": True, "loss": "poisson"}, r"nonnegative: got True with loss='poisson'"),
+        ({"row_ids": [1, 2, 3]}, r"row_ids and col_ids: are given for one side only"),
         ({"noise": -1.0}, r"noise: got -1.0; pass a finite number not below 0"),
     ],
 )

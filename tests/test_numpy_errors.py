@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funkc
-from funkc import progress, ratings
+from funkc import _errstate, progress, ratings
 
 NAN = np.nan
 SHAPE = (14, 11)
@@ -242,3 +242,21 @@ def test_what_is_set_is_kept_after_an_error():
             funkc.factorize(None, numbers(), 0)
         assert np.geterr() == before
         train(DATA["4.94066e-324"], validation=0.2)  # the next call is as safe as the first
+
+
+def test_an_interrupt_leaves_the_callers_state_alone(monkeypatch):
+    """Wherever it arrives: also in NumPy's errstate, which is Python."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    table = numbers()
+    fit = funkc.factorize(None, table, 2, n_epochs=2)
+    for method in ("__enter__", "__exit__"):
+        with monkeypatch.context() as patched, np.errstate(all="raise"):
+            before = np.geterr()
+            patched.setattr(np.errstate, method, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                fit.score(None, table)
+            assert np.geterr() == before
+        assert _errstate._CALLERS.get() is None

@@ -243,3 +243,18 @@ def test_ratings_by_hand_are_checked(change, message):
     assert funkc.Ratings(**parts).shape == (2, 2)
     with pytest.raises((ValueError, TypeError), match=f"^{message}"):
         funkc.Ratings(**(parts | change))
+
+
+def test_ratings_that_were_written_to_are_checked_again():
+    """A row of more entries than columns had the core write before its room."""
+    rows, cols = np.repeat(np.arange(80), 5), np.tile(np.arange(5), 80)
+    known = funkc.Ratings.from_arrays(rows, cols, np.ones(400))
+    known.rows[:] = np.repeat(np.arange(80), np.tile([9, 1], 40))
+    with pytest.raises(ValueError, match=r"^rows: are not sorted with cols, each pair once; use"):
+        ratings.sample_unobserved(known, per_row=4)
+    for weights, at in (([1.0, math.nan, 1.0], 1), ([1.0, 1.0, -1.0], 2)):
+        with pytest.raises(ValueError, match=rf"^weights: weights\[{at}\] = "):
+            funkc.Ratings(
+                np.arange(3), np.arange(3), np.ones(3), np.arange(3), np.arange(3),
+                weights=np.array(weights),
+            )  # fmt: skip

@@ -208,7 +208,7 @@ NO_MODEL = {
         ("n_epochs", 0), ("n_epochs", None), ("n_epochs", 2.5), ("n_epochs", True),
         ("decay", "fast"), ("decay", 1), ("group_size", 3), ("nonnegative", 1),
         ("nonnegative", None), ("seed", -1), ("seed", 2**64), ("seed", "x"), ("seed", None),
-        ("seed", [1]), ("seed", 1.5), ("n_entries", NAN), ("n_entries", 0), ("n_entries", "1"),
+        ("seed", [1]), ("seed", 1.5), ("n_entries", NAN), ("n_entries", -1), ("n_entries", "1"),
         ("members", 1.5), ("members", None),
     )},
 }  # fmt: skip

@@ -463,3 +463,14 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch):
     rows, cols, values = ratings()
     with pytest.raises(ImportError, match=r"matplotlib.*funkc\[plot\]"):
         funkc.cross_validate((rows, cols), values, 1, n_epochs=1).plot()
+
+
+def test_an_error_while_the_caller_handles_ctrl_c_is_that_error():
+    def fail(done, total):
+        raise ValueError("mine")
+
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(ValueError, match=r"^mine$"):
+            funkc.cross_validate(None, np.outer(range(9), range(9)), 1, callback=fail)

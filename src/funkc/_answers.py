@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NUMBERS_AT_ONCE = 1 << 20
 # `top` fills its answer up to as many columns as were asked for, unless they are more than these.
 MOST_FILLED = 1000
+ROWS_TOGETHER = 32  # share one look at the columns (ROWS_AT_ONCE of the core)
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class Answers:
         """The length of a row in padded form, at most."""
         return padded(self.rows.factors.shape[1] + 2)
 
-    def require_memory(self, n: int, n_cols: int) -> None:
-        """For some rows in padded form, and numbers of so many columns."""
+    def require_memory(self, n: int, n_cols: int, each: int = 1) -> None:
+        """For some rows in padded form, and so many columns, of each of which a number, or more."""
         require_memory(
-            n * (self._width + n_cols) * self._dtype.itemsize,
-            f"the numbers of {n:,} rows and {n_cols:,} columns",
+            n * (self._width + n_cols * each) * self._dtype.itemsize,
+            f"{n_cols:,} columns for each of {n:,} rows",
             "request fewer, or split the rows over several calls",
         )
 
@@ -139,7 +140,7 @@ class Answers:
     def wanted(self, n: int, n_rows: int, n_there: int) -> int:
         """How many columns `top` returns for so many rows, of those that are there."""
         wanted = min(integer("n", n, 1, 2**31 - 1), max(n_there, MOST_FILLED))
-        self.require_memory(n_rows, wanted * (2 + 16 // self._dtype.itemsize))
+        self.require_memory(n_rows, wanted, 2 + 16 // self._dtype.itemsize)
         return wanted
 
     def best(
@@ -153,7 +154,7 @@ class Answers:
         """The columns with the highest scores of every row, except for those that are hidden."""
         some = min(wanted, len(y))
         cols, scores = np.empty((len(x), some), np.int64), np.empty((len(x), some), self._dtype)
-        for part in parts(len(x), y.size, self.n_threads):
+        for part in parts(len(x), y.size, self.n_threads, ROWS_TOGETHER):
             status = serve.best(
                 x[part], y, self.offset, hidden_from[part.start : part.stop + 1], hidden,
                 cols[part], scores[part], self.n_threads,

@@ -63,7 +63,8 @@ class ConstantValuesWarning(UserWarning):
 class FewerThreadsWarning(RuntimeWarning):
     """The system refuses some of the threads that were asked for; the others do the work.
 
-    The result has the same bits. Threads are refused where a limit is reached: of processes
+    The result has the same bits. The warning comes after the work, at most once a second in a
+    thread. Threads are refused where a limit is reached: of processes
     (``ulimit -u``, or that of a container), or of memory (``ulimit -v``), in particular with a
     large OMP_STACKSIZE.
 
@@ -73,7 +74,7 @@ class FewerThreadsWarning(RuntimeWarning):
     >>> import numpy as np
     >>> import funkc
     >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", funkc.FewerThreadsWarning)  # rather stop
+    ...     warnings.simplefilter("ignore", funkc.FewerThreadsWarning)  # it comes after the work
     ...     fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), 1, n_threads=1)
     """
 
@@ -160,7 +161,8 @@ def inform(tell: Callable[..., object], *words: object) -> None:
 def warn(text: str, category: type[Warning]) -> None:
     """Warn of the line that called this package."""
     frame, level = sys._getframe(1), 3
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "funkc":
+    # The name of a caller's module may be missing, or no text.
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "funkc":
         frame, level = frame.f_back, level + 1
     inform(warnings.warn, text, category, level)
 

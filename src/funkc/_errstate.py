@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -29,7 +29,9 @@ def own_errstate(function: Function) -> Function:
         if _CALLERS.get() is not None:
             return function(*arguments, **options)
         callers = dict(np.geterr())
-        answer = _under({"all": "ignore"}, callers, function, *arguments, **options)
+        # In a context of its own, which a Ctrl-C at any moment leaves behind as a whole.
+        own = copy_context()
+        answer = own.run(_under, {"all": "ignore"}, callers, function, *arguments, **options)
         warn_if_refused()
         return answer
 

@@ -67,8 +67,9 @@ class Fitting:
             if self.noise is None:
                 reject(
                     "noise",
-                    "is unknown, and so how far new rows or columns follow their entries",
-                    "set it to the RMSE of the training, or fold in with regularization=",
+                    "is unknown, but new rows and columns need it",
+                    "set fit.noise to the RMSE of the training (to fold in, regularization= will "
+                    "do)",
                 )
             prior = looked_for.precision(self.n_threads)
             ridge = self.noise * self.noise if prior.size else math.inf

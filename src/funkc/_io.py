@@ -105,8 +105,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             os.replace(unfinished, target)
         except BaseException:
-            with suppress(OSError):
+            # Not suppress(), in whose Python a Ctrl-C may arrive before the file is gone.
+            try:  # noqa: SIM105
                 os.unlink(unfinished)
+            except OSError:
+                pass
             raise
     if os.name == "posix":
         _flush_folder(folder)

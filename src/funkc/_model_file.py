@@ -9,7 +9,7 @@ from funkc import _io
 from funkc._errors import ModelFileError, reject
 from funkc._history import history_of, tensors_of
 from funkc._input.ids import Ids
-from funkc._input.options import checked_clip, checked_options
+from funkc._input.options import checked_clip, checked_offset, checked_options
 from funkc._input.scalars import integer, real
 from funkc._sides import Side
 
@@ -54,7 +54,7 @@ def write(
             "kind": KIND,
             "offset": float(offset).hex(),
             "parameters": json.dumps(dict(parameters), allow_nan=False),
-            "stopped_by": str(stopped_by),
+            "stopped_by": "" + stopped_by,
             "noise": json.dumps(None if noise is None else float(noise).hex()),
             "n_seen": json.dumps([rows.n_seen, cols.n_seen]),
             "baseline_loss": json.dumps(
@@ -110,7 +110,7 @@ def _of_tensors(
     options = checked_options(
         x.shape[1],
         random_state=integer("seed", parameters["seed"], 0, 2**64 - 1),
-        offset=float.fromhex(metadata["offset"]),
+        offset=checked_offset(float.fromhex(metadata["offset"]), x.dtype),
         bands=parameters.get("bands"),  # which files of version 0.1 lack, and the loss
         loss=parameters.get("loss", "squared"),
         huber_delta=parameters.get("huber_delta"),

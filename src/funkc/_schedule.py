@@ -42,11 +42,18 @@ def padded(k: int) -> int:
     return -(-k // LANES) * LANES
 
 
-def parts(n: int, work: int, n_threads: int) -> Iterator[slice]:
+def most_of(dtype: np.dtype[Any]) -> float:
+    """The largest size of values."""
+    return min(float(np.finfo(dtype).max) / 4, 1e150)  # whose square is a double
+
+
+def parts(n: int, work: int, n_threads: int, together: int = 1) -> Iterator[slice]:
     """Rows of so many multiplications each, in parts between which signals are handled; every
-    thread is busy for less than a tenth of a second.
+    thread is busy for less than a tenth of a second.  So many rows are worked on together, unless
+    that takes four times as long.
     """
-    size = max(1, MULTIPLICATIONS_AT_ONCE // max(1, work)) * n_threads
+    most = MULTIPLICATIONS_AT_ONCE // max(1, work)
+    size = max(1, most, min(together, 4 * most)) * n_threads
     return (slice(first, min(n, first + size)) for first in range(0, n, size))
 
 
@@ -143,7 +150,7 @@ def cut(problem: Cells, options: Options, offset: float = math.nan) -> Schedule:
         problem.source(),
         padded(options.k),
         options.dtype == np.float64,
-        min(float(np.finfo(options.dtype).max) / 4, 1e150),  # whose square is a double
+        most_of(options.dtype),
         options.seed,
         0.0 if options.loss.linked else offset if math.isnan(options.offset) else options.offset,
         0.0 if options.leveled else 2.0,

@@ -15,10 +15,10 @@ from funkc._biases import Biases
 from funkc._core import biases as core_biases
 from funkc._core import engine
 from funkc._core import plan as core_plan
-from funkc._errors import DivergedError, inform, raise_for_status, reject
+from funkc._errors import VALUES_TOO_WIDE, DivergedError, inform, raise_for_status, reject
 from funkc._input import scalars
 from funkc._input.loss import Loss, require_allowed_entries
-from funkc._schedule import Outset, Schedule, aligned, padded, settle, suited
+from funkc._schedule import Outset, Schedule, aligned, most_of, padded, settle, suited
 from funkc._validation import Best, Validation
 
 if TYPE_CHECKING:
@@ -713,6 +713,8 @@ def begin(
         start = None if start is None else start.of_dtype(dtype)
     if held_out is not None:
         require_allowed_entries(held_out, options.loss, "validation, values")
+        if held_out.values.size and np.abs(held_out.values).max() > most_of(options.dtype):
+            raise_for_status(VALUES_TOO_WIDE)
     if options.nonnegative and not options.biases and not schedule.mean > schedule.offset:
         reject(
             "nonnegative",

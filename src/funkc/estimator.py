@@ -17,13 +17,14 @@ from funkc._errors import missing_extra, reject, shown, warn
 from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, is_sparse, numeric
-from funkc._input.forms import checked_sparse, refuse_sparse
+from funkc._input.forms import checked_sparse, entries_of_sparse, refuse_sparse
 from funkc._input.loss import checked_loss, require_allowed_entries
 from funkc._input.options import MOST_FACTORS
 from funkc._judge import without_outliers
 from funkc._sides import Side
 
 try:
+    from scipy.sparse import coo_array
     from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
@@ -415,9 +416,16 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             missing = scalars.real("missing_values", missing, -math.inf)
         if is_sparse(X):
             try:
-                X = checked_sparse(X)  # SciPy's conversions believe what an index says
+                if X.format != "csr":  # SciPy's own conversions read what an index says
+                    rows, cols, values, shape = entries_of_sparse(X, (None, None), "X")
+                    X = coo_array((values, (rows, cols)), shape)
+                X = checked_sparse(X.copy())
             except ValueError as error:
                 refuse_sparse("X", error)
+            scalars.require_memory(40 * X.shape[1], f"{X.shape[1]:,} columns", "pass fewer")
+        else:
+            size = X.size if isinstance(X, np.ndarray) else 0
+            scalars.require_memory(4 * size, f"{size:,} numbers", "pass fewer rows at a time")
         if not reset:
             _require_columns(X, len(self.n_observed_))
         try:

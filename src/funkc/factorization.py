@@ -63,16 +63,14 @@ def _of_one_state(
     """Let a method work with the state that there is when it is called.
 
     `partial_fit` in another thread replaces the state as a whole, in one step: what a method
-    reads bit by bit would be a mixture of both.  In the end it warns if threads were refused.
+    reads bit by bit would be a mixture of both.
     """
 
     @functools.wraps(method)
     def call(self: Factorization, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        answer = method(self._held(), *args, **kwargs)
-        warn_if_refused()
-        return answer
+        return method(self._held(), *args, **kwargs)
 
-    return call
+    return own_errstate(call)
 
 
 class Factorization:
@@ -196,6 +194,7 @@ class Factorization:
         return made
 
     @classmethod
+    @own_errstate
     def from_factors(
         cls,
         row_factors: ArrayLike,
@@ -210,6 +209,7 @@ class Factorization:
         huber_delta: float | None = None,
         clip: tuple[float, float] | None = None,
         noise: float | None = None,
+        nonnegative: bool = False,
     ) -> Factorization:
         """Make a factorization of factors from elsewhere, such as another library's.
 
@@ -225,7 +225,7 @@ class Factorization:
         offset : float, default 0
             A constant that is added to every product.
         row_ids, col_ids : (m,) and (n,) array of int or str, optional
-            The id of every row and column, each once.
+            The id of every row and column, each once. Both or neither.
         loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
             The loss that the factors were trained by, which says what a product stands for; see
             `funkc.factorize`.
@@ -234,19 +234,23 @@ class Factorization:
         clip : pair of float, optional
             The range of predictions.
         noise : float, optional
-            The RMSE on the entries that trained the factors, which `fold_in_rows` and
-            `fold_in_cols` need, unless they are given a `regularization`.
+            The RMSE on the entries that trained the factors. `fold_in_rows` and `fold_in_cols`
+            need it unless they are given a `regularization`, and `partial_fit` and
+            ``funkc.factorize(init=...)`` need it for new rows and columns.
+        nonnegative : bool, default False
+            Whether factors that are fitted later (not the biases) are at least 0, as these are.
 
         Returns
         -------
         Factorization
-            With an empty history and the default `n_threads` of this machine. It does not know
-            of a learning rate, so `partial_fit` needs `learning_rate` and `regularization`.
+            With an empty history and the default `n_threads` of this machine. It has no learning
+            rate, so `partial_fit` needs `learning_rate` and `regularization`.
 
         Raises
         ------
         ValueError, TypeError
-            Shapes that don't fit each other, numbers that are not finite, repeated ids.
+            Shapes that don't fit each other, numbers that are not finite or have products beyond
+            the dtype, repeated ids.
 
         Examples
         --------
@@ -257,7 +261,12 @@ class Factorization:
                [ 6.,  8., 10.]])
         """
         x, y, x_bias, y_bias = checked_factors(row_factors, col_factors, row_bias, col_bias)
-        parameters, history = of_no_training(loss, huber_delta)
+        constrained = scalars.flag("nonnegative", nonnegative)
+        parameters, history = of_no_training(loss, huber_delta, constrained)
+        if constrained and min(x.min(), y.min()) < 0:
+            reject("nonnegative", "got True with factors below 0", "pass False")
+        if (row_ids is None) != (col_ids is None):
+            reject("row_ids and col_ids", "are given for one side only", "pass both or neither")
         made = cls._made(
             Side(x, x_bias, checked_ids("row_ids", row_ids, len(x)), first=True),
             Side(y, y_bias, checked_ids("col_ids", col_ids, len(y)), first=False),
@@ -474,7 +483,6 @@ class Factorization:
         """How predictions are made."""
         return Answers(self._rows, self._cols, self.offset, self._loss, self.n_threads, self._clip)
 
-    @own_errstate
     @_of_one_state
     def score(
         self,
@@ -572,7 +580,6 @@ class Factorization:
         made = answers.product(x, self._cols.ready, into, link=linked)
         return made if out is None else out
 
-    @own_errstate
     @_of_one_state
     def impute(
         self,
@@ -627,7 +634,6 @@ class Factorization:
 
     # ------------------------------------------------------------ new rows and columns
 
-    @own_errstate
     @_of_one_state
     def fold_in_rows(
         self,
@@ -695,7 +701,6 @@ class Factorization:
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=False)
 
-    @own_errstate
     @_of_one_state
     def fold_in_cols(
         self,
@@ -818,12 +823,12 @@ class Factorization:
         Returns
         -------
         cols : (r, n) array of int64, or of ids
-            Best first, ties by lower index. For a single row, (n,). If `n` is more than 1,000
-            and more than there are columns, as many as these, but at least 1,000.
+            Best first, ties by lower index. For a single row, (n,). If `n` exceeds both 1,000
+            and the number of columns, the answer has as many as the greater of these.
         scores : (r, n) array
             Their predictions, with the same bits as from `predict` without `clip`. If fewer than n
-            columns remain, padded with -infinity, and `cols` with -1 (ids: -1 or an empty text,
-            which only the score distinguishes from an id).
+            columns remain, padded with -infinity, and `cols` with -1 (ids: an empty text, or -1,
+            which only the score distinguishes from an id of -1).
 
         Raises
         ------
@@ -1046,10 +1051,11 @@ class Factorization:
             stopped_by = training.run(after_epoch)
         trained = Factorization._of(training, stopped_by, *cells.ids)
         # Of all that was learned.
-        for name in ("parameters", "baseline_loss", "stages", "noise", "clip"):
+        for name in ("parameters", "baseline_loss", "stages", "noise", "clip", "n_threads"):
             setattr(trained, name, getattr(held, name))
         if held.validation_loss is not None:
             trained.baseline_loss = {}  # which was that of held-out entries
+        warn_if_refused()  # before anything has changed, as it may be an error
         self.__dict__ = {**self.__dict__, **trained.__dict__}  # in one step
         return self
 
@@ -1176,7 +1182,6 @@ class Factorization:
 
     # ------------------------------------------------------------ plots
 
-    @own_errstate
     @_of_one_state
     def plot_history(self) -> Figure:
         """Plot training and validation RMSE (or loss) against epochs.

@@ -132,8 +132,9 @@ def animate(
     if wanted not in ANIMATIONS:
         remedy = "pass a name that ends in .gif or .webp, or kind"
         reject("file", f"got {shown(file)}", remedy)
-    if scalars.real("seconds", seconds, 0.0) > LONGEST:
-        reject("seconds", f"got {seconds}", f"pass at most {LONGEST}")
+    seconds = scalars.real("seconds", seconds, 0.0)
+    if seconds > LONGEST:
+        reject("seconds", f"got {seconds:g}", f"pass at most {LONGEST}")
     for at, image in enumerate(images):
         if image.size != images[0].size:
             sizes = " x ".join(map(str, image.size)), " x ".join(map(str, images[0].size))
@@ -268,6 +269,7 @@ def by_rank(
     return [(f"rank {k}", inpaint(image, missing, k=k, **options)[1]) for k in wanted]
 
 
+@own_errstate
 def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Convert to 8 bits for display: integers are scaled by the maximum of their dtype, floats are
     shown from 0 to 1, or from minimum to maximum if they exceed that.

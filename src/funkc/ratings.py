@@ -104,9 +104,13 @@ class Ratings:
         as_index("rows", self.rows, self.row_ids.size)
         as_index("cols", self.cols, self.col_ids.size)
         require_finite(self.rows, self.cols, numeric("values", self.values))
-        keys, order = in_order(self.rows, self.cols, self.col_ids.size)
-        if order is not None or (keys[1:] == keys[:-1]).any():
-            reject("rows", "are not sorted with cols, each pair once", SORTED)
+        if self.weights is not None:
+            bad = ~(np.isfinite(numeric("weights", self.weights)) & (self.weights >= 0))
+            if bad.any():
+                at = int(np.argmax(bad))
+                found = f"weights[{at}] = {self.weights[at]}"
+                reject("weights", found, "pass finite numbers that are not negative")
+        _require_sorted(self.rows, self.cols, self.col_ids.size)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -398,14 +402,20 @@ def sample_unobserved(
     wanted = scalars.integer("per_row", per_row, 1, 2**31 - 1)
     seed = scalars.seed_of(random_state)
     rows, cols = own_index("ratings", ratings.rows, m), own_index("ratings", ratings.cols, n)
-    order = np.lexsort((cols, rows))
-    first = np.searchsorted(rows[order], np.arange(m + 1)).astype(np.int64)
+    _require_sorted(rows, cols, n)  # arrays may have been written to since they were checked
+    first = np.searchsorted(rows, np.arange(m + 1)).astype(np.int64)
     seen = np.diff(first)
     most = int(np.minimum(wanted, n - seen)[seen > 0].sum())
     scalars.require_memory(16 * most, f"{most:,} entries", "lower per_row")
     drawn = np.empty(most, np.int64), np.empty(most + 1, np.int64)
-    core_draws.unobserved(first, cols[order], n, wanted, seed, *drawn)
+    core_draws.unobserved(first, cols, n, wanted, seed, *drawn)
     return drawn[0], drawn[1][:most]
+
+
+def _require_sorted(rows: NDArray[Any], cols: NDArray[Any], n_cols: int) -> None:
+    keys, order = in_order(rows, cols, n_cols)
+    if order is not None or (keys[1:] == keys[:-1]).any():
+        reject("rows", "are not sorted with cols, each pair once", SORTED)
 
 
 def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:

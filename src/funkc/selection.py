@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -425,13 +426,16 @@ def _scores(
 
     scores: dict[int, _Score] = {}
     crew: list[threading.Thread] = []
+    before = sys.exc_info()[1]  # which the caller handles
     machine.release_workers()  # idle threads of this one count where the system limits their number
     try:
         for _ in range(workers):
             thread = threading.Thread(target=work, name="funkc")
             try:
                 thread.start()
-            except RuntimeError:  # the system refuses it
+            except RuntimeError as error:  # the system refuses it, or a signal came meanwhile
+                if _cause(error, before) is not error:
+                    raise
                 refused.append((max(1, len(crew)) * each, workers * each))
                 break
             crew.append(thread)
@@ -448,7 +452,7 @@ def _scores(
             if listen is not None:
                 listen(len(scores), len(tasks))
     except Exception as error:
-        raise _cause(error) from None
+        raise _cause(error, before) from None
     finally:  # only this thread receives Ctrl-C
         stopped.append(True)
         for thread in crew:
@@ -456,10 +460,12 @@ def _scores(
     return [scores[at] for at in range(len(tasks))], refused
 
 
-def _cause(error: BaseException) -> BaseException:
-    """The Ctrl-C, or what else a handler of signals has raised, that made a lock of Python fail."""
+def _cause(error: BaseException, before: BaseException | None) -> BaseException:
+    """The Ctrl-C, or what else a handler of signals has raised, that made a lock of Python fail;
+    since what the caller handled before.
+    """
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and cause is not before:
         if not isinstance(cause, Exception):
             return cause
         cause = cause.__context__

@@ -58,7 +58,7 @@ def test_an_id_that_was_taken_for_an_index(road, axis, small_machine):
     grows = ("factorize", "init", "partial_fit", "cross_validate")
     if road in grows or axis in MINE.get(road, ()):
         assert caught.type is MemoryError
-        assert "this machine has 4.0 GiB; " in str(caught.value)
+        assert "but this machine has 4.0 GiB; " in str(caught.value)
     else:
         assert f"{HUGE} is " in str(caught.value) or caught.type is MemoryError
 
@@ -76,7 +76,7 @@ def test_an_id_that_was_taken_for_an_index(road, axis, small_machine):
 def test_a_large_answer_is_refused_before_it_is_made(call, monkeypatch):
     monkeypatch.setattr(limits, "memory", lambda: (GIB // 10, "its control group grants"))
     with pytest.raises(
-        MemoryError, match=r"GiB, and its control group grants 0\.1 GiB; (requ|fill)"
+        MemoryError, match=r"GiB, but its control group grants 0\.1 GiB; (requ|fill)"
     ):
         call(FIT)
 
@@ -115,11 +115,12 @@ def tree(root, files):
         ("4:cpu,cpuacct:/a\n", {"cpu,cpuacct/a/memory.limit_in_bytes": "4096\n"}, None),
         ("4:memory:/a\n", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
         ("4:memory:/a\n", {"memory/a/memory.limit_in_bytes": "x"}, None),
+        ("\n4:memory\n0::/\udcff\n0::/b\n", {"b/memory.max": "5"}, 5),
     ],
 )
 def test_the_memory_of_a_control_group(own, files, grants, tmp_path):
     tree(tmp_path / "groups", files)
-    (tmp_path / "own").write_text(own)
+    (tmp_path / "own").write_text(own, errors="surrogateescape")
     there, whose = limits.memory(tmp_path / "groups", tmp_path / "own")
     if grants is None:
         assert "group" not in whose
@@ -144,4 +145,4 @@ except MemoryError as error:
     out = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert f"and this process may have ({name}) 3.0 GiB; lower k, or number" in out.stdout
+    assert f"but {name} grants this process 3.0 GiB; lower k, or number" in out.stdout

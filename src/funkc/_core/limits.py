@@ -23,11 +23,11 @@ ROOT = Path("/sys/fs/cgroup")
 def groups(controller: str, root: Path = ROOT, own: Path | None = None) -> Iterator[Path]:
     """The folders of the process's control groups, of version 2 and 1, from the outermost."""
     try:
-        lines = (own or Path("/proc/self/cgroup")).read_text().splitlines()
+        lines = (own or Path("/proc/self/cgroup")).read_text(errors="surrogateescape").splitlines()
     except OSError:
         return
     for line in lines:  # 0::/group in version 2, and 4:cpu,cpuacct:/group in version 1
-        number, controllers, group = line.split(":", 2)
+        number, controllers, group = (*line.split(":", 2), "", "")[:3]
         if number == "0" or controller in controllers.split(","):
             folder = root if number == "0" else root / controllers
             names = itertools.accumulate(Path(group).parts[1:], lambda a, b: f"{a}/{b}")
@@ -55,7 +55,7 @@ def memory(root: Path = ROOT, own: Path | None = None) -> tuple[float, str]:
         if hasattr(resource, name):
             limit = resource.getrlimit(getattr(resource, name))[0]
             if limit != resource.RLIM_INFINITY:
-                found.append((limit, f"this process may have ({name})"))
+                found.append((limit, f"{name} grants this process"))
     for group in groups("memory", root, own):
         for name in ("memory.max", "memory.limit_in_bytes"):
             found.append((_number_in(group / name), "its control group grants"))

@@ -110,7 +110,7 @@ static int funkc_try(int n)
 #endif
     }
     free(tables);
-    return count;
+    return count == FUNKC_MOST_THREADS ? n : count; /* where so many can live, more are not tried */
 }
 
 /* How many threads, itself included, this one may have in a parallel part that follows at once:

@@ -305,10 +305,12 @@ cdef void best_of_rows(
             some = room
         for i in range(n_rows):
             products_of_row(x + i * width, some, last - first, width, offset, block)
-            while next_hidden[i] < hidden_from[i + 1] and hidden[next_hidden[i]] < last:
-                # Columns that are out of order, or not there, hide nothing.
-                if hidden[next_hidden[i]] >= first:
-                    block[hidden[next_hidden[i]] - first] = nothing
+            while next_hidden[i] < hidden_from[i + 1]:
+                j = hidden[next_hidden[i]]
+                if j >= last:
+                    break
+                if j >= first:                  # what is out of order, or not there, hides nothing
+                    block[j - first] = nothing
                 next_hidden[i] += 1
             worst = scores + i * wanted
             for j in range(last - first):

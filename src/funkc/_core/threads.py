@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING
 
 from funkc._core import limits, machine
-from funkc._errors import FewerThreadsWarning
+from funkc._errors import FewerThreadsWarning, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,13 +77,9 @@ def warn_if_refused(*others: tuple[int, int]) -> None:
     _told.until = now + 1  # a call of ours may be part of another
     if now < until:
         return
-    frame, level = sys._getframe(), 1
-    while frame.f_back and re.match(r"funkc(\.|$)", frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(
+    warn(
         f"n_threads: the system grants {n} of {wanted} threads; the result has the same bits, but "
         "takes longer; raise the limit of processes or memory (ulimit -u, ulimit -v, the pids of "
         f"the container), lower OMP_STACKSIZE, or pass n_threads={n}",
         FewerThreadsWarning,
-        stacklevel=level,
     )

@@ -59,7 +59,7 @@ def listed_at_most(name: str, value: Any, remedy: str, most: int = 1 << 16) -> l
     """A list of what is passed one by one; of what has no end, or is no list, an error."""
     try:
         listed = [] if is_sparse(value) else list(itertools.islice(value, most + 1))
-    except TypeError:
+    except (TypeError, NotImplementedError):
         reject(name, f"got {shown(value)}", remedy, TypeError)
     if is_sparse(value) or len(listed) > most:
         reject(name, f"got {shown(value)}", f"{remedy}, at most {most:,}", TypeError)

@@ -10,6 +10,7 @@ from funkc._errors import reject
 from funkc._input.arrays import as_array, as_values, matrix_shape, numeric
 from funkc._input.ids import Ids, as_column, side_of_array
 from funkc._input.loss import checked_loss
+from funkc._input.options import MOST_FACTORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,8 @@ def checked_factors(row_factors: Any, col_factors: Any, row_bias: Any, col_bias:
             "each row",
             "pass arrays of shapes (m, k) and (n, k)",
         )
+    if x.shape[1] > MOST_FACTORS:
+        reject("row_factors", f"has {x.shape[1]:,} factors", f"pass at most {MOST_FACTORS:,}")
     if (row_bias is None) != (col_bias is None):
         missing = "row_bias" if row_bias is None else "col_bias"
         reject(missing, "got None, but the other side has biases", "pass both or neither")
@@ -51,6 +54,10 @@ def checked_factors(row_factors: Any, col_factors: Any, row_bias: Any, col_bias:
             biases.append(bias)
     dtype = np.result_type(*(part.dtype for part in (x, y, *biases)))
     x, y, *biases = (np.array(part, dtype, order="C") for part in (x, y, *biases))
+    largest = [float(np.abs(part).max()) for part in (x, y, *biases)]
+    if x.shape[1] * largest[0] * largest[1] + sum(largest[2:]) > float(np.finfo(dtype).max):
+        found = f"have products beyond what {dtype} holds"
+        reject("row_factors and col_factors", found, "divide them by a constant, or pass float64")
     return Factors(x, y, *(biases or (None, None)))
 
 
@@ -87,16 +94,20 @@ def checked_ids(name: str, given: Any, n: int) -> Ids | None:
     return Ids(side.ids[side.positions])
 
 
-def of_no_training(loss: object, huber_delta: object) -> tuple[dict[str, Any], History]:
+def of_no_training(
+    loss: object, huber_delta: object, nonnegative: bool
+) -> tuple[dict[str, Any], History]:
     """The parameters and the history of factors that funkc has not trained."""
     by = checked_loss(loss, huber_delta)
+    if nonnegative and not by.squared:
+        reject("nonnegative", f"got True with loss={by.name!r}", "pass loss='squared'")
     if by.name == "huber" and huber_delta is None:
         reject("huber_delta", "got None", "pass that of the training")
     parameters = {
         **dict.fromkeys(("learning_rate", "regularization", "n_epochs", "bands")),
         "decay": "linear",
         "group_size": 8,
-        "nonnegative": False,
+        "nonnegative": nonnegative,
         "members": 1,
         "loss": by.name,
         "huber_delta": None if huber_delta is None else by.delta,

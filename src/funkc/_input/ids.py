@@ -172,7 +172,10 @@ def _is_gap(entry: Any) -> bool:
     """Whether it stands for a missing value: None, NaN, and those of pandas."""
     if entry is None or type(entry).__name__ in ("NAType", "NaTType"):
         return True
-    return isinstance(entry, Number) and bool(entry != entry)
+    try:
+        return isinstance(entry, Number) and bool(entry != entry)
+    except ArithmeticError:  # a decimal NaN that signals
+        return True
 
 
 def _refuse_dtype(column: NDArray[Any], source: str, what: str, place: Place) -> None:

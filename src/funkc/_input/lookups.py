@@ -10,6 +10,7 @@ from funkc._errors import reject, shown
 from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape, own_index
 from funkc._input.cells import in_order
 from funkc._input.forms import entries_of_sparse
+from funkc._input.scalars import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ def positions_of(
     index = as_array(name, value)
     if isinstance(index, np.ma.MaskedArray):
         reject(name, "is a masked array", "pass a plain array of integers", TypeError)
+    require_memory(24 * index.size, f"{index.size:,} {name}", "split them over several calls")
     if not index.size:
         index = np.empty(index.shape, np.int64)
     if index.dtype.kind not in "iu":
@@ -59,6 +61,8 @@ def index_pair(
     ]
     try:
         both = np.broadcast_arrays(*found)
+        size = both[0].size
+        require_memory(40 * size, f"{size:,} entries", "split them over several calls")
     except ValueError:
         reject(
             "rows and cols",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -86,7 +87,9 @@ def usual_curvature(loss: Loss, offset: float, noise: float | None) -> float:
         newton.predictions(loss.kind, made)
         at = float(made[0])
         return at * (1 - at) if loss.name == "logistic" else at
-    return 1 / (noise * noise) if loss.name == "absolute" and noise else 1.0
+    if loss.name != "absolute" or not noise:
+        return 1.0
+    return 1 / max(noise * noise, sys.float_info.min)
 
 
 def require_same_link(given: str, loss: Loss) -> None:

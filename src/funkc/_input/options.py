@@ -134,9 +134,9 @@ def checked_clip(value: object) -> tuple[float, float] | Literal["auto"] | None:
     if isinstance(value, str):
         choice("clip", value, ("auto",))
         return "auto"
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value[()]
-    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
         reject("clip", f"got {shown(value)}", 'pass a pair (low, high), "auto" or None', TypeError)
     low, high = (_end(f"clip[{at}]", end) for at, end in enumerate(value))
     if not low <= high:

@@ -166,7 +166,7 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
     there, whose = limits.memory()
     if needed > there:
         raise MemoryError(
-            f"{what} need {needed / 2**30:,.1f} GiB, and {whose} {there / 2**30:,.1f} GiB; {remedy}"
+            f"{what} need {needed / 2**30:,.1f} GiB, but {whose} {there / 2**30:,.1f} GiB; {remedy}"
         )
 
 
