@@ -415,19 +415,16 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         if not nan:
             missing = scalars.real("missing_values", missing, -math.inf)
         if is_sparse(X):
-            try:
-                if X.format != "csr":  # SciPy's own conversions read what an index says
-                    rows, cols, values, shape = entries_of_sparse(X, (None, None), "X")
-                    X = coo_array((values, (rows, cols)), shape)
-                X = checked_sparse(X.copy())
-            except ValueError as error:
-                refuse_sparse("X", error)
+            if X.format == "csr":
+                try:
+                    X = checked_sparse(X.copy())
+                except ValueError as error:
+                    refuse_sparse("X", error)
+            else:  # SciPy's own conversions believe what an index says
+                rows, cols, values, shape = entries_of_sparse(X, (None, None), "X")
+                X = coo_array((values, (rows, cols)), shape)
             scalars.require_memory(40 * X.shape[1], f"{X.shape[1]:,} columns", "pass fewer")
-        else:
-            size = X.size if isinstance(X, np.ndarray) else 0
-            scalars.require_memory(4 * size, f"{size:,} numbers", "pass fewer rows at a time")
-        if not reset:
-            _require_columns(X, len(self.n_observed_))
+        _require_columns(X, None if reset else len(self.n_observed_))
         try:
             X = validate_data(
                 self,
@@ -838,9 +835,12 @@ def _usual(rows: Side, mean: NDArray[Any], covariance: NDArray[Any], n_more: int
     return Side(mean[None, :k], bias, first=True, n_seen=n_seen, covariance=covariance)
 
 
-def _require_columns(X: Any, n: int) -> None:
-    """In scikit-learn's words, but before it looks at every number."""
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] != n:
+def _require_columns(X: Any, n: int | None) -> None:
+    """In scikit-learn's words, but before it looks at every number; None: of any number."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2:
+        return
+    scalars.require_memory(4 * X.size, f"{X.size:,} numbers", "pass fewer rows at a time")
+    if n not in (None, X.shape[1]):
         raise ValueError(
             f"X has {X.shape[1]} features, but FunkImputer is expecting {n} features as input"
         )

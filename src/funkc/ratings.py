@@ -97,6 +97,7 @@ class Ratings:
             of_entries = not name.endswith("_ids")
             if not isinstance(part, np.ndarray) or (of_entries and part.ndim != 1):
                 reject(name, f"got {shown(part)}, no 1-D array", SORTED, TypeError)
+            object.__setattr__(self, name, np.asarray(part))  # without a class of its own ideas
             if of_entries and part.size != self.rows.size:
                 reject(name, f"has {part.size} entries where rows has {self.rows.size}", SORTED)
         require_sorted("row_ids", self.row_ids)

@@ -457,6 +457,8 @@ def _scores(
         stopped.append(True)
         for thread in crew:
             thread.join()
+        while not done.empty():  # errors of others would keep their memory as long as this one
+            done.get()
     return [scores[at] for at in range(len(tasks))], refused
 
 

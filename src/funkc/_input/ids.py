@@ -85,6 +85,7 @@ def encode(
     one: Any = known
     if not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iU":
         reject("known", f"got {shown(known)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
+    known = np.asarray(known)
     given = as_column(name, ids)
 
     def place(at: int) -> str:
