@@ -142,7 +142,7 @@ def factorize(
         band of columns, are trained side by side: as many threads are busy as there are column
         bands. By default chosen from the shape, the number of entries, `k` and `dtype`, so that
         what a block works on fits the cache. The result depends on it as on a seed;
-        ``fit.parameters["bands"]`` says it.
+        ``fit.parameters["bands"]`` holds it.
     stages : int, optional
         How many times training goes through its epochs, each time with half the
         regularization, from the factors of the stage before, and with new biases. By
@@ -156,7 +156,7 @@ def factorize(
         ratings 0.1 to 0.4 % better than one, at four times the cost. `history` is that of the
         first. Not with `nonnegative`, `init` or `checkpoint`.
     loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
-        What is made small, on average over the entries. "absolute" and "huber" are for values of
+        What is minimized, on average over the entries. "absolute" and "huber" are for values of
         which some are wild; "logistic" for values 0 and 1 (or booleans), whose predictions are
         probabilities; "poisson" for counts, whose predictions are means. See Notes. `nonnegative`
         goes with "squared" only.

@@ -1124,9 +1124,9 @@ class Factorization:
     def _require_ids(self) -> tuple[Ids, Ids]:
         if self._rows.ids is None or self._cols.ids is None:
             reject(
-                "values",
-                "are Ratings, but this factorization has no ids",
-                "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
+                "exclude",
+                "is Ratings, but this factorization has no ids",
+                "train it on Ratings, or pass (ratings.rows, ratings.cols)",
             )
         return self._rows.ids, self._cols.ids
 
