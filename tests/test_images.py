@@ -183,7 +183,7 @@ def test_a_bar_counts_the_epochs_and_changes_nothing(monkeypatch, capsys):
         def update(self, steps):
             self.n += steps
 
-    monkeypatch.setattr("tqdm.tqdm", lambda **_: Bar())
+    monkeypatch.setattr("tqdm.tqdm", lambda *_, **__: Bar())
     color = np.stack([image, image], axis=-1)
     for method in ("patches", "tiles", "funk"):
         funkc.inpaint(color, missing, method=method, progress=True, channel_axis=-1)

@@ -116,7 +116,7 @@ def test_new_rows_keep_the_noise_and_the_other_side():
 def test_without_noise_the_regularization_must_be_given():
     fit = made(*np.random.default_rng(0).random((2, 9, 2)))
     assert fit.noise is None
-    words = r"^noise: is unknown.*; set it to the RMSE of the training, or .* regularization=$"
+    words = r"^noise: is unknown.*; set fit.noise to the RMSE .* regularization= will do\)$"
     for call in (
         lambda: fit.fold_in_rows(([0], [0]), [1.0]),
         lambda: fit.fold_in_cols(([0], [0]), [1.0]),

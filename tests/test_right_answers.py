@@ -564,8 +564,11 @@ def pets():
 @pytest.mark.parametrize("road", TAKES_RATINGS)
 @pytest.mark.parametrize("side", ["rows", "cols"])
 @pytest.mark.parametrize("bad", [-1, -3, 3])
-def test_ratings_made_by_hand_are_checked_everywhere(road, side, bad):
-    ratings = dataclasses.replace(pets(), **{side: np.array([0, 1, bad])})
+def test_ratings_that_were_written_to_are_checked_everywhere(road, side, bad):
+    with pytest.raises(ValueError, match=rf"{side}\[2\] = {bad} is"):
+        dataclasses.replace(pets(), **{side: np.array([0, 1, bad])})
+    ratings = pets()
+    getattr(ratings, side)[2] = bad
     fit = factorize(None, pets(), 1)
     with pytest.raises(ValueError, match=rf"{side}\[2\] = {bad} is"):
         TAKES_RATINGS[road](fit, ratings)

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.ma  # which NumPy itself imports when it is first used, and that may fail
 
 from funkc._errors import refuse_changed, reject, shown
 from funkc._input.scalars import integer
