@@ -255,7 +255,7 @@ def test_top_of_one_row_and_of_none(fit):
         ({"exclude": ([1],)}, ValueError, "exclude: is a tuple of 1; pass a pair (rows, cols)"),
         ({"exclude": ([1], [2, 3])}, ValueError, "exclude: has 1 rows and 2 columns; pass one row"),
         ({"exclude": ([67], [2])}, ValueError, "exclude[0]: exclude[0][0] = 67 is outside"),
-        ({"exclude": rated()}, ValueError, "values: are Ratings, but this factorization has no"),
+        ({"exclude": rated()}, ValueError, "exclude: is Ratings, but this factorization has no"),
     ],
     ids=str,
 )  # fmt: skip
