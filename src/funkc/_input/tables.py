@@ -322,6 +322,7 @@ def columns_of(df: Any, wanted: Mapping[str, Any]) -> list[Any]:
     for argument, name in wanted.items():
         try:
             hash(name)
+            bool(name == name)  # which pandas.NA can't tell
         except (TypeError, ValueError):
             reject(
                 argument,
