@@ -75,13 +75,13 @@ class Fitting:
             ridge = self.noise * self.noise if prior.size else math.inf
         out = np.zeros((n, fixed.ready.shape[1]), fixed.factors.dtype)
         most = int(np.diff(cells.first).max(initial=0))
+        delta = newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0)
         for some in parts(n, (most + size) * size * size, self.n_threads):
             status = serve.fold_in(
                 fixed.ready, k, fixed.bias_at, self.offset,
                 cells.first[some.start : some.stop + 1], cells.cols, cells.values, cells.weights,
-                looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
-                newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0),
-                out[some], self.n_threads,
+                looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind, delta, out[some],
+                self.n_threads,
             )  # fmt: skip
             raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)

@@ -19,7 +19,7 @@ from funkc._errstate import own_errstate
 from funkc._fold_in import Fitting
 from funkc._history import figure_of
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings, own_index, require_apart, writable
+from funkc._input.arrays import are_ratings, own_pair, require_apart, writable
 from funkc._input.cells import Axis, observed_by_blocks, observed_cells
 from funkc._input.factors import checked_factors, checked_ids, of_no_training
 from funkc._input.ids import Ids, placed
@@ -380,10 +380,10 @@ class Factorization:
         return None if self._cols.ids is None else self._cols.ids.names
 
     @property
-    @_of_one_state
     def n_seen(self) -> tuple[int, int]:
         """The numbers of rows and of columns that had entries in training."""
-        return self._rows.n_seen, self._cols.n_seen
+        held = self._held()
+        return held._rows.n_seen, held._cols.n_seen
 
     @property
     def k(self) -> int:
@@ -391,10 +391,10 @@ class Factorization:
         return int(self._rows.factors.shape[1])
 
     @property
-    @_of_one_state
     def shape(self) -> tuple[int, int]:
         """The shape (m, n) of the matrix."""
-        return len(self._rows.factors), len(self._cols.factors)
+        held = self._held()
+        return len(held._rows.factors), len(held._cols.factors)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -522,10 +522,7 @@ class Factorization:
         ).listed()
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            i, j = (
-                own_index("mask", index, size)
-                for index, size in zip((cells.rows, cells.cols), self.shape, strict=True)
-            )
+            i, j = own_pair("mask", cells.rows, cells.cols, self.shape)
             scores = self._answers.scores(i, j)
             if self._clip is not None:
                 # Beyond the largest number of the dtype, a value of 0 would cost 0 times infinity.

@@ -12,7 +12,7 @@ from funkc._core import draws as core_draws
 from funkc._errors import reject, shown
 from funkc._errstate import own_errstate
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings, as_index, numeric, own_index
+from funkc._input.arrays import are_ratings, as_index, numeric, own_pair
 from funkc._input.cells import POLICIES, in_order, observed_cells
 from funkc._input.forms import require_finite
 from funkc._input.ids import (
@@ -402,7 +402,7 @@ def sample_unobserved(
     m, n = ratings.shape
     wanted = scalars.integer("per_row", per_row, 1, 2**31 - 1)
     seed = scalars.seed_of(random_state)
-    rows, cols = own_index("ratings", ratings.rows, m), own_index("ratings", ratings.cols, n)
+    rows, cols = own_pair("ratings", ratings.rows, ratings.cols, (m, n))
     _require_sorted(rows, cols, n)  # arrays may have been written to since they were checked
     first = np.searchsorted(rows, np.arange(m + 1)).astype(np.int64)
     seen = np.diff(first)

@@ -153,6 +153,13 @@ def own_index(name: str, index: NDArray[Any], size: int) -> NDArray[np.int64]:
     return own
 
 
+def own_pair(
+    name: str, rows: NDArray[Any], cols: NDArray[Any], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both indices of entries, as `own_index`."""
+    return own_index(name, rows, shape[0]), own_index(name, cols, shape[1])
+
+
 def as_shape(shape: object) -> Sides:
     if shape is None:
         return None, None

@@ -21,6 +21,7 @@ from funkc._input.arrays import (
     matrix_shape,
     numeric,
     own_index,
+    own_pair,
     require_same_labels,
 )
 from funkc._input.forms import (
@@ -462,7 +463,7 @@ def _weights(
         reject("weights", "is a masked array", "pass a plain array", TypeError)
     numeric("weights", array)
     if array.shape == shape:
-        array = array[own_index("mask", rows, shape[0]), own_index("mask", cols, shape[1])]
+        array = array[own_pair("mask", rows, cols, shape)]
     elif array.shape != values.shape:
         reject(
             "weights",
@@ -523,7 +524,7 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     rows, cols, (n_rows, n_cols) = cells.rows, cells.cols, cells.shape
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
-    rows, cols = own_index("mask", rows, n_rows), own_index("mask", cols, n_cols)
+    rows, cols = own_pair("mask", rows, cols, (n_rows, n_cols))
     keys, order = in_order(rows, cols, n_cols)
     if twice := _listed_twice(keys, n_cols):
         row, col = first + twice[0], twice[1]
@@ -555,10 +556,7 @@ def observed_by_blocks(
     if array is None or array.ndim != 2:
         cells = _listed(mask, values, None, None, duplicates, matrix, True)
         require_once(cells)
-        rows, cols = (
-            own_index("mask", index, size)
-            for index, size in zip((cells.rows, cells.cols), cells.shape, strict=True)
-        )
+        rows, cols = own_pair("mask", cells.rows, cells.cols, cells.shape)
         return _floating(cells.values.dtype), iter(
             [(0, cells.shape[0], (rows, cols), cells.values)]
         )

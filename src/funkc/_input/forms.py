@@ -15,7 +15,7 @@ from funkc._input.arrays import (
     is_sparse,
     matrix_shape,
     numeric,
-    own_index,
+    own_pair,
 )
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -
             "pass one row and one column for every observed entry",
         )
     if values.ndim == 2:
-        rows, cols = (
-            own_index("mask", index, size)
-            for index, size in zip((rows, cols), values.shape, strict=True)
-        )
+        rows, cols = own_pair("mask", rows, cols, values.shape)
         values = values[rows, cols]
     elif values.shape != rows.shape:
         reject(

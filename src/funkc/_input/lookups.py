@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc._errors import reject, shown
-from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape, own_index
+from funkc._input.arrays import as_array, as_index, is_sparse, matrix_shape, own_index, own_pair
 from funkc._input.cells import in_order
 from funkc._input.forms import entries_of_sparse
 from funkc._input.scalars import require_memory
@@ -119,7 +119,7 @@ def excluded_columns(
         found = [np.flatnonzero(marks[row]) for row in rows.tolist()]
         np.cumsum([part.size for part in found], out=first[1:])
         return first, np.concatenate([*found, first[:0]])
-    of, cols = own_index("exclude", of, shape[0]), own_index("exclude", cols, shape[1])
+    of, cols = own_pair("exclude", of, cols, shape)
     if rows.size < 64 < of.size:
         asked = np.isin(of, rows)
         of, cols = of[asked], cols[asked]

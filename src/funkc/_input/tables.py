@@ -127,7 +127,7 @@ def read_table(
         elif kind in (".parquet", ".pq"):
             table = _read_parquet(path, wanted)
         else:
-            table = _read_text(path, wanted, plain(delimiter), header, watch)
+            table = _read_text(path, wanted, delimiter, header, watch)
     if wanted.count == 2 and not table.rows.positions.size:
         reject(str(path), "holds no pairs", "pass a file with at least one")
     return table
