@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funkc._core import newton, serve
-from funkc._errors import raise_for_status, reject
+from funkc._errors import MORE, raise_for_status, reject
 from funkc._input.cells import by_row
 from funkc._input.lookups import require_finite_factors
 from funkc._input.scalars import require_memory
@@ -77,12 +77,16 @@ class Fitting:
         most = int(np.diff(cells.first).max(initial=0))
         delta = newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0)
         for some in parts(n, (most + size) * size * size, self.n_threads):
-            status = serve.fold_in(
-                fixed.ready, k, fixed.bias_at, self.offset,
-                cells.first[some.start : some.stop + 1], cells.cols, cells.values, cells.weights,
-                looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind, delta, out[some],
-                self.n_threads,
-            )  # fmt: skip
+            now = np.tile(looked_for.mean, (some.stop - some.start, 1))
+            steps = np.zeros(len(now), np.intc)
+            status = MORE
+            while status == MORE:
+                status = serve.fold_in(
+                    fixed.ready, k, fixed.bias_at, self.offset,
+                    cells.first[some.start : some.stop + 1], cells.cols, cells.values,
+                    cells.weights, looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
+                    delta, now, steps, out[some], self.n_threads,
+                )  # fmt: skip
             raise_for_status(status)
         require_finite_factors(out, "row" if looked_for.first else "column", first)
         seen = int(np.count_nonzero(np.diff(cells.first)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from funkc._core import serve
 from funkc._errors import raise_for_status, reject
-from funkc._schedule import padded
+from funkc._schedule import padded, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,10 +167,13 @@ class Side:
         stride = -(-self.mean.size // 8) * 8
         out = np.zeros((stride, stride))
         k = self.factors.shape[1]
-        status = serve.covariance(
-            self.ready, k, self.bias_at, self.mean, self.n_seen, out, n_threads
-        )
-        raise_for_status(status, purpose="to sum the products of the factors")
+        fours = -(-len(self.ready) // 4)  # the core adds four rows at once
+        for some in parts(fours, 4 * stride * stride, n_threads):
+            status = serve.covariance(
+                self.ready, 4 * some.start, min(len(self.ready), 4 * some.stop), k, self.bias_at,
+                self.mean, self.n_seen, out, n_threads,
+            )  # fmt: skip
+            raise_for_status(status, purpose="to sum the products of the factors")
         return out
 
     def precision(self, n_threads: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from libc.string cimport memset
 from funkc._core.loss cimport SQUARED_LOSS, newton_step
 from funkc._core.prior cimport RIDGE_CELLS, funkc_ridge_add, stride_for
 from funkc._core.types cimport (
-    CELLS_CHANGED, DUPLICATE_CELL, OK, Loss, index_at, real_t, value_at,
+    CELLS_CHANGED, DUPLICATE_CELL, MORE, OK, Loss, index_at, real_t, value_at,
 )
 from funkc.capi cimport funkc_cells, funkc_memory
 
@@ -42,6 +42,8 @@ cdef struct NewRows:
     const double *prior         # what holds every row to the usual one, or NULL: the ridge does
     double ridge                # the factor of the prior; or for every cell, infinite: no fit
     Py_ssize_t length           # of a row that comes out
+    double *now                 # (n, size_of) the rows so far: the usual one in the beginning
+    int *steps                  # (n) done, in the beginning none
     const funkc_memory *memory
 
 
@@ -66,31 +68,30 @@ cdef inline void put_row(const NewRows *new, const double *found, real_t *out) n
 
 cdef inline Py_ssize_t room_of(const NewRows *new) noexcept nogil:
     """Numbers that a worker works in."""
-    return stride_of(new) * (stride_of(new) + 3 + RIDGE_CELLS)
+    return stride_of(new) * (stride_of(new) + 2 + RIDGE_CELLS)
 
 
-cdef inline void fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
-                         double *room, real_t *out) noexcept nogil:
-    """The regression of one row's entries, which are made to weigh 1 on average; for another loss
-    than the squared one, Newton's steps from the usual row until it stays."""
+cdef inline int fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,
+                        double *room, real_t *out) noexcept nogil:
+    """The regression of one row's entries, which are made to weigh 1 on average: OK.  For another
+    loss than the squared one a step of Newton's: MORE until the row stays."""
     cdef:
-        Py_ssize_t j, size = size_of(new), stride = stride_of(new)
-        double *now = room + stride * (stride + 2 + RIDGE_CELLS)
-        double moved, largest
-        int _
-    for j in range(size):
-        now[j] = new.usual[j]
+        Py_ssize_t j, size = size_of(new)
+        double *now = new.now + i * size
+        double moved = 0, largest = 0
+    if new.steps[i] == MOST_STEPS:
+        return OK
     if new.first[i] < new.first[i + 1] and not isinf(new.ridge):
-        for _ in range(1 if new.loss.kind == SQUARED_LOSS else MOST_STEPS):
-            regress(new, i, y, width, now, room)
-            moved = largest = 0
-            for j in range(size):
-                moved = max(moved, fabs(room[j] - now[j]))
-                largest = max(largest, fabs(room[j]))
-                now[j] = room[j]
-            if moved <= 1e-10 * largest:
-                break
+        regress(new, i, y, width, now, room)
+        for j in range(size):
+            moved = max(moved, fabs(room[j] - now[j]))
+            largest = max(largest, fabs(room[j]))
+            now[j] = room[j]
+    new.steps[i] += 1
+    if new.loss.kind == SQUARED_LOSS or moved <= 1e-10 * largest:
+        new.steps[i] = MOST_STEPS
     put_row(new, now, out)
+    return OK if new.steps[i] == MOST_STEPS else MORE
 
 
 cdef inline void regress(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,

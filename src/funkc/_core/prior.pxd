@@ -44,11 +44,13 @@ cdef inline void mean_of_rows(const real_t *x, Py_ssize_t n, Py_ssize_t length, 
 
 
 cdef inline void spread_of_rows(
-    const real_t *x, Py_ssize_t n, Py_ssize_t length, Py_ssize_t k, Py_ssize_t bias_at,
-    const double *mean, double seen, Py_ssize_t first, double *room, double *out
+    const real_t *x, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n, Py_ssize_t length,
+    Py_ssize_t k, Py_ssize_t bias_at, const double *mean, double seen, Py_ssize_t first,
+    double *room, double *out
 ) noexcept nogil:
     """Eight rows, from `first` on, of the covariance of n rows, those that were not seen being
-    the mean; `room` has (RIDGE_CELLS + 1) * stride zeros, as has every row of out."""
+    the mean; `room` has (RIDGE_CELLS + 1) * stride zeros, as has every row of out before the row 0
+    is added.  Those from start, a multiple of RIDGE_CELLS, up to stop are."""
     cdef:
         Py_ssize_t size = k + (1 if bias_at >= 0 else 0), stride = stride_for(size)
         Py_ssize_t i, j, last = min(size, first + 8)
@@ -56,8 +58,8 @@ cdef inline void spread_of_rows(
         double *f = room + stride
         double[4] w, t
         int g
-    i = 0
-    while i < n:
+    i = start
+    while i < stop:
         for g in range(RIDGE_CELLS):
             t[g] = 0.0
             w[g] = 1.0 if i + g < n else 0.0
@@ -69,7 +71,7 @@ cdef inline void spread_of_rows(
                     f[g * stride + k] = row[bias_at] - mean[k]
         funkc_ridge_add(out, room, f, w, t, first, last, stride)
         i += RIDGE_CELLS
-    for i in range(first, last):
+    for i in range(first, last if stop == n else first):
         for j in range(i + 1):
             out[i * stride + j] /= max(1.0, seen - 1.0)
 

@@ -32,7 +32,7 @@ from funkc._core.prior cimport (
     RIDGE_CELLS, mean_of_rows, precision_of, spread_of_rows, stride_for,
 )
 from funkc._core.types cimport (
-    CELLS_CHANGED, NO_MEMORY, OK, VALUES_TOO_WIDE, Loss, ServeTable, index_at, padded, real_t,
+    CELLS_CHANGED, MORE, NO_MEMORY, OK, VALUES_TOO_WIDE, Loss, ServeTable, index_at, padded, real_t,
     value_at,
 )
 from funkc.capi cimport funkc_cells, funkc_memory, funkc_model
@@ -377,45 +377,47 @@ def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
 # ---------------------------------------------------------------- new rows
 
 cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
-                     int64_t *next, real_t *out) noexcept nogil:
+                     int64_t *next, int64_t *more, real_t *out) noexcept nogil:
     cdef:
         Py_ssize_t i
         unsigned long long state = funkc_float_begin()
         int64_t first = funkc_add(next, NEW_ROWS_AT_ONCE)
     while first < new.n:
         for i in range(first, min(<int64_t>new.n, first + NEW_ROWS_AT_ONCE)):
-            fit_row(new, i, y, width, room, out + i * new.length)
+            if fit_row(new, i, y, width, room, out + i * new.length) == MORE:
+                funkc_add(more, 1)
         first = funkc_add(next, NEW_ROWS_AT_ONCE)
     funkc_float_end(state)
 
 
 cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t *out,
                   int n_threads) noexcept nogil:
-    """All rows; NO_MEMORY, or OK."""
+    """A step of all rows: OK, MORE until all of them stay, or NO_MEMORY."""
     cdef:
         int w, workers = <int>min(
             <Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
         Py_ssize_t room = room_of(new)
         double *rooms = <double *>obtain_zeros(
             new.memory, <size_t>workers * <size_t>room, sizeof(double))
-        int64_t next = 0
+        int64_t next = 0, more = 0
     if rooms == NULL:
         return NO_MEMORY
     for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
-        fit_worker(new, y, width, rooms + w * room, &next, out)
+        fit_worker(new, y, width, rooms + w * room, &next, &more, out)
     give_back(new.memory, rooms)
-    return OK
+    return MORE if more else OK
 
 
 def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double offset,
             const int64_t[::1] first, const int64_t[::1] cols, const double[::1] values,
             const double[::1] weights, const double[::1] usual, const double[:, ::1] prior,
-            double ridge, bint nonnegative, int loss, double delta, real_t[:, ::1] out,
-            int n_threads):
+            double ridge, bint nonnegative, int loss, double delta, double[:, ::1] now,
+            int[::1] steps, real_t[:, ::1] out, int n_threads):
     """Fit rows to columns: out[i] = x with the least sum over the row's entries c of
     weights[c] (values[c] - offset - x . y[cols[c]])^2 + ridge |x - usual|^2; or, unless the prior
-    is empty, that sum + ridge (x - usual)' prior (x - usual).  With another loss, Newton's steps
-    towards twice its sum in place of that of squares.
+    is empty, that sum + ridge (x - usual)' prior (x - usual).  With another loss, one step of
+    Newton's towards twice its sum in place of that of squares, and MORE until all rows stay, for
+    which `now` is kept, which has the usual row for each, and `steps`, zeros.
 
     The entries of row i are first[i] ... first[i + 1] - 1.  weights may be empty; they are made 1
     on average in every row.  With biases,
@@ -439,6 +441,8 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     new.offset = offset
     new.ridge = ridge
     new.length = out.shape[1]
+    new.now = &now[0, 0]
+    new.steps = &steps[0]
     new.memory = NULL
     with nogil:
         status = fit_rows(&new, &y[0, 0], y.shape[1], &out[0, 0], n_threads)
@@ -448,21 +452,23 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
 # ---------------------------------------------------------------- what is usual
 
 cdef int covariance_of(
-    const real_t *x, Py_ssize_t n, Py_ssize_t length, Py_ssize_t k, Py_ssize_t bias_at,
-    const double *mean, double seen, double *out, const funkc_memory *memory, int n_threads
+    const real_t *x, Py_ssize_t first, Py_ssize_t last, Py_ssize_t n, Py_ssize_t length,
+    Py_ssize_t k, Py_ssize_t bias_at, const double *mean, double seen, double *out,
+    const funkc_memory *memory, int n_threads
 ) noexcept nogil:
-    """Into zeros.  NO_MEMORY, or OK."""
+    """Some of n rows, the first of them into zeros.  NO_MEMORY, or OK."""
     cdef:
         Py_ssize_t size = k + (1 if bias_at >= 0 else 0), stride = stride_for(size)
         Py_ssize_t part, parts = stride // 8, each = (RIDGE_CELLS + 1) * stride
-        int workers = <int>min(<Py_ssize_t>n_threads, min(parts, 1 + n * size // 16384))
+        int workers = <int>min(<Py_ssize_t>n_threads, min(parts, 1 + (last - first) * size // 16384))
         double *room = <double *>obtain_zeros(memory, parts * each, sizeof(double))
         unsigned long long state
     if room == NULL:
         return NO_MEMORY
     for part in prange(parts, num_threads=granted(workers), schedule="dynamic", chunksize=1):
         state = funkc_float_begin()
-        spread_of_rows(x, n, length, k, bias_at, mean, seen, 8 * part, room + part * each, out)
+        spread_of_rows(x, first, last, n, length, k, bias_at, mean, seen, 8 * part,
+                       room + part * each, out)
         funkc_float_end(state)
     give_back(memory, room)
     return OK
@@ -477,15 +483,17 @@ def means(const real_t[:, ::1] x, double[::1] out):
         funkc_float_end(state)
 
 
-def covariance(const real_t[:, ::1] x, Py_ssize_t k, Py_ssize_t bias_at, const double[::1] mean,
-               double seen, double[:, ::1] out, int n_threads):
-    """out, zeros before, = the lower half of the covariance of all rows' factors, and of their
-    biases if bias_at, their place, is not -1: the sum over all rows about the mean, divided by
-    seen - 1.  A status."""
+def covariance(const real_t[:, ::1] x, Py_ssize_t first, Py_ssize_t last, Py_ssize_t k,
+               Py_ssize_t bias_at, const double[::1] mean, double seen, double[:, ::1] out,
+               int n_threads):
+    """out, zeros before the first row, = the lower half of the covariance of all rows' factors, and
+    of their biases if bias_at, their place, is not -1: the sum over all rows about the mean,
+    divided by seen - 1 with the last.  Of rows from `first`, a multiple of 4, up to `last`.  A
+    status."""
     cdef int status
     with nogil:
-        status = covariance_of(&x[0, 0], x.shape[0], x.shape[1], k, bias_at, &mean[0], seen,
-                               &out[0, 0], NULL, n_threads)
+        status = covariance_of(&x[0, 0], first, last, x.shape[0], x.shape[1], k, bias_at, &mean[0],
+                               seen, &out[0, 0], NULL, n_threads)
     return status
 
 
@@ -639,8 +647,9 @@ cdef int prior_for(const funkc_model *model, const real_t *x, NewRows *new, doub
         double seen = <double>model.n_rows
         int status = NO_MEMORY
     if room != NULL:
-        status = covariance_of(x, model.n_rows, new.length, new.k, new.k if model.biases else -1,
-                               new.usual, seen, covariance, new.memory, n_threads)
+        status = covariance_of(x, 0, model.n_rows, model.n_rows, new.length, new.k,
+                               new.k if model.biases else -1, new.usual, seen, covariance,
+                               new.memory, n_threads)
     new.ridge = INFINITY
     if status == OK and precision_of(covariance, new.k, size_of(new), seen,
                                      covariance + stride * stride, room):
@@ -663,12 +672,16 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         double *weights = NULL
         double *usual = <double *>obtain(memory, length, sizeof(double))
         double *prior = NULL
+        int *steps = <int *>obtain_zeros(memory, cells.n_rows, sizeof(int))
+        int64_t i
         Loss loss
         int status = NO_MEMORY
+    new.now = <double *>obtain(memory, cells.n_rows * (model.k + (1 if model.biases else 0)),
+                               sizeof(double))
     if cells.weights != NULL:
         weights = <double *>obtain(memory, cells.n_cells, sizeof(double))
     if (first != NULL and order != NULL and cols != NULL and values != NULL and usual != NULL
-            and (weights != NULL or cells.weights == NULL)):
+            and steps != NULL and new.now != NULL and (weights != NULL or cells.weights == NULL)):
         status = group_by_row(cells, first, order, cols, values, weights)
     if status == OK:
         new.first = first
@@ -693,7 +706,12 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
                                            sizeof(double))
             status = prior_for(model, x, &new, prior, n_threads)
     if status == OK:
-        status = fit_rows(&new, y, length, out, n_threads)
+        new.steps = steps
+        for i in range(cells.n_rows * size_of(&new)):
+            new.now[i] = usual[i % size_of(&new)]
+        status = MORE
+        while status == MORE:
+            status = fit_rows(&new, y, length, out, n_threads)
         if status == OK and not all_finite(out, cells.n_rows * length):
             status = VALUES_TOO_WIDE
     give_back(memory, first)
@@ -703,6 +721,8 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
     give_back(memory, weights)
     give_back(memory, usual)
     give_back(memory, prior)
+    give_back(memory, steps)
+    give_back(memory, new.now)
     return status
 
 
