@@ -36,9 +36,9 @@ _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _inpu
     factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
-factorization.py: _answers.py _bar.py _core/threads.py _errors.py _errstate.py _fold_in.py
-    _history.py _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
-    _input/loss.py _input/options.py _input/scalars.py _judge.py _model_file.py _sides.py _train.py
+factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _history.py _input/arrays.py
+    _input/cells.py _input/factors.py _input/ids.py _input/lookups.py _input/loss.py
+    _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
 _state.py: _biases.py _history.py _input/options.py _train.py _validation.py
@@ -46,6 +46,8 @@ _bar.py: _errors.py _input/options.py _train.py
 _judge.py: _core/plan.pyx _errors.py _input/ids.py _input/loss.py _schedule.py _train.py
 _model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/scalars.py _io.py
     _sides.py
+_model.py: _answers.py _errors.py _errstate.py _fold_in.py _input/cells.py _input/loss.py
+    _input/options.py _input/scalars.py _sides.py
 _fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/ids.py
     _input/lookups.py _input/loss.py _input/scalars.py _schedule.py _sides.py
 _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import functools
 import math
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from funkc import _model_file, _train
-from funkc._answers import Answers
 from funkc._bar import listener
 from funkc._core.threads import warn_if_refused
 from funkc._errors import reject
 from funkc._errstate import own_errstate
-from funkc._fold_in import Fitting
 from funkc._history import figure_of
 from funkc._input import scalars
 from funkc._input.arrays import are_ratings, own_pair, require_apart, writable
@@ -25,7 +21,6 @@ from funkc._input.factors import checked_factors, checked_ids, of_no_training
 from funkc._input.ids import Ids, placed
 from funkc._input.lookups import excluded_columns, index_pair, positions_of
 from funkc._input.loss import (
-    Loss,
     mean_loss,
     predictions,
     require_allowed_entries,
@@ -33,18 +28,19 @@ from funkc._input.loss import (
     score_of,
     usual_curvature,
 )
-from funkc._input.options import checked_clip, checked_offset, checked_options, checked_start
+from funkc._input.options import checked_options, checked_start
 from funkc._judge import warn_of_outliers
+from funkc._model import Model, of_one_state
 from funkc._sides import Side
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from funkc._input.cells import Cells, Duplicates, Matrix
+    from funkc._input.cells import Cells, Duplicates
     from funkc._input.options import History
 
 # For `partial_fit`, where no training tells.
@@ -53,27 +49,8 @@ PASSED = {
     "regularization": "0.03 times the standard deviation of the values",
 }
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def _of_one_state(
-    method: Callable[Concatenate[Factorization, P], T],
-) -> Callable[Concatenate[Factorization, P], T]:
-    """Let a method work with the state that there is when it is called.
-
-    `partial_fit` in another thread replaces the state as a whole, in one step: what a method
-    reads bit by bit would be a mixture of both.
-    """
-
-    @functools.wraps(method)
-    def call(self: Factorization, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return method(self._held(), *args, **kwargs)
-
-    return own_errstate(call)
-
-
-class Factorization:
+class Factorization(Model):
     """Factors of an incomplete matrix: ``reconstruct() == offset + row_factors @ col_factors.T``.
 
     (With a logistic or Poisson loss, ``reconstruct(link=False)``.) Returned by `funkc.factorize`.
@@ -145,53 +122,6 @@ class Factorization:
     >>> fit.shape, fit.k
     ((3, 2), 2)
     """
-
-    _rows: Side
-    _cols: Side
-    parameters: dict[str, Any]
-    history: History
-    stopped_by: str
-    baseline_loss: dict[str, float]
-    validation_loss: float | None
-    stages: int
-
-    def __init__(self, *_: object, **__: object) -> None:
-        raise TypeError(
-            "a Factorization is not made by calling the class; use funkc.factorize, funkc.load or "
-            "Factorization.from_factors"
-        )
-
-    @classmethod
-    def _made(
-        cls,
-        rows: Side,
-        cols: Side,
-        *,
-        offset: float,
-        parameters: Mapping[str, Any],
-        history: History,
-        stopped_by: str,
-        n_threads: int,
-        noise: float | None = None,
-        baseline_loss: Mapping[str, float] | None = None,
-        validation_loss: float | None = None,
-        stages: int = 1,
-        clip: tuple[float, float] | None = None,
-    ) -> Factorization:
-        """Of sides that fit each other."""
-        made = cls.__new__(cls)
-        made._rows, made._cols = rows, cols
-        made.offset = offset
-        made.noise = noise
-        made.parameters = dict(parameters)
-        made.history = history
-        made.stopped_by = stopped_by
-        made.n_threads = n_threads
-        made.baseline_loss = dict(baseline_loss or {})
-        made.validation_loss = validation_loss
-        made.stages = stages
-        made._clip = clip
-        return made
 
     @classmethod
     @own_errstate
@@ -280,148 +210,9 @@ class Factorization:
         made.clip = clip
         return made
 
-    def _held(self) -> Factorization:
-        """The state as it is now, which stays while that of this object is replaced."""
-        held = object.__new__(type(self))
-        held.__dict__ = self.__dict__
-        return held
-
-    @property
-    def offset(self) -> float:
-        """A constant that is added to every product; may be set."""
-        return self._offset
-
-    @offset.setter
-    def offset(self, offset: float) -> None:
-        self._offset = checked_offset(offset, self.dtype)
-
-    @property
-    def clip(self) -> tuple[float, float] | None:
-        """The range of predictions, or None; may be set."""
-        return self._clip
-
-    @clip.setter
-    def clip(self, clip: tuple[float, float] | None) -> None:
-        found = checked_clip(clip)
-        if found == "auto":
-            reject("clip", "got 'auto', but the values are not kept", "pass a pair (low, high)")
-        self._clip = found
-
-    @property
-    def n_threads(self) -> int:
-        """The number of threads that its methods use; may be set."""
-        return self._n_threads
-
-    @n_threads.setter
-    def n_threads(self, n_threads: int) -> None:
-        self._n_threads = scalars.threads(n_threads)
-
-    @property
-    def loss(self) -> str:
-        """The loss that it was trained by."""
-        return self._loss.name
-
-    @property
-    def _loss(self) -> Loss:
-        delta = self.parameters.get("huber_delta")
-        return Loss(self.parameters.get("loss", "squared"), math.nan if delta is None else delta)
-
-    @property
-    def baseline_rmse(self) -> dict[str, float]:
-        """The roots of `baseline_loss`, of the squared loss; of another one, nothing."""
-        if not self._loss.squared:
-            return {}
-        return {name: math.sqrt(loss) for name, loss in self.baseline_loss.items()}
-
-    @property
-    def validation_rmse(self) -> float | None:
-        """The root of `validation_loss`, of the squared loss; or None."""
-        if self.validation_loss is None or not self._loss.squared:
-            return None
-        return math.sqrt(self.validation_loss)
-
-    @property
-    def noise(self) -> float | None:
-        """The root mean squared error of training of these factors, or None; may be set."""
-        return self._noise
-
-    @noise.setter
-    def noise(self, noise: float | None) -> None:
-        self._noise = None if noise is None else scalars.real("noise", noise, 0.0)
-
-    @property
-    def row_factors(self) -> NDArray[Any]:
-        """x_i, (m, k)."""
-        return self._rows.public[0]
-
-    @property
-    def col_factors(self) -> NDArray[Any]:
-        """y_j, (n, k)."""
-        return self._cols.public[0]
-
-    @property
-    def row_bias(self) -> NDArray[Any] | None:
-        """The bias of every row, (m,); or None."""
-        return self._rows.public[1]
-
-    @property
-    def col_bias(self) -> NDArray[Any] | None:
-        """The bias of every column, (n,); or None."""
-        return self._cols.public[1]
-
-    @property
-    def row_ids(self) -> NDArray[Any] | None:
-        """The id of every row, (m,); or None."""
-        return None if self._rows.ids is None else self._rows.ids.names
-
-    @property
-    def col_ids(self) -> NDArray[Any] | None:
-        """The id of every column, (n,); or None."""
-        return None if self._cols.ids is None else self._cols.ids.names
-
-    @property
-    def n_seen(self) -> tuple[int, int]:
-        """The numbers of rows and of columns that had entries in training."""
-        held = self._held()
-        return held._rows.n_seen, held._cols.n_seen
-
-    @property
-    def k(self) -> int:
-        """The number of factors."""
-        return int(self._rows.factors.shape[1])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The shape (m, n) of the matrix."""
-        held = self._held()
-        return len(held._rows.factors), len(held._cols.factors)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the factors and of predictions."""
-        return self._rows.factors.dtype
-
-    @_of_one_state
-    def __repr__(self) -> str:
-        epochs = len(self.history["epoch"])
-        told = f"shape={self.shape}, k={self.k}, dtype={self.dtype}, epochs={epochs}"
-        if self.stages > 1:
-            told += f", stages={self.stages}"
-        loss = self._loss
-        if not loss.squared:
-            told += f", loss={self.loss!r}"
-        if self.noise is not None:
-            told += f", noise={self.noise:.4g}"
-        if self.validation_loss is not None:
-            told += f", validation_{loss.measure}={loss.measured(self.validation_loss):.4g}"
-        if self.baseline_loss:
-            simple = {n: float(f"{loss.measured(v):.4g}") for n, v in self.baseline_loss.items()}
-            told += f", baseline_{loss.measure}={simple}"
-        return f"Factorization({told})"
-
     # ------------------------------------------------------------ entries
 
-    @_of_one_state
+    @of_one_state
     def predict(
         self,
         rows: ArrayLike | slice,
@@ -478,12 +269,7 @@ class Factorization:
         self._answers.into_range(flat)
         return flat.reshape(i.shape)[()]
 
-    @property
-    def _answers(self) -> Answers:
-        """How predictions are made."""
-        return Answers(self._rows, self._cols, self.offset, self._loss, self.n_threads, self._clip)
-
-    @_of_one_state
+    @of_one_state
     def score(
         self,
         mask: Any,
@@ -533,7 +319,7 @@ class Factorization:
         errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
         return root_mean_square(errors, cells.weights)
 
-    @_of_one_state
+    @of_one_state
     def reconstruct(
         self,
         rows: ArrayLike | slice = slice(None),
@@ -577,7 +363,7 @@ class Factorization:
         made = answers.product(x, self._cols.ready, into, link=linked)
         return made if out is None else out
 
-    @_of_one_state
+    @of_one_state
     def impute(
         self,
         mask: Any,
@@ -631,7 +417,7 @@ class Factorization:
 
     # ------------------------------------------------------------ new rows and columns
 
-    @_of_one_state
+    @of_one_state
     def fold_in_rows(
         self,
         mask: Any,
@@ -698,7 +484,7 @@ class Factorization:
         """
         return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=False)
 
-    @_of_one_state
+    @of_one_state
     def fold_in_cols(
         self,
         mask: Any,
@@ -777,28 +563,9 @@ class Factorization:
             stopped_by="fold-in",
         )
 
-    def _matrix(self, *, grows: bool = False) -> Matrix:
-        """The shape and ids that entries are checked against; with `grows`, also new ones."""
-        rows, cols = (Axis(len(s.factors), s.ids, grows) for s in (self._rows, self._cols))
-        return rows, cols
-
-    @property
-    def _fitting(self) -> Fitting:
-        """How factors of new rows and columns are computed."""
-        return Fitting(
-            self.offset, self.noise, self.parameters["nonnegative"], self.n_threads, self._loss
-        )
-
-    def _changed(self, **parts: Any) -> Factorization:
-        """A copy with some attributes replaced, such as `_rows`."""
-        changed = copy.copy(self)
-        for name, part in {"parameters": dict(self.parameters), **parts}.items():
-            setattr(changed, name, part)
-        return changed
-
     # ------------------------------------------------------------ ranking
 
-    @_of_one_state
+    @of_one_state
     def top(
         self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -866,7 +633,7 @@ class Factorization:
             found = self._cols.named(found)
         return (found, scores) if i.ndim else (found[0], scores[0])
 
-    @_of_one_state
+    @of_one_state
     def similar_rows(
         self, rows: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -901,7 +668,7 @@ class Factorization:
         """
         return self._similar(self._rows, "rows", rows, n, ids)
 
-    @_of_one_state
+    @of_one_state
     def similar_cols(
         self, cols: ArrayLike | slice, n: int = 10, *, ids: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -1129,7 +896,7 @@ class Factorization:
 
     # ------------------------------------------------------------ files
 
-    @_of_one_state
+    @of_one_state
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model to a file for `funkc.load`.
 
@@ -1179,7 +946,7 @@ class Factorization:
 
     # ------------------------------------------------------------ plots
 
-    @_of_one_state
+    @of_one_state
     def plot_history(self) -> Figure:
         """Plot training and validation RMSE (or loss) against epochs.
 
