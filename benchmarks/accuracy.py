@@ -452,7 +452,7 @@ def errors_of_new_rows(source: Source, k: int, seed: int) -> dict[str, list[floa
                 )
                 predicted = fitted.predict(rows[test], cols[test])
             else:
-                predicted = found.predict(np.full(test.sum(), -1), cols[test], unknown="mean")
+                predicted = found.predict(np.full(test.sum(), -1), cols[test], unknown="baseline")
             errors[name].append(rmse(predicted, values[test]))
     return errors
 

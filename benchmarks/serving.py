@@ -230,7 +230,7 @@ def new_rows(report: Report, ratings: data.Ratings, n_threads: int) -> None:
         folded = fit.fold_in_rows(
             (split.rows[train], split.cols[train]), split.values[train], shape=split.shape
         )
-        unseen = fit.predict(np.full(held.sum(), -1), test[1], unknown="mean")
+        unseen = fit.predict(np.full(held.sum(), -1), test[1], unknown="baseline")
         errors["the mean row, no rating of theirs"].append(
             float(np.sqrt(np.mean((unseen.astype(float) - test[2]) ** 2)))
         )

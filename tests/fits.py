@@ -64,7 +64,7 @@ def everything(fit, table):
     parts = [
         fit.predict(np.arange(9), np.arange(9)), fit.predict(3), fit.reconstruct(slice(5)),
         *fit.top(slice(None), 6), *fit.similar_rows(slice(9), 4), *fit.similar_cols(3, 4),
-        fit.impute(None, table), fit.predict(-1, 4, unknown="mean"),
+        fit.impute(None, table), fit.predict(-1, 4, unknown="baseline"),
         *(part for kind in (fit.fold_in_rows(None, table), fit.fold_in_cols(None, table))
           for part in (kind.row_factors, kind.col_factors)),
     ]  # fmt: skip

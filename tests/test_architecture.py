@@ -38,13 +38,16 @@ images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _i
     _input/pixels.py _input/scalars.py _sides.py _train.py
 factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _history.py _input/arrays.py
     _input/cells.py _input/factors.py _input/ids.py _input/lookups.py _input/loss.py
-    _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _sides.py _train.py
+    _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _ranking.py _sides.py
+    _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
 _state.py: _biases.py _history.py _input/options.py _train.py _validation.py
 _bar.py: _errors.py _input/options.py _train.py
 _judge.py: _core/plan.pyx _errors.py _input/ids.py _input/loss.py _schedule.py _train.py
 _model_file.py: _errors.py _history.py _input/ids.py _input/options.py _input/scalars.py _io.py
+    _sides.py
+_ranking.py: _answers.py _errors.py _input/arrays.py _input/lookups.py _input/scalars.py _model.py
     _sides.py
 _model.py: _answers.py _errors.py _errstate.py _fold_in.py _input/cells.py _input/loss.py
     _input/options.py _input/scalars.py _sides.py
@@ -54,7 +57,7 @@ _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.p
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _answers.py: _core/serve.pyx _errors.py _input/loss.py _input/scalars.py _schedule.py _sides.py
-_sides.py: _core/serve.pyx _errors.py _input/ids.py _schedule.py
+_sides.py: _core/serve.pyx _errors.py _input/ids.py _input/lookups.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
@@ -65,7 +68,9 @@ capi.py: _capi.pyx
 _schedule.py: _core/newton.pyx _core/plan.pyx _errors.py _input/cells.py _input/loss.py
     _input/options.py _input/scalars.py
 _input/split.py: _errors.py _input/arrays.py _input/cells.py _input/options.py _input/scalars.py
-_input/lookups.py: _errors.py _input/arrays.py _input/cells.py _input/forms.py _input/scalars.py
+_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
+    _input/lookups.py _input/scalars.py
+_input/lookups.py: _errors.py _input/arrays.py _input/forms.py _input/ids.py _input/scalars.py
 _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _core/plan.pyx
     _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
@@ -80,8 +85,6 @@ _core/biases.pyx: _core/float_state.pxd _core/machine.pxd _core/memory.pxd _core
     _core/sums.pxd _core/types.pxd
 _history.py: _errors.py _input/loss.py _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
-_input/cells.py: _core/plan.pyx _errors.py _input/arrays.py _input/forms.py _input/ids.py
-    _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
     _core/machine.pxd _core/memory.pxd _core/nogil.h _core/source.pxd _core/start.pxd
     _core/stream.pxd _core/survey.pxd _core/thin.pxd _core/types.pxd capi.pxd

@@ -46,7 +46,7 @@ def calls(fit):
         "top, pair": lambda v, later: fit.top(slice(9), 5, exclude=(v, later(pair))),
         "top, rows": lambda v, later: fit.top(v, 5, exclude=[later(pair)] * v.size),
         "predict": lambda v, later: fit.predict(v, later(pair)),
-        "predict, mean": lambda v, later: fit.predict(v, later(pair), unknown="mean"),
+        "predict, mean": lambda v, later: fit.predict(v, later(pair), unknown="baseline"),
         "score": lambda v, later: fit.score((v, later(pair)), VALUES),
         "score, weights": lambda v, later: fit.score((v, pair), VALUES, later(ones)),
         "impute": lambda v, later: fit.impute((v, later(pair)), VALUES),

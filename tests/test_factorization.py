@@ -139,7 +139,7 @@ def test_a_position_that_was_not_trained_is_an_IndexError_with_its_place(
         fit.predict(*pair)
     assert type(caught.value) is IndexError
     assert str(caught.value).startswith(f"{name}: {name}{fragment}{SHAPE[side]} that were trained")
-    assert f"indices run from 0 to {SHAPE[side] - 1}" in str(caught.value)
+    assert f"positions run from 0 to {SHAPE[side] - 1}" in str(caught.value)
 
 
 def test_the_first_and_last_position_are_trained(fit):
@@ -156,8 +156,6 @@ def test_the_first_and_last_position_are_trained(fit):
     [
         (1.0, "float64"),
         ([1.0, 2.0], "float64"),
-        (True, "bool"),
-        ([True, False], "bool"),
         ("1", "<U1"),
         (None, "object"),
         ([0, None], "object"),
@@ -171,7 +169,15 @@ def test_a_position_that_is_no_integer_is_a_TypeError(fit, index, found, side):
     pair[side] = index
     with pytest.raises(TypeError) as caught:
         fit.predict(*pair)
-    assert str(caught.value) == f"{('rows', 'cols')[side]}: has dtype {found}; pass integers"
+    name, what = (("rows", "rows"), ("cols", "columns"))[side]
+    expected = f"{name}: has dtype {found}; pass integers: these {what} have no ids"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("marks", [True, [True, False], np.ones((2, 2), bool)], ids=str)
+def test_marks_for_other_rows_are_refused(fit, marks):
+    with pytest.raises(ValueError, match=r"^rows: is boolean, of shape \(.* where there are \d+; "):
+        fit.predict(marks, 0)
 
 
 @pytest.mark.parametrize("hidden", [0, -1, 10**6])

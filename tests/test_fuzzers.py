@@ -53,7 +53,8 @@ def own_names(module):
 
 def members(kind):
     """Methods of its own, and with a = what may be assigned."""
-    for name, member in vars(kind).items():
+    whole = [base for base in kind.__mro__ if base.__module__.startswith("funkc")]
+    for name, member in {k: v for base in whole for k, v in vars(base).items()}.items():
         if isinstance(member, property):
             if member.fset is not None and not name.startswith("_"):
                 yield f"{name}="

@@ -42,9 +42,10 @@ def test_cells_are_sorted_by_row_then_column():
     assert cells == sorted(cells)
 
 
-def test_bytes_are_text():
-    found = ratings.Ratings.from_arrays(np.array([b"b", "é".encode()]), [1, 2], [1, 2])
-    assert found.row_ids.tolist() == ["b", "é"]
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_bytes_are_refused(kind):
+    with pytest.raises(ValueError, match=r"^ratings, position 0: .* is b'b' of .*\.hex\(\)"):
+        ratings.Ratings.from_arrays(kind([b"b", "é".encode()]), [1, 2], [1, 2])
 
 
 def test_encode():
@@ -135,8 +136,8 @@ def test_unknown_ids():
         ratings.encode(7, known, name="cols")
     with pytest.raises(ValueError, match=r"ids\[1\]: the id is None; drop"):  # not even unknown
         ratings.encode(["a", None], known, unknown=-1)
-    with pytest.raises(ValueError, match="unknown: got 'mean'; pass one of 'error', -1"):
-        ratings.encode(["a"], known, unknown="mean")
+    with pytest.raises(ValueError, match="unknown: got 'baseline'; pass one of 'raise', -1"):
+        ratings.encode(["a"], known, unknown="baseline")
 
 
 @pytest.mark.parametrize(

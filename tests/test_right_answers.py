@@ -408,7 +408,7 @@ def test_what_was_never_seen_is_the_mean(options, dtype):
     np.testing.assert_allclose(fit.predict(3), rows.mean(0), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(fit.predict(3), fit.predict(70))
     np.testing.assert_allclose(
-        fit.predict(3), fit.predict(-1, unknown="mean"), rtol=1e-4, atol=1e-5
+        fit.predict(3), fit.predict(-1, unknown="baseline"), rtol=1e-4, atol=1e-5
     )
 
 

@@ -221,8 +221,16 @@ def tables(folder: Path) -> None:
     known = funkc.factorize(None, made, 1)
     names: tuple[NDArray[Any] | None, NDArray[Any] | None] = (known.row_ids, known.col_ids)
     assert names[0] is not None
-    print(known.predict("ann", [20, 7], ids=True, unknown="mean"))
-    print(known.top(["ann"], 1, exclude=made, ids=True), known.similar_rows("ann", 1, ids=True))
+    print(known.predict("ann", [20, 7], ids=True, unknown="baseline", return_known=True))
+    print(
+        known.top(["ann"], 1, exclude=made, only=[20]), known.similar_rows("ann", 1, only=["bob"])
+    )
+    new = known.fold_in_rows((["eve"], [20]), [4.0], unknown="skip")
+    print(known.top(new, 1, unknown="skip"), known.score((["ann"], [20]), [4.0], ids=True))
+    try:
+        known.top("nobody", 1)
+    except funkc.UnknownIdError as error:
+        print(error.unknown, error.axis, funkc.UnknownIdWarning)
     assert known.partial_fit(None, same).fold_in_rows(None, same).shape == (2, 2)
     path = folder / "ratings.csv"
     path.write_text("who,what,stars\nann,20,5\nbob,100,3\nann,100,4\n", encoding="utf-8")

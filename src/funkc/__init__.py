@@ -23,6 +23,8 @@ from funkc._errors import (
     HotPixelWarning,
     ModelFileError,
     OutlierWarning,
+    UnknownIdError,
+    UnknownIdWarning,
 )
 from funkc.factorization import Factorization, load
 from funkc.images import inpaint
@@ -42,6 +44,8 @@ __all__ = [
     "ModelFileError",
     "OutlierWarning",
     "Ratings",
+    "UnknownIdError",
+    "UnknownIdWarning",
     "cross_validate",
     "factorize",
     "get_include",

@@ -56,18 +56,34 @@ class Answers:
         )
 
     def scores(self, i: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[Any]:
-        """What products, offset and biases add up to, entry by entry."""
+        """What products, offset and biases add up to, entry by entry; -1 is the mean row."""
         flat = np.empty(i.size, self._dtype)
-        at_once = max(1, NUMBERS_AT_ONCE // self._width)
-        for first in range(0, flat.size, at_once):
-            part = slice(first, first + at_once)
+        for part in self._entries(flat.size):
             x, x_index = self.rows.holding(i[part])
             y, y_index = self.cols.holding(j[part])
-            raise_for_status(
-                serve.predict(x, y, x_index, y_index, flat[part], self.offset, self.n_threads),
-                purpose="to predict",
-            )
+            self._score(x, y, x_index, y_index, flat[part])
         return flat
+
+    def scored(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        i: NDArray[np.int64],
+        j: NDArray[np.int64],
+    ) -> NDArray[Any]:
+        """The same, of rows and columns in padded form."""
+        flat = np.empty(i.size, self._dtype)
+        for part in self._entries(flat.size):
+            self._score(x, y, i[part], j[part], flat[part])
+        return flat
+
+    def _entries(self, n: int) -> Iterable[slice]:
+        at_once = max(1, NUMBERS_AT_ONCE // self._width)
+        return (slice(first, first + at_once) for first in range(0, n, at_once))
+
+    def _score(self, *arguments: NDArray[Any]) -> None:
+        status = serve.predict(*arguments, self.offset, self.n_threads)
+        raise_for_status(status, purpose="to predict")
 
     def into_range(self, made: NDArray[Any]) -> None:
         """Cut predictions off where `clip` ends."""

@@ -115,6 +115,53 @@ class OutlierWarning(UserWarning):
     """
 
 
+class UnknownIdError(KeyError, ValueError):
+    """An id that the model does not know; a service answers it with 404, not with 400.
+
+    Attributes
+    ----------
+    unknown : list of int or str
+        The unknown ids, each once.
+    axis : str
+        Where they were looked for: "rows" or "cols".
+
+    Examples
+    --------
+    >>> import funkc
+    >>> ratings = funkc.Ratings.from_arrays(["ann", "bob"], [10, 20], [5.0, 3.0])
+    >>> fit = funkc.factorize(None, ratings, k=1)
+    >>> try:
+    ...     fit.top("eve")
+    ... except funkc.UnknownIdError as error:
+    ...     print(error.axis, error.unknown)
+    rows ['eve']
+    """
+
+    def __init__(self, message: str, unknown: list[int | str], axis: str) -> None:
+        self.unknown, self.axis = unknown, axis
+        super().__init__(message, unknown, axis)
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show its repr
+
+
+class UnknownIdWarning(UserWarning):
+    """Ids that the model does not know were skipped.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import funkc
+    >>> ratings = funkc.Ratings.from_arrays(["ann", "bob"], [10, 20], [5.0, 3.0])
+    >>> fit = funkc.factorize(None, ratings, k=1)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     found, _ = fit.top(["ann", "eve"], 1, unknown="skip")
+    >>> found.shape, [warning.category.__name__ for warning in caught]
+    ((2, 1), ['UnknownIdWarning'])
+    """
+
+
 class ModelFileError(ValueError):
     """A model file can't be loaded: it is damaged, of a newer version, or of another program.
 

@@ -241,9 +241,19 @@ class Model:
         """How predictions are made."""
         return Answers(self._rows, self._cols, self.offset, self._loss, self.n_threads, self._clip)
 
-    def _matrix(self, *, grows: bool = False) -> Matrix:
+    def _matrix(
+        self,
+        *,
+        grows: bool = False,
+        ids: bool | None = None,
+        unknown: str = "",
+    ) -> Matrix:
         """The shape and ids that entries are checked against; with `grows`, also new ones."""
-        rows, cols = (Axis(len(s.factors), s.ids, grows) for s in (self._rows, self._cols))
+        named = scalars.flag_or_none("ids", ids)
+        rows, cols = (
+            Axis(len(side.factors), side.ids, grows, side.called(named).ids is not None, unknown)
+            for side in (self._rows, self._cols)
+        )
         return rows, cols
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 
 from funkc._core import serve
 from funkc._errors import raise_for_status, reject
+from funkc._input.lookups import Names
 from funkc._schedule import padded, parts
 
 if TYPE_CHECKING:
@@ -79,24 +80,13 @@ class Side:
             self._public = _read_only(np.ascontiguousarray(self.factors)), bias
         return self._public
 
-    def positions(self, name: str, ids: Any, mean: bool) -> Any:
-        """Indices of ids; slices are returned unchanged."""
-        if isinstance(ids, slice):
-            return ids
-        if self.ids is None:
-            if np.asarray(ids).dtype.kind in "iu":  # of rows that were folded in, say
-                return ids
-            reject("ids", "got True, but there are no ids", "train on Ratings, or pass indices")
-        return self.ids.find(ids, name, -1 if mean else "error")
-
-    def named(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """The ids at indices; -1, or an empty text, for -1."""
-        if self.ids is None:
-            reject("ids", "got True, but there are no ids", "train on Ratings, or pass False")
-        names = self.ids.names
-        out: NDArray[Any] = names[positions]
-        out[positions < 0] = -1 if names.dtype.kind == "i" else ""
-        return out
+    def called(self, ids: bool | None) -> Names:
+        """How a caller calls its rows or columns."""
+        if ids and self.ids is None:
+            what = "rows" if self.first else "columns"
+            reject("ids", f"got True, but the {what} have no ids", "pass positions, and omit ids")
+        names = None if ids is not None and not ids else self.ids
+        return Names("rows" if self.first else "cols", len(self.factors), names)
 
     def followed_by(self, more: Side, ids: Ids | None) -> Side:
         """These and those, with the ids of both."""
@@ -188,13 +178,17 @@ class Side:
 
     @property
     def directions(self) -> NDArray[Any]:
-        """The factors minus their mean, normalized to length 1 (or 0), padded to whole lanes."""
+        """About their own mean."""
         if self._directions is None:
-            n, k = self.factors.shape
-            out = np.zeros((n, padded(k)), self.factors.dtype)
-            serve.directions(self.ready, np.ascontiguousarray(self.mean[:k]), out)
-            self._directions = out
+            self._directions = self.directions_about(self.mean)
         return self._directions
+
+    def directions_about(self, mean: NDArray[np.float64]) -> NDArray[Any]:
+        """The factors minus a mean, normalized to length 1 (or 0), padded to whole lanes."""
+        n, k = self.factors.shape
+        out = np.zeros((n, padded(k)), self.factors.dtype)
+        serve.directions(self.ready, np.ascontiguousarray(mean[:k]), out)
+        return out
 
     def _with_lanes(self, factors: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
         n, k = factors.shape

@@ -394,7 +394,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         names = np.asarray(super().get_feature_names_out(input_features))
         kept = names if self.keep_empty_features else names[self.n_observed_ > 0]
         if self.add_indicator:
-            kept = np.append(kept, "missingindicator_" + names[self._incomplete()])
+            more = [f"missingindicator_{name}" for name in names[self._incomplete()]]
+            kept = np.append(kept, np.array(more, object))
         return kept
 
     def __sklearn_tags__(self) -> Any:

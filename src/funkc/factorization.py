@@ -15,11 +15,10 @@ from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._history import figure_of
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings, own_pair, require_apart, writable
+from funkc._input.arrays import own_pair, require_apart, writable
 from funkc._input.cells import Axis, observed_by_blocks, observed_cells
 from funkc._input.factors import checked_factors, checked_ids, of_no_training
-from funkc._input.ids import Ids, placed
-from funkc._input.lookups import excluded_columns, index_pair, positions_of
+from funkc._input.lookups import index_pair
 from funkc._input.loss import (
     mean_loss,
     predictions,
@@ -31,6 +30,7 @@ from funkc._input.loss import (
 from funkc._input.options import checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._model import Model, of_one_state
+from funkc._ranking import asked
 from funkc._sides import Side
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from funkc._input.cells import Cells, Duplicates
+    from funkc._input.cells import Cells, Duplicates, Matrix
+    from funkc._input.ids import Ids
     from funkc._input.options import History
 
 # For `partial_fit`, where no training tells.
@@ -218,33 +219,40 @@ class Factorization(Model):
         rows: ArrayLike | slice,
         cols: ArrayLike | slice = slice(None),
         *,
-        unknown: Literal["error", "mean"] = "error",
-        ids: bool = False,
+        ids: bool | None = None,
+        unknown: Literal["raise", "baseline", "nan"] = "raise",
+        return_known: bool = False,
     ) -> Any:
         """Predict entries, indexed as in NumPy: ``reconstruct()[rows, cols]``.
 
         Parameters
         ----------
-        rows, cols : int, array of int, or slice
-            Indices of entries, broadcast against each other; with a slice on either side,
-            all combinations of the rows and the columns. Without `cols`, whole rows.
-        unknown : {"error", "mean"}, default "error"
-            What to do with an index that is not in the matrix (also -1): "mean" predicts with
-            the mean of all rows (or columns).
-        ids : bool, default False
-            Whether `rows` and `cols` are ids instead of indices.
+        rows, cols : int or str, array of them, or slice
+            Ids or positions of entries, broadcast against each other; with a slice on either side,
+            all combinations of the rows and the columns. Without `cols`, whole rows. A slice, or a
+            boolean array with a mark for each row (or column), is of positions always.
+        ids : bool, optional
+            Whether ids are passed: by default where a side has ids, the rows or the columns. False:
+            positions. True: ids, and an error where there are none.
+        unknown : {"raise", "baseline", "nan"}, default "raise"
+            What to do with an unknown id, or a position outside the matrix (also -1): "baseline"
+            predicts with the mean of all rows (or columns), "nan" gives NaN.
+        return_known : bool, default False
+            Whether to return also which entries have a known row and a known column.
 
         Returns
         -------
-        scalar or array
+        predictions : scalar or array
             Of the dtype of the factors, with the same bits as in `reconstruct`; within `clip`.
+        known : bool or array of bool
+            Of the same shape; only if `return_known` is True.
 
         Raises
         ------
+        UnknownIdError
+            For an unknown id (a KeyError and ValueError, whose ``unknown`` and ``axis`` say which).
         IndexError
-            For an index that is not in the matrix, unless `unknown` is "mean".
-        ValueError
-            For an unknown id, unless `unknown` is "mean".
+            For a position that is not in the matrix.
 
         Examples
         --------
@@ -254,20 +262,25 @@ class Factorization(Model):
         >>> fit.predict(1, 2).shape, fit.predict(1).shape, fit.predict([0, 1, 1], 2).shape
         ((), (3,), (3,))
         """
-        mean = scalars.choice("unknown", unknown, ("error", "mean")) == "mean"
-        if scalars.flag("ids", ids):
-            rows = self._rows.positions("rows", rows, mean)
-            cols = self._cols.positions("cols", cols, mean)
+        named = scalars.flag_or_none("ids", ids)
+        instead = scalars.choice("unknown", unknown, ("raise", "baseline", "nan"))
+        remedy = 'pass unknown="baseline" or "nan"' if instead == "raise" else None
+        i = self._rows.called(named).find("rows", rows, remedy)
+        j = self._cols.called(named).find("cols", cols, remedy)
         if isinstance(rows, slice) or isinstance(cols, slice):
-            i = positions_of("rows", rows, self.shape[0], mean)
-            j = positions_of("cols", cols, self.shape[1], mean)
-            block = self._answers.block(i.reshape(-1), j.reshape(-1))
-            return block.reshape(i.shape + j.shape)
-        i, j = index_pair(rows, cols, self.shape, mean)
-        flat = self._answers.scores(i.reshape(-1), j.reshape(-1))
-        predictions(self._loss, flat)
-        self._answers.into_range(flat)
-        return flat.reshape(i.shape)[()]
+            made = self._answers.block(i.reshape(-1), j.reshape(-1)).reshape(i.shape + j.shape)
+            known = np.logical_and.outer(i >= 0, j >= 0)
+        else:
+            i, j = index_pair(i, j)
+            made = self._answers.scores(i.reshape(-1), j.reshape(-1)).reshape(i.shape)
+            predictions(self._loss, made)
+            self._answers.into_range(made)
+            known = (i >= 0) & (j >= 0)
+        if instead == "nan":
+            made[~known] = np.nan
+        if scalars.flag("return_known", return_known):
+            return made[()], known[()]
+        return made[()]
 
     @of_one_state
     def score(
@@ -277,6 +290,7 @@ class Factorization(Model):
         weights: ArrayLike | None = None,
         *,
         duplicates: Duplicates = "error",
+        ids: bool | None = None,
     ) -> float:
         """The RMSE on some entries; with another loss than the squared one, the mean loss.
 
@@ -287,6 +301,8 @@ class Factorization(Model):
         ----------
         mask, values, weights, duplicates
             As for `funkc.factorize`; of the shape and ids of this factorization.
+        ids : bool, optional
+            Whether a pair `mask` lists ids; see `predict`.
 
         Returns
         -------
@@ -304,19 +320,20 @@ class Factorization(Model):
         0.727
         """
         cells = observed_cells(
-            mask, values, weights=weights, duplicates=duplicates, matrix=self._matrix()
+            mask, values, weights=weights, duplicates=duplicates, matrix=self._matrix(ids=ids)
         ).listed()
+        i, j = own_pair("mask", cells.rows, cells.cols, self.shape)
+        scores = self._answers.scores(i, j)
         if not self._loss.squared:
             require_allowed_entries(cells, self._loss)
-            i, j = own_pair("mask", cells.rows, cells.cols, self.shape)
-            scores = self._answers.scores(i, j)
             if self._clip is not None:
                 # Beyond the largest number of the dtype, a value of 0 would cost 0 times infinity.
                 most = float(np.finfo(scores.dtype).max)
                 ends = (min(max(score_of(self._loss, end), -most), most) for end in self._clip)
                 np.clip(scores, *ends, out=scores)
             return mean_loss(self._loss, cells.values, scores, cells.weights)
-        errors = cells.values - self.predict(cells.rows, cells.cols).astype(np.float64)
+        self._answers.into_range(scores)
+        errors = cells.values - scores.astype(np.float64)
         return root_mean_square(errors, cells.weights)
 
     @of_one_state
@@ -326,18 +343,21 @@ class Factorization(Model):
         *,
         out: NDArray[Any] | None = None,
         link: bool = True,
+        ids: bool | None = None,
     ) -> NDArray[Any]:
         """The full product, offset + row_factors @ col_factors.T and biases, or some of its rows.
 
         Parameters
         ----------
-        rows : array of int or slice, optional
+        rows : array of int or str, or slice, optional
             The rows to compute; by default all.
         out : (r, n) array, optional
             The output: C-contiguous, aligned, of the dtype of the factors.
         link : bool, default True
             Whether to turn the product into predictions: probabilities of a logistic loss, counts
             of a Poisson loss; others need nothing.
+        ids : bool, optional
+            Whether `rows` are ids; see `predict`.
 
         Returns
         -------
@@ -353,7 +373,8 @@ class Factorization(Model):
         >>> fit.reconstruct().shape, fit.reconstruct([0, 2]).shape
         ((3, 2), (2, 2))
         """
-        i = positions_of("rows", rows, self.shape[0], False, 1)
+        names = self._rows.called(scalars.flag_or_none("ids", ids))
+        i = names.find("rows", rows, "omit it", 1)
         into = None if out is None else writable(out, (i.size, self.shape[1]), self.dtype)
         linked = scalars.flag("link", link)
         everything = isinstance(rows, slice) and i.size == self.shape[0] and rows.step in (None, 1)
@@ -371,6 +392,7 @@ class Factorization(Model):
         *,
         duplicates: Duplicates = "error",
         out: NDArray[Any] | None = None,
+        ids: bool | None = None,
     ) -> NDArray[Any]:
         """Fill the missing entries with predictions; observed entries are kept exactly.
 
@@ -381,6 +403,8 @@ class Factorization(Model):
         out : (m, n) array, optional
             The output, of a floating dtype that can represent `values`; it may be `values`
             itself. If an error is raised, it may be partially written.
+        ids : bool, optional
+            Whether a pair `mask` lists ids; see `predict`.
 
         Returns
         -------
@@ -398,7 +422,7 @@ class Factorization(Model):
         array([5. , 4. , 3.5])
         """
         dtype, blocks = observed_by_blocks(
-            mask, values, matrix=self._matrix(), duplicates=duplicates
+            mask, values, matrix=self._matrix(ids=ids), duplicates=duplicates
         )
         answers = self._answers
         if out is not None:
@@ -427,6 +451,8 @@ class Factorization(Model):
         shape: tuple[int | None, int | None] | None = None,
         weights: ArrayLike | None = None,
         duplicates: Duplicates = "error",
+        ids: bool | None = None,
+        unknown: Literal["raise", "skip"] = "raise",
     ) -> Factorization:
         """Compute factors for new rows with the column factors fixed.
 
@@ -445,18 +471,31 @@ class Factorization(Model):
         Parameters
         ----------
         mask, values, weights, duplicates
-            As for `funkc.factorize`: new rows are numbered from 0, and the columns are those
-            of this factorization.
+            As for `funkc.factorize`: the columns are those of this factorization. New rows are
+            numbered from 0, or have ids where the trained rows do: those of a pair and of Ratings.
         regularization : float, optional
             λ of a ridge regression towards x̄ instead of the prior: λ c |x - x̄|² takes the place
             of its term, where c is the number of observed entries of the row.
         shape : pair of int, optional
-            The numbers of new rows and of columns, if `mask` is a pair.
+            The numbers of new rows and of columns, if `mask` is a pair of positions.
+        ids : bool, optional
+            Whether a pair `mask` lists ids, of columns and of new rows: by default where a side of
+            this factorization has ids. False: positions. True: ids, and an error where there are
+            none.
+        unknown : {"raise", "skip"}, default "raise"
+            What to do with entries whose column id is unknown: with "skip" they are left out, and
+            named in a `funkc.UnknownIdWarning`.
 
         Returns
         -------
         Factorization
-            Of the new rows and the same columns, with all methods.
+            Of the new rows and the same columns, with all methods. `top` of this factorization
+            takes it, too.
+
+        Raises
+        ------
+        UnknownIdError
+            For an unknown id of a column.
 
         Notes
         -----
@@ -482,7 +521,16 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(0, 1)))
         ((1, 3), 10)
         """
-        return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=False)
+        entries = observed_cells(
+            mask,
+            values,
+            weights=weights,
+            shape=shape,
+            duplicates=duplicates,
+            matrix=self._matrix_of_new(ids, unknown, by_col=False),
+            nothing=True,
+        )
+        return self._fold_in(entries, regularization, by_col=False)
 
     @of_one_state
     def fold_in_cols(
@@ -494,6 +542,8 @@ class Factorization(Model):
         shape: tuple[int | None, int | None] | None = None,
         weights: ArrayLike | None = None,
         duplicates: Duplicates = "error",
+        ids: bool | None = None,
+        unknown: Literal["raise", "skip"] = "raise",
     ) -> Factorization:
         """Compute factors for new columns with the row factors fixed.
 
@@ -502,13 +552,14 @@ class Factorization(Model):
 
         Parameters
         ----------
-        mask, values, regularization, shape, weights, duplicates
+        mask, values, regularization, shape, weights, duplicates, ids, unknown
             As for `fold_in_rows`.
 
         Returns
         -------
         Factorization
-            Of the same rows and the new columns.
+            Of the same rows and the new columns. `similar_cols` of this factorization takes it,
+            too.
 
         Examples
         --------
@@ -520,30 +571,29 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(1, 0)))
         ((3, 1), 10)
         """
-        return self._fold_in(mask, values, regularization, shape, weights, duplicates, by_col=True)
-
-    def _fold_in(
-        self,
-        mask: Any,
-        values: Any,
-        regularization: float | None,
-        shape: tuple[int | None, int | None] | None,
-        weights: ArrayLike | None,
-        duplicates: Duplicates,
-        *,
-        by_col: bool,
-    ) -> Factorization:
-        rows, cols = self._matrix()
-        matrix = (rows, Axis()) if by_col else (Axis(), cols)
-        cells = observed_cells(
+        entries = observed_cells(
             mask,
             values,
             weights=weights,
             shape=shape,
             duplicates=duplicates,
-            matrix=matrix,
+            matrix=self._matrix_of_new(ids, unknown, by_col=True),
             nothing=True,
         )
+        return self._fold_in(entries, regularization, by_col=True)
+
+    def _matrix_of_new(
+        self, ids: bool | None, unknown: Literal["raise", "skip"], *, by_col: bool
+    ) -> Matrix:
+        """What is known of new rows, or columns, and of those on the other side."""
+        scalars.choice("unknown", unknown, ("raise", "skip"))
+        matrix = list(self._matrix(ids=ids, unknown=unknown))
+        matrix[by_col] = Axis(by_id=matrix[by_col].lists_ids)
+        return matrix[0], matrix[1]
+
+    def _fold_in(
+        self, cells: Cells, regularization: float | None, *, by_col: bool
+    ) -> Factorization:
         ridge = None
         if regularization is not None:
             ridge = scalars.real("regularization", regularization, 0.0)
@@ -555,7 +605,7 @@ class Factorization(Model):
             fixed,
             looked_for,
             ridge,
-            ids=cells.ids[by_col] if are_ratings(values) else None,
+            ids=cells.ids[by_col],
         )
         return self._changed(
             **{"_cols" if by_col else "_rows": fitted},
@@ -567,27 +617,48 @@ class Factorization(Model):
 
     @of_one_state
     def top(
-        self, rows: ArrayLike | slice, n: int = 10, *, exclude: Any = None, ids: bool = False
+        self,
+        rows: ArrayLike | slice | Factorization,
+        n: int = 10,
+        *,
+        exclude: Any = None,
+        only: Any = None,
+        ids: bool | None = None,
+        unknown: Literal["raise", "skip"] = "raise",
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The columns with the highest predictions of every row.
 
         Parameters
         ----------
-        rows : int, 1-D array of int, or slice
-            Indices of rows.
+        rows : int or str, 1-D array of them, slice, or Factorization
+            Ids or positions of rows; or new rows, which `fold_in_rows` of this factorization
+            returned, or an (r, k) array of float with their factors, which get the mean bias.
         n : int, default 10
             The number of columns.
-        exclude : (m, n) array of bool, sparse array, pair of arrays, or list, optional
-            Entries to exclude, usually the known ones: any form of `mask` of
-            `funkc.factorize`, in rows and columns of the matrix (of a sparse array, the stored
-            entries), a list with an array of columns for each of `rows`, or `funkc.Ratings`.
-        ids : bool, default False
-            Whether `rows` has ids instead of indices, and columns are returned by id.
+        exclude : array, list, sparse array, or Ratings, optional
+            Columns not to return, usually those that a row has had. One list of columns for all
+            rows; a list with a list for each of `rows`; a boolean array with a mark for each
+            column; or entries of the matrix, those of the requested rows counting: an (m, n) array
+            of bool, a sparse array (what is stored), a pair of arrays (rows, cols), or
+            `funkc.Ratings`. The index of a row in the matrix counts there, not its place in
+            `rows`. Costs little where Ratings or a CSR array have many other rows.
+        only : array, list, sparse array, or Ratings, optional
+            The columns to rank; by default all. In the same forms. The cost is that of these
+            columns.
+        ids : bool, optional
+            Whether ids are passed, in `rows`, `exclude` and `only`, and returned: by default where
+            a side has ids, the rows or the columns. False: positions. True: ids, and an error where
+            there are none. Slices, boolean and sparse arrays are of positions always, and Ratings
+            of ids, of which those that are unknown count for nothing.
+        unknown : {"raise", "skip"}, default "raise"
+            What to do with unknown ids, and with positions outside the matrix. With "skip", an
+            unknown row gets nothing but padding, and is named in a `funkc.UnknownIdWarning`;
+            unknown columns in `exclude` and `only` count for nothing.
 
         Returns
         -------
         cols : (r, n) array of int64, or of ids
-            Best first, ties by lower index. For a single row, (n,). If `n` exceeds both 1,000
+            Best first, ties by lower position. For a single row, (n,). If `n` exceeds both 1,000
             and the number of columns, the answer has as many as the greater of these.
         scores : (r, n) array
             Their predictions, with the same bits as from `predict` without `clip`. If fewer than n
@@ -596,8 +667,10 @@ class Factorization(Model):
 
         Raises
         ------
+        UnknownIdError
+            For an unknown id (a KeyError and ValueError, whose ``unknown`` and ``axis`` say which).
         IndexError
-            For a row that is not in the matrix; for new rows, use `fold_in_rows`.
+            For a position that is not in the matrix; for new rows, use `fold_in_rows`.
 
         Notes
         -----
@@ -613,49 +686,56 @@ class Factorization(Model):
         >>> fit.top([0, 2], 1, exclude=~np.isnan(table))[0]
         array([[-1],
                [ 1]])
+        >>> fit.top(0, 1, only=[1, 2])[0]
+        array([1])
         """
-        if scalars.flag("ids", ids):
-            rows = self._rows.positions("rows", rows, False)
-        i = positions_of("rows", rows, self.shape[0], False, 1)
-        if are_ratings(exclude):
-            known = placed(exclude, *self._require_ids(), unknown=-1)
-            both = (known[0] >= 0) & (known[1] >= 0)
-            exclude = known[0][both], known[1][both]
-        answers = self._answers
-        wanted = answers.wanted(n, i.size, self.shape[1])
-        hidden = excluded_columns(exclude, i.reshape(-1), self.shape)
-        x = self._rows.taken(i.reshape(-1))
-        found, scores = answers.best(x, self._cols.ready, wanted, *hidden)
+        called = asked(self, self._rows, self._cols, rows, ids, unknown)
+        x = called.side.taken(called.index)
+        found, scores = called.best(self._answers, x, self._cols.ready, n, exclude, only)
         padding = found < 0
         predictions(self._loss, scores)
         scores[padding] = -np.inf
-        if ids:
-            found = self._cols.named(found)
-        return (found, scores) if i.ndim else (found[0], scores[0])
+        return called.answered(found, scores)
 
     @of_one_state
     def similar_rows(
-        self, rows: ArrayLike | slice, n: int = 10, *, ids: bool = False
+        self,
+        rows: ArrayLike | slice | Factorization,
+        n: int = 10,
+        *,
+        exclude: Any = None,
+        only: Any = None,
+        ids: bool | None = None,
+        unknown: Literal["raise", "skip"] = "raise",
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The rows most similar to each of some rows.
 
         Parameters
         ----------
-        rows : int, 1-D array of int, or slice
-            Indices of rows.
+        rows : int or str, 1-D array of them, slice, or Factorization
+            Ids or positions of rows; or new rows, which `fold_in_rows` of this factorization
+            returned, or an (r, k) array of float with their factors.
         n : int, default 10
             The number of similar rows.
-        ids : bool, default False
-            Whether ids are passed and returned instead of indices.
+        exclude, only : array or list, optional
+            Rows not to return, and those to rank: one list for all of `rows`, a list with a list
+            for each, or a boolean array with a mark for each row of the matrix.
+        ids, unknown
+            As for `top`.
 
         Returns
         -------
-        positions : (r, n) array of int64
+        similar : (r, n) array of int64, or of ids
             The most similar first, without the row itself. For a single row, (n,); of a large `n`
             as many as `top` returns.
         similarities : (r, n) array
             From -1 to 1: the cosine of the angle between their factors, each minus the mean
             over all rows (the part common to all). Padded with -1 and -infinity.
+
+        Raises
+        ------
+        UnknownIdError, IndexError
+            As `top`.
 
         Examples
         --------
@@ -666,26 +746,34 @@ class Factorization(Model):
         array([[1],
                [3]])
         """
-        return self._similar(self._rows, "rows", rows, n, ids)
+        return self._similar(self._rows, rows, n, exclude, only, ids, unknown)
 
     @of_one_state
     def similar_cols(
-        self, cols: ArrayLike | slice, n: int = 10, *, ids: bool = False
+        self,
+        cols: ArrayLike | slice | Factorization,
+        n: int = 10,
+        *,
+        exclude: Any = None,
+        only: Any = None,
+        ids: bool | None = None,
+        unknown: Literal["raise", "skip"] = "raise",
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """The columns most similar to each of some columns.
 
         Parameters
         ----------
-        cols : int, 1-D array of int, or slice
-            Indices of columns.
+        cols : int or str, 1-D array of them, slice, or Factorization
+            Ids or positions of columns; or new columns, which `fold_in_cols` of this factorization
+            returned, or an (r, k) array of float with their factors.
         n : int, default 10
             The number of similar columns.
-        ids : bool, default False
-            Whether ids are passed and returned instead of indices.
+        exclude, only, ids, unknown
+            As for `similar_rows`, of columns.
 
         Returns
         -------
-        positions, similarities
+        similar, similarities
             As for `similar_rows`.
 
         Examples
@@ -696,22 +784,23 @@ class Factorization(Model):
         >>> funkc.factorize(None, table, k=3).similar_cols(0, 1)[0]
         array([1])
         """
-        return self._similar(self._cols, "cols", cols, n, ids)
+        return self._similar(self._cols, cols, n, exclude, only, ids, unknown)
 
     def _similar(
-        self, side: Side, name: str, chosen: ArrayLike | slice, n: int, ids: bool
+        self,
+        side: Side,
+        chosen: Any,
+        n: int,
+        exclude: Any,
+        only: Any,
+        ids: bool | None,
+        unknown: str,
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        if scalars.flag("ids", ids):
-            chosen = side.positions(name, chosen, False)
-        i = positions_of(name, chosen, len(side.factors), False, 1)
+        called = asked(self, side, side, chosen, ids, unknown)
+        y = side.directions
+        x = called.side.directions_about(side.mean) if called.new else y[called.index]
         answers = dataclasses.replace(self._answers, offset=0.0)
-        wanted = answers.wanted(n, i.size, len(side.factors))
-        one = np.arange(i.size + 1)
-        x = side.directions
-        found, scores = answers.best(x[i.reshape(-1)], x, wanted, one, i.reshape(-1))
-        if ids:
-            found = side.named(found)
-        return (found, scores) if i.ndim else (found[0], scores[0])
+        return called.answered(*called.best(answers, x, y, n, exclude, only))
 
     # ------------------------------------------------------------ more training
 
@@ -727,6 +816,7 @@ class Factorization(Model):
         shape: tuple[int | None, int | None] | None = None,
         weights: ArrayLike | None = None,
         duplicates: Duplicates = "error",
+        ids: bool | None = None,
         callback: Callable[[int, History], object] | None = None,
         verbose: bool = False,
     ) -> Factorization:
@@ -747,6 +837,10 @@ class Factorization(Model):
             beginning of the last `n_epochs` epochs of the original training, to forget less.
         regularization : float or pair of float, optional
             By default that of the last stage of the original training.
+        ids : bool, optional
+            Whether a pair `mask` lists ids, of which those that are unknown are of new rows and
+            columns: by default where a side has ids. False: positions. True: ids, and an error
+            where there are none.
         callback, verbose
             As for `funkc.factorize`.
 
@@ -802,7 +896,7 @@ class Factorization(Model):
             huber_delta=held.parameters.get("huber_delta"),
         )
         listen = scalars.callback(callback, "(epoch, history)")
-        cells = held._cells_to_learn(mask, values, shape, weights, duplicates)
+        cells = held._cells_to_learn(mask, values, shape, weights, duplicates, ids)
         grown = held._grown(cells)
         start = checked_start(grown, cells.shape, options)
         assert start is not None
@@ -824,7 +918,7 @@ class Factorization(Model):
         return self
 
     def _cells_to_learn(
-        self, mask: Any, values: Any, shape: Any, weights: Any, duplicates: Any
+        self, mask: Any, values: Any, shape: Any, weights: Any, duplicates: Any, ids: Any
     ) -> Cells:
         """Entries of this matrix, and of rows and columns that are new to it."""
         return observed_cells(
@@ -833,7 +927,7 @@ class Factorization(Model):
             weights=weights,
             shape=shape,
             duplicates=duplicates,
-            matrix=self._matrix(grows=True),
+            matrix=self._matrix(grows=True, ids=ids),
         )
 
     def _bias_ridges(self) -> tuple[float, float]:
@@ -882,17 +976,6 @@ class Factorization(Model):
             stages=training.stage + 1,
             clip=training.clip,
         )
-
-    # ------------------------------------------------------------ ids
-
-    def _require_ids(self) -> tuple[Ids, Ids]:
-        if self._rows.ids is None or self._cols.ids is None:
-            reject(
-                "exclude",
-                "is Ratings, but this factorization has no ids",
-                "train it on Ratings, or pass (ratings.rows, ratings.cols)",
-            )
-        return self._rows.ids, self._cols.ids
 
     # ------------------------------------------------------------ files
 

@@ -275,6 +275,7 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     shown from 0 to 1, or from minimum to maximum if they exceed that.
     """
     picture = numeric("picture", as_array("picture", picture))
+    picture = np.ma.filled(picture, np.nan if picture.dtype.kind == "f" else 0)
     if picture.dtype == np.uint8:
         return picture
     values = picture.astype(np.float64)
@@ -290,7 +291,6 @@ def as_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
 def _flat(name: str, picture: Any) -> NDArray[np.uint8]:
     """As 8 bits; of a volume some frames in a row."""
     array = numeric(name, as_array(name, picture))
-    array = np.ma.filled(array, np.nan if array.dtype.kind == "f" else 0)
     if array.ndim > 2 and array.shape[-1] == 1:
         array = array[..., 0]
     with_colors = array.ndim > 2 and array.shape[-1] in (3, 4)

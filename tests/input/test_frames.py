@@ -153,7 +153,7 @@ def test_values_of_polars():
         ("film", [[1, 2], [3, 4], [5, 6]], r"film(, stars have shapes| is .*str\))"),
         ("film", [1.0, 2.0, 3.0], r"film (has dtype float64|is 1.0 of type float); ids are int"),
         ("user", [True, False, True], "user (has dtype bool|is True of type bool); ids are"),
-        ("user", [b"a", b"b", b"c"], r"user is b'a' of type bytes; .* decode them"),
+        ("user", [b"a", b"b", b"c"], r"user is b'a' of type bytes; .* decode text"),
         ("user", [date(2020, 1, 1)] * 3, r"user (has dtype datetime64|is .* of type date).*str\)"),
         ("user", ["a", "", "c"], "position 1: user is empty"),
         ("user", ["a", "b\0", "c"], "position 1: user .* holds a NUL"),

@@ -134,8 +134,8 @@ CHOICES = {
     "duplicates of files": ("last", of_files),
     "on_interrupt": ("return", lambda x, _: factorized(on_interrupt=x)),
     "on_interrupt of resume": ("return", resumed),
-    "unknown": ("mean", lambda x, _: fitted().predict([0, 99], 0, unknown=x)),
-    "unknown of encode": ("error", lambda x, _: ratings.encode(
+    "unknown": ("baseline", lambda x, _: fitted().predict([0, 99], 0, unknown=x)),
+    "unknown of encode": ("raise", lambda x, _: ratings.encode(
         ["rö1"], rated().row_ids, unknown=x)),
     **{f"{name} of cross_validate": (text, lambda x, _, name=name: funkc.cross_validate(
         None, observed(), 2, folds=2, n_epochs=1, refit=False, **{name: x}).table[0]["fold_rmse"])
@@ -193,7 +193,7 @@ def test_a_path_of_any_kind_of_text(tmp_path, monkeypatch, kind):
 @every_kind
 def test_an_unknown_id_is_refused_by_any_kind_of_text(kind):
     with pytest.raises(ValueError, match="the id 'nosuch' is not known"):
-        ratings.encode(["nosuch"], rated().row_ids, unknown=kind("error"))
+        ratings.encode(["nosuch"], rated().row_ids, unknown=kind("raise"))
 
 
 @every_kind

@@ -336,36 +336,83 @@ def places(draw, n):
     )  # fmt: skip
 
 
-def named(draw, fit, side, given, key):
-    """Indices of one side, or with `ids` its ids."""
+def by_id(draw, fit, given):
+    """Entries of a pair by id or by position, of a model that has ids."""
+    mask = given["mask"]
+    if isinstance(mask, tuple) and (fit.row_ids is not None or fit.col_ids is not None):
+        if draw.rng.random() < 0.5:
+            given["ids"] = False
+            return given
+        given["mask"] = tuple(
+            index if names is None else _names(names)[index]
+            for index, names in zip(mask, (fit.row_ids, fit.col_ids), strict=True)
+        )
+        given.pop("shape", None)
+    return given
+
+
+def _names(names):
+    """And some that the model lacks."""
+    more = np.array([f"new{i}" for i in range(9)]) if names.dtype.kind == "U" else np.arange(9) + 99
+    return np.concatenate([names, more])
+
+
+def called_by(draw, fit, given, **sides):
+    """Positions, in any form, of rows (0) or columns (1); or their ids, where there are any."""
+    if draw.rng.random() < 0.4:
+        given["ids"] = False
+    for key, side in sides.items():
+        names = (fit.row_ids, fit.col_ids)[side]
+        if "ids" in given or names is None:
+            given[key] = places(draw, fit.shape[side])
+        else:
+            given[key] = draw.one(
+                draw.rng.choice(names, draw.integer(1, 4)), names[draw.integer(0, names.size - 1)],
+                slice(None, None, 2), draw.rng.random(names.size) < 0.5,
+            )  # fmt: skip
+    return given
+
+
+def choice_of(draw, fit, given, side, n=None):
+    """Columns to leave out, or to rank: in every form of `exclude`, by the rule of `given`."""
     names = (fit.row_ids, fit.col_ids)[side]
-    if names is not None and draw.rng.random() < 0.5:
-        given["ids"] = True
-        given[key] = names[draw.rng.integers(0, names.size, draw.integer(1, 4))]
-    else:
-        given[key] = places(draw, fit.shape[side])
+    names = np.arange(fit.shape[side]) if "ids" in given or names is None else names
+    some = lambda: draw.rng.permutation(names)[: draw.integer(0, names.size)]  # noqa: E731
+    forms = [None, some(), some().tolist(), draw.rng.random(names.size) < 0.5]
+    if n is None:
+        return draw.one(*forms)
+    seen = draw.rng.random(fit.shape) < 0.5
+    pair = tuple(
+        index if "ids" in given or ids is None else ids[index]
+        for index, ids in zip(np.nonzero(seen), (fit.row_ids, fit.col_ids), strict=True)
+    )
+    forms += [
+        seen, sp.coo_array(seen.astype("i1")).asformat(draw.one(*FORMATS)), pair,
+        [some() for _ in range(n)],
+    ]  # fmt: skip
+    if fit.row_ids is not None and fit.col_ids is not None:
+        forms += world()["ratings"]
+    return draw.one(*forms)
 
 
 @called("Factorization.predict")
 def predict(draw):
     """Single entries and blocks."""
     fit = fit_of(draw)
-    kind = draw.one("pair", "grid", "rows", "ids")
-    given = draw.some(unknown=lambda: draw.one("error", "mean"))
-    if kind == "ids" and fit.row_ids is not None:
-        n = draw.integer(1, 5)
-        given |= {"rows": draw.rng.choice(fit.row_ids, n), "cols": draw.rng.choice(fit.col_ids, n)}
-        return fit.predict, {**given, "ids": True}
+    kind = draw.one("pair", "grid", "rows")
+    given = draw.some(
+        unknown=lambda: draw.one("raise", "baseline", "nan"), return_known=lambda: True
+    )
     if kind == "pair":
         n = draw.integer(0, 6)
         given |= {
             name: draw.rng.integers(0, size, n).astype(draw.one("i8", "u2", "i4"))
             for name, size in zip(("rows", "cols"), fit.shape, strict=True)
         }
-        return fit.predict, given
-    given["rows"] = places(draw, fit.shape[0])
+        return fit.predict, {**given, "ids": False}
+    called_by(draw, fit, given, rows=0)
     if kind == "grid":
-        given["cols"] = draw.one(slice(None), slice(1, None), draw.integer(0, fit.shape[1] - 1))
+        given["cols"] = draw.one(slice(None), slice(1, None))
     return fit.predict, given
 
 
@@ -379,7 +426,7 @@ def score(draw):
         given |= draw.some(weights=lambda: draw.weights(mask, values))
     if "weights" not in given:
         given |= draw.some(duplicates=lambda: draw.one(*POLICIES))
-    return fit.score, given
+    return fit.score, by_id(draw, fit, given)
 
 
 @called("Factorization.reconstruct")
@@ -405,7 +452,7 @@ def impute(draw):
     given |= draw.some(
         duplicates=lambda: draw.one(*POLICIES), out=lambda: np.zeros(fit.shape, draw.one("f8", "g"))
     )
-    return fit.impute, given
+    return fit.impute, by_id(draw, fit, given)
 
 
 @called("Factorization.fold_in_rows", "Factorization.fold_in_cols", "Factorization.partial_fit")
@@ -434,27 +481,30 @@ def more(draw, name):
         )  # fmt: skip
         if "weights" in given:
             given.pop("duplicates", None)
-    return getattr(fit, name.partition(".")[2]), given
+    else:
+        given |= draw.some(unknown=lambda: draw.one("raise", "skip"))
+    return getattr(fit, name.partition(".")[2]), by_id(draw, fit, given)
 
 
 @called("Factorization.top")
 def top(draw):
-    """With and without what is known."""
+    """With and without what is known, or may be shown; of new rows too."""
     fit = fit_of(draw)
     given = draw.some(0.6, n=lambda: draw.integer(1, 12))
-    named(draw, fit, 0, given, "rows")
-    m, n = fit.shape
-    seen = draw.rng.random(fit.shape) < 0.5
-    n_rows = np.arange(m)[given["rows"]].size if "ids" not in given else len(given["rows"])
-    kinds = {
-        "bool": seen, "sparse": sp.coo_array(seen.astype("i1")).asformat(draw.one(*FORMATS)),
-        "pair": np.nonzero(seen), "none": None,
-        "list": [draw.rng.permutation(n)[: draw.integer(0, n)] for _ in range(n_rows)],
-    }  # fmt: skip
-    given["exclude"] = kinds[draw.one(*kinds)]
-    if fit.row_ids is not None and draw.rng.random() < 0.4:
-        given["exclude"] = draw.one(*world()["ratings"])
-    return fit.top, given
+    given |= draw.some(unknown=lambda: draw.one("raise", "skip"))
+    called_by(draw, fit, given, rows=0)
+    if draw.rng.random() < 0.2:
+        given["rows"] = draw.one(fit, fit.row_factors[:2].copy())
+    some = lambda: choice_of(draw, fit, given, 1, _count(fit, given))  # noqa: E731
+    return fit.top, given | draw.some(exclude=some, only=some)
+
+
+def _count(fit, given):
+    """How many rows are requested."""
+    rows = given["rows"]
+    if rows is fit or isinstance(rows, slice) or np.asarray(rows).dtype == bool:
+        return np.arange(fit.shape[0])[slice(None) if rows is fit else rows].size
+    return 1 if isinstance(rows, str) else np.atleast_1d(np.asarray(rows)).shape[0]
 
 
 @called("Factorization.similar_rows", "Factorization.similar_cols")
@@ -462,9 +512,11 @@ def similar(draw, name):
     """Neighbours of either side."""
     fit = fit_of(draw)
     given = draw.some(0.6, n=lambda: draw.integer(1, 12))
-    cols = name.endswith("cols")
-    named(draw, fit, int(cols), given, "cols" if cols else "rows")
-    return getattr(fit, name.partition(".")[2]), given
+    given |= draw.some(unknown=lambda: draw.one("raise", "skip"))
+    side = int(name.endswith("cols"))
+    called_by(draw, fit, given, **{("rows", "cols")[side]: side})
+    some = lambda: choice_of(draw, fit, given, side)  # noqa: E731
+    return getattr(fit, name.partition(".")[2]), given | draw.some(exclude=some, only=some)
 
 
 @called("Factorization.save")
@@ -495,8 +547,8 @@ def setters(draw, name):
 
     def assign(value):
         setattr(fit, attribute, value)
-        fit.predict(0)
-        fit.fold_in_rows(([0], [0]), [1.0])
+        fit.predict(slice(1))
+        fit.fold_in_rows(([0], [0]), [1.0], ids=False)
         return fit
 
     return assign, {"value": value}
@@ -514,11 +566,21 @@ def from_factors(draw):
     def use(**parts):
         made = funkc.Factorization.from_factors(**parts)
         made.predict(0, 0)
-        made.top(0)
+        made.top(0, ids=False)
         made.save(os.path.join(draw.folder, "model"))
         return made
 
     return use, given
+
+
+@called("UnknownIdError")
+def unknown_id(draw):
+    """The exception, which is sent between processes."""
+
+    def send(**given):
+        return str(pickle.loads(pickle.dumps(funkc.UnknownIdError(**given))))
+
+    return send, {"message": draw.one("", "rows: no"), "unknown": ["x"], "axis": "rows"}
 
 
 @called("DivergedError")

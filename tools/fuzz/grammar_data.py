@@ -38,7 +38,7 @@ def by_fields(draw):
         fit = funkc.factorize(None, table, 2, n_epochs=1)
         fit.impute(None, table)
         fit.partial_fit(None, table, n_epochs=1)
-        fit.top(0, exclude=table)
+        fit.top(slice(1), exclude=table)
         ratings.sample_unobserved(table)
         return fit
 

@@ -486,7 +486,7 @@ def means(const real_t[:, ::1] x, double[::1] out):
 def covariance(const real_t[:, ::1] x, Py_ssize_t first, Py_ssize_t last, Py_ssize_t k,
                Py_ssize_t bias_at, const double[::1] mean, double seen, double[:, ::1] out,
                int n_threads):
-    """out, zeros before the first row, = the lower half of the covariance of all rows' factors, and
+    """out, zeros before the first row, = the lower half of the covariance of all rows' factors and
     of their biases if bias_at, their place, is not -1: the sum over all rows about the mean,
     divided by seen - 1 with the last.  Of rows from `first`, a multiple of 4, up to `last`.  A
     status."""

@@ -38,7 +38,8 @@ from funkc._input.forms import (
     require_no_second_mask,
     sparse_shape,
 )
-from funkc._input.ids import Ids
+from funkc._input.ids import Ids, as_column, distinct
+from funkc._input.lookups import warn_of_skipped
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ class Axis:
     size: int | None = None  # of a factorization; None: the entries tell
     ids: Ids | None = None  # which stand at those positions
     grows: bool = False  # whether positions and ids beyond them are new ones
+    by_id: bool | None = None  # whether pairs list ids; None: if there are any
+    unknown: str = ""  # "raise" or "skip" unknown ids, where the caller has the choice
+
+    @property
+    def remedy(self) -> str | None:
+        """For an unknown id; None: it is skipped."""
+        told = {"raise": 'omit it, or pass unknown="skip"', "skip": None}
+        return told.get(self.unknown, "omit it")
+
+    @property
+    def lists_ids(self) -> bool:
+        """Whether pairs list ids."""
+        return self.ids is not None if self.by_id is None else self.by_id
 
 
 Matrix = tuple[Axis, Axis]
@@ -247,8 +261,8 @@ def _dense_in_place(mask: Any, values: NDArray[Any], size: Sides, matrix: Matrix
 
 def _cells_of_ratings(
     ratings: Any, shape: Sides, matrix: Matrix
-) -> tuple[Any, tuple[Ids | None, Ids | None]]:
-    """The entries of Ratings at the indices of their ids, and the ids of all indices."""
+) -> tuple[Any, tuple[Ids | None, Ids | None], NDArray[np.float64] | None]:
+    """The entries of Ratings at the indices of their ids, the ids of all indices, and weights."""
     positions, known = [], []
     for at, (axis, ids) in enumerate(zip(matrix, (ratings.row_ids, ratings.col_ids), strict=True)):
         if axis.ids is None and axis.size is not None:
@@ -262,8 +276,9 @@ def _cells_of_ratings(
             positions.append((ratings.rows, ratings.cols)[at])
             continue
         known.append(axis.ids.with_strangers(ids) if axis.grows else axis.ids)
-        found = known[at].find(ids, f"values.{('row', 'col')[at]}_ids")
         name = ("rows", "cols")[at]
+        found = known[at].find(ids, f"values.{name[:3]}_ids", axis.remedy, name)
+        warn_of_skipped(found, ids, f"values.{name[:3]}_ids")
         index = as_index(name, (ratings.rows, ratings.cols)[at], found.size)
         positions.append(found[own_index(name, index, found.size)])
     sizes = known[0].names.size, known[1].names.size
@@ -275,7 +290,52 @@ def _cells_of_ratings(
             "omit shape, or pass Ratings with as many ids",
         )
     values = np.asarray(numeric("values", as_array("values", ratings.values)))
-    return entries_of_pair((positions[0], positions[1]), values, sizes), (known[0], known[1])
+    pair, values, weights = _known_entries(
+        (positions[0], positions[1]), [True, True], values, ratings.weights
+    )
+    return entries_of_pair(pair, values, sizes), (known[0], known[1]), weights
+
+
+def _positions_of_pair(
+    mask: tuple[Any, ...], values: Any, weights: Any, matrix: Matrix
+) -> tuple[tuple[Any, ...], Any, Any, tuple[Ids | None, Ids | None]]:
+    """A pair with positions in place of ids, the values and weights of what is known, and the ids
+    of all positions.
+    """
+    found, known = list(mask), [matrix[0].ids, matrix[1].ids]
+    by_id = [axis.lists_ids for axis in matrix]
+    for at, (name, axis) in enumerate(zip(("rows", "cols"), matrix, strict=True)):
+        if not axis.lists_ids:
+            continue
+        column = as_column(name, mask[at])
+        if column.ndim != 1:
+            reject(name, f"has {column.ndim} dimensions", "pass a 1-D array of ids")
+        ids = axis.ids
+        if ids is None:
+            ids = Ids(distinct(column, name))
+        elif axis.grows:
+            ids = ids.with_strangers(distinct(column, name))
+        remedy = axis.remedy and f"{axis.remedy}; ids=False asks for positions"
+        found[at] = ids.find(column, name, remedy, name)
+        warn_of_skipped(found[at], column, name)
+        known[at] = ids
+    pair, values, weights = _known_entries((found[0], found[1]), by_id, values, weights)
+    return pair, values, weights, (known[0], known[1])
+
+
+def _known_entries(
+    pair: tuple[Any, Any], by_id: list[bool], values: Any, weights: Any
+) -> tuple[tuple[Any, Any], Any, Any]:
+    """Those that are listed by no unknown id, whose position is -1."""
+    strange = [part < 0 for part, named in zip(pair, by_id, strict=True) if named]
+    if not any(part.any() for part in strange):
+        return pair, values, weights
+    some = ~np.logical_or.reduce(strange)
+    rows, cols, values, weights = (
+        part if part is None or np.shape(part) != some.shape else np.asanyarray(part)[some]
+        for part in (*pair, values, weights)
+    )
+    return (rows, cols), values, weights
 
 
 @dataclass(frozen=True)
@@ -365,8 +425,11 @@ def _listed(
             "weights", f'are given together with duplicates="{policy}"', "resolve duplicates first"
         )
     ids: tuple[Ids | None, Ids | None] = (matrix[0].ids, matrix[1].ids)
+    if isinstance(mask, tuple) and len(mask) == 2 and any(axis.lists_ids for axis in matrix):
+        mask, values, weights, ids = _positions_of_pair(mask, values, weights, matrix)
+        size = _size_by_ids(size, matrix, ids)
     if are_ratings(values):
-        cells, ids = _cells_of_ratings(values, size, matrix)
+        cells, ids, own_weights = _cells_of_ratings(values, size, matrix)
         if weights is not None:
             reject(
                 "weights",
@@ -374,8 +437,8 @@ def _listed(
                 "pass them as weight= to Ratings.from_arrays or Ratings.from_dataframe, which "
                 "sort them too",
             )
-        if values.weights is not None:
-            weights, policy = values.weights, "error"  # each entry is there once
+        if own_weights is not None:
+            weights, policy = own_weights, "error"  # each entry is there once
     elif is_sparse(values):
         cells = entries_of_sparse(values, size)
     else:
@@ -416,6 +479,19 @@ def _expected_shape(shape: object, matrix: Matrix) -> Sides:
         for one, axis in zip(said, matrix, strict=True)
     )
     return rows, cols
+
+
+def _size_by_ids(size: Sides, matrix: Matrix, ids: tuple[Ids | None, Ids | None]) -> Sides:
+    """The shape where pairs list ids, of which there may be new ones."""
+    sizes = list(size)
+    for at, (axis, known) in enumerate(zip(matrix, ids, strict=True)):
+        if axis.lists_ids and known is not None:
+            if sizes[at] not in (None, known.names.size):
+                what = ("rows", "columns")[at]
+                found = f"got {sizes[at]} {what} where there are {known.names.size} ids"
+                reject("shape", found, "omit shape")
+            sizes[at] = known.names.size
+    return sizes[0], sizes[1]
 
 
 def _grown_shape(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from funkc._errors import ModelFileError, reject, shown
-from funkc._input.arrays import as_array, as_index, own_index
+from funkc._errors import ModelFileError, UnknownIdError, reject, shown
+from funkc._input.arrays import as_array
 from funkc._input.scalars import choice
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def encode(
     known: NDArray[Any],
     *,
     name: str = "ids",
-    unknown: Literal["error", -1] = "error",
+    unknown: Literal["raise", -1] = "raise",
 ) -> NDArray[np.int64]:
     """Positions of ids.
 
@@ -58,7 +58,7 @@ def encode(
         `Ratings.row_ids` or `Ratings.col_ids`.
     name : str, default "ids"
         The name of `ids` in errors.
-    unknown : {"error", -1}, default "error"
+    unknown : {"raise", -1}, default "raise"
         What to do with an unknown id: raise an error, or return position -1.
 
     Returns
@@ -68,9 +68,10 @@ def encode(
 
     Raises
     ------
+    UnknownIdError
+        For unknown ids.
     ValueError
-        For an unknown id, and for an invalid id (missing, a float, a date); the message names
-        its position.
+        For an invalid id (missing, a float, a date); the message names its position.
 
     Examples
     --------
@@ -81,11 +82,17 @@ def encode(
     >>> encode([100, 7], ratings.col_ids, unknown=-1)
     array([ 1, -1])
     """
-    unknown = choice("unknown", unknown, ("error", -1))
+    unknown = choice("unknown", unknown, ("raise", -1))
     one: Any = known
     if not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iU":
         reject("known", f"got {shown(known)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
-    known = np.asarray(known)
+    return _encoded(ids, np.asarray(known), name, None if unknown == -1 else "omit it")
+
+
+def _encoded(
+    ids: ArrayLike, known: NDArray[Any], name: str, remedy: str | None, axis: str = ""
+) -> NDArray[np.int64]:
+    """Positions of ids; for an unknown one an error with this remedy, or -1 if there is none."""
     given = as_column(name, ids)
 
     def place(at: int) -> str:
@@ -94,10 +101,14 @@ def encode(
 
     side = side_of_array(given.reshape(-1), name, "the id", place)
     found = lookup(side, known)
-    if unknown == "error" and (found < 0).any():
-        at = int(np.argmax(found < 0))
-        stranger = shown(side.ids[side.positions[at]].item())
-        reject(place(at), f"the id {stranger} is not known", "omit it")
+    strange = found < 0
+    if remedy is not None and strange.any():
+        at = int(np.argmax(strange))
+        strangers = side.ids[np.unique(side.positions[strange])].tolist()
+        others = f", nor {len(strangers) - 1:,} others" if len(strangers) > 1 else ""
+        first = shown(side.ids[side.positions[at]].item())
+        text = f"{place(at)}: the id {first} is not known{others}; {remedy}"
+        raise UnknownIdError(text, strangers, axis)
     return found.reshape(given.shape)
 
 
@@ -120,8 +131,6 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
     """Entries from an array of integers, of text, or of Python objects of these types."""
     if not column.size:
         return IdColumn(np.empty(0, np.int64), np.empty(0, np.int64))
-    if column.dtype.kind == "S":
-        column = np.char.decode(column, "utf-8", "surrogateescape")
     entries: list[Any] = []
     if column.dtype.kind == "U":
         letters = column.astype(column.dtype.newbyteorder("=")).view(np.uint32)
@@ -129,7 +138,7 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
         if wrong.any():
             at = int(np.argmax(wrong.any(axis=1)))
             reject(place(at), f"{what} has a character that there is not", "rebuild the array")
-    if column.dtype.kind in "OTU":
+    if column.dtype.kind in "OSTU":
         entries = column.tolist()
         kinds = set(map(type, entries))
         if not all(map(_may_be_id, kinds)):
@@ -164,8 +173,8 @@ def _refuse_entry(entries: Sequence[object], place: Place, what: str) -> None:
     if _is_gap(entry):
         reject(place(at), f"{what} is {shown(entry)}", "drop the entry, or give it an id")
     remedy = "ids are integers or text: convert them with .astype(int) or .astype(str)"
-    if isinstance(entry, bytes):  # of which .astype(str) would make "b'...'"
-        remedy = "ids are integers or text: decode them with .str.decode('utf-8')"
+    if isinstance(entry, bytes):  # of which .astype(str) would make "b'...'", and NumPy drops zeros
+        remedy = "ids are integers or text: decode text with .decode(), and pass .hex() of others"
     reject(place(at), f"{what} is {shown(entry)} of type {kind}", remedy)
 
 
@@ -247,6 +256,11 @@ def require_sorted(name: str, ids: NDArray[Any]) -> None:
         reject(name, found, "pass every id once, sorted, as Ratings.from_arrays does")
 
 
+def distinct(column: NDArray[Any], name: str) -> NDArray[Any]:
+    """The ids in a column, sorted."""
+    return side_of_array(column, name, "the id", lambda at: f"{name}[{at}]").ids
+
+
 def lookup(side: IdColumn, known: NDArray[Any]) -> NDArray[np.int64]:
     """Positions of the entries in `known`, which is sorted; -1 for an unknown id."""
     wanted, fits = side.ids, np.ones(side.ids.size, bool)
@@ -277,10 +291,10 @@ class Ids:
         return Ids, (self.names,)
 
     def find(
-        self, ids: ArrayLike, name: str, unknown: Literal["error", -1] = "error"
+        self, ids: ArrayLike, name: str, remedy: str | None = None, axis: str = ""
     ) -> NDArray[np.int64]:
-        """Positions of ids; for an unknown id an error, or -1."""
-        found = encode(ids, self._sorted, name=name, unknown=unknown)
+        """Positions of ids; for an unknown id -1, or an error with the remedy."""
+        found = _encoded(ids, self._sorted, name, remedy, axis)
         return np.where(found < 0, -1, self._order[found])
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:
@@ -311,23 +325,10 @@ class Ids:
 
     def with_strangers(self, others: NDArray[Any]) -> Ids:
         """These ids, followed by the new ones among others."""
-        strangers = others[self.find(others, "ids", -1) < 0]
+        strangers = others[self.find(others, "ids") < 0]
         if strangers.dtype.kind == self.names.dtype.kind:
             return Ids(np.concatenate([self.names, strangers]))
         return Ids(np.concatenate([self.names.astype(str), strangers.astype(str)]))
-
-
-def placed(
-    ratings: Any, row_ids: Ids, col_ids: Ids, unknown: Literal["error", -1] = "error"
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of Ratings in a matrix with these ids."""
-    rows = row_ids.find(ratings.row_ids, "values.row_ids", unknown)
-    cols = col_ids.find(ratings.col_ids, "values.col_ids", unknown)
-    at, of = (
-        own_index(name, as_index(name, index, found.size), found.size)
-        for name, index, found in (("rows", ratings.rows, rows), ("cols", ratings.cols, cols))
-    )
-    return rows[at], cols[of]
 
 
 # ---------------------------------------------------------------- in files

@@ -61,6 +61,11 @@ def plain(value: Any) -> Any:
     return str.__str__(value) if issubclass(type(value), str) else value
 
 
+def flag_or_none(name: str, value: object) -> bool | None:
+    """True, False, or None."""
+    return None if value is None else flag(name, value)
+
+
 def choice(name: str, value: object, allowed: Sequence[object]) -> Any:
     value = plain(value)
     for option in allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from funkc._errors import reject
+from funkc._errors import UnknownIdError, reject
 from funkc._input.arrays import are_ratings
 from funkc._input.cells import Draw, observed_cells, require_once
 from funkc._input.scalars import integer, real
@@ -58,6 +58,8 @@ def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
     try:
         held = observed_cells(*pair, duplicates=duplicates, matrix=cells.matrix).listed()
         require_once(held)
+    except UnknownIdError as error:
+        raise UnknownIdError(f"validation, {error}", error.unknown, error.axis) from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation, {error}") from None
     return held
