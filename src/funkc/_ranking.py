@@ -165,7 +165,7 @@ class Ranking:
         return np.where(found < 0, -1, some[found]), scores
 
     def _of_own(self, only: Choice, hidden: Choice) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Where every row ranks columns of its own."""
+        """Where every row ranks other columns."""
         nth, cols = only.nth, only.cols
         again = np.zeros(nth.size, bool)
         again[1:] = (nth[1:] == nth[:-1]) & (cols[1:] == cols[:-1])

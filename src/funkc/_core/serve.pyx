@@ -460,7 +460,8 @@ cdef int covariance_of(
     cdef:
         Py_ssize_t size = k + (1 if bias_at >= 0 else 0), stride = stride_for(size)
         Py_ssize_t part, parts = stride // 8, each = (RIDGE_CELLS + 1) * stride
-        int workers = <int>min(<Py_ssize_t>n_threads, min(parts, 1 + (last - first) * size // 16384))
+        Py_ssize_t work = (last - first) * size
+        int workers = <int>min(<Py_ssize_t>n_threads, min(parts, 1 + work // 16384))
         double *room = <double *>obtain_zeros(memory, parts * each, sizeof(double))
         unsigned long long state
     if room == NULL:

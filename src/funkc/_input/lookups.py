@@ -146,7 +146,7 @@ class Choice:
 
     @classmethod
     def of_each(cls, n_rows: int, nth: NDArray[np.int64], cols: NDArray[np.int64]) -> Choice:
-        """Columns of their own for each row."""
+        """For each row other columns."""
         if np.any((nth[1:] < nth[:-1]) | ((nth[1:] == nth[:-1]) & (cols[1:] < cols[:-1]))):
             order = np.lexsort((cols, nth))
             nth, cols = nth[order], cols[order]
