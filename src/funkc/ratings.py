@@ -18,7 +18,7 @@ from funkc._input.forms import require_finite
 from funkc._input.ids import (
     INTEGER,
     encode,
-    lookup,
+    looked_up,
     require_sorted,
 )
 from funkc._input.tables import (
@@ -351,7 +351,7 @@ def read_pairs(
         ("row", table.rows, ratings.row_ids),
         ("column", table.cols, ratings.col_ids),
     ):
-        found = lookup(side, known)
+        found = looked_up(side.ids, known)[side.positions]
         if (found < 0).any():
             at = int(np.argmax(found < 0))
             stranger = shown(side.ids[side.positions[at]].item())

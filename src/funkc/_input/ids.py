@@ -100,7 +100,7 @@ def _encoded(
         return f"{name}[{index}]" if index else name
 
     side = side_of_array(given.reshape(-1), name, "the id", place)
-    found = lookup(side, known)
+    found = looked_up(side.ids, known)[side.positions]
     strange = found < 0
     if remedy is not None and strange.any():
         at = int(np.argmax(strange))
@@ -261,9 +261,9 @@ def distinct(column: NDArray[Any], name: str) -> NDArray[Any]:
     return side_of_array(column, name, "the id", lambda at: f"{name}[{at}]").ids
 
 
-def lookup(side: IdColumn, known: NDArray[Any]) -> NDArray[np.int64]:
-    """Positions of the entries in `known`, which is sorted; -1 for an unknown id."""
-    wanted, fits = side.ids, np.ones(side.ids.size, bool)
+def looked_up(wanted: NDArray[Any], known: NDArray[Any]) -> NDArray[np.int64]:
+    """Positions of ids in `known`, which is sorted; -1 for an unknown id."""
+    fits = np.ones(wanted.size, bool)
     if known.dtype.kind == "i" and wanted.dtype.kind == "U":
         numbers = [_integers([text]) for text in wanted.tolist()]
         fits = np.array([number is not None for number in numbers], bool)
@@ -274,7 +274,7 @@ def lookup(side: IdColumn, known: NDArray[Any]) -> NDArray[np.int64]:
         fits = wanted == text
     first = np.searchsorted(known, wanted, "left")
     there = fits & (np.searchsorted(known, wanted, "right") > first)
-    return np.where(there, first, -1)[side.positions]
+    return np.where(there, first, -1)
 
 
 class Ids:
@@ -295,6 +295,11 @@ class Ids:
     ) -> NDArray[np.int64]:
         """Positions of ids; for an unknown id -1, or an error with the remedy."""
         found = _encoded(ids, self._sorted, name, remedy, axis)
+        return np.where(found < 0, -1, self._order[found])
+
+    def among(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Positions of ids that have been checked, such as those of Ratings; -1, if unknown."""
+        found = looked_up(ids, self._sorted)
         return np.where(found < 0, -1, self._order[found])
 
     def tensors(self, name: str) -> dict[str, NDArray[Any]]:

@@ -17,7 +17,7 @@ from funkc._input.arrays import (
     own_index,
 )
 from funkc._input.forms import entries_of_sparse, refuse_sparse, sparse_shape
-from funkc._input.ids import encode
+from funkc._input.ids import looked_up
 from funkc._input.scalars import require_memory
 
 if TYPE_CHECKING:
@@ -303,15 +303,15 @@ class Choosing:
                 f"is Ratings, but the {what} have no ids",
                 "train on Ratings, or pass (ratings.rows, ratings.cols)",
             )
-        rows = encode(row_ids.names[self.index], ratings.row_ids, unknown=-1)
+        rows = looked_up(row_ids.names[self.index], ratings.row_ids)
         # Ratings are sorted by row: those of a few rows are found without a look at the others.
         nth, at = _between(ratings.rows, np.where(self.index < 0, -1, rows))
         cols = own_index(name, ratings.cols[at], ratings.col_ids.size)
-        seen = np.zeros(ratings.col_ids.size, bool)
-        seen[cols] = True
-        place = np.full(ratings.col_ids.size, -1, np.int64)
-        place[seen] = col_ids.find(ratings.col_ids[seen], name)
-        found = place[cols]
+        if cols.size < ratings.col_ids.size:
+            used, place = np.unique(cols, return_inverse=True)
+        else:
+            used, place = np.arange(ratings.col_ids.size), cols
+        found = col_ids.among(ratings.col_ids[used])[place]
         return Choice.of_each(self.index.size, nth[found >= 0], found[found >= 0])
 
 
