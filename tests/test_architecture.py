@@ -22,8 +22,8 @@ _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
 _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.py _input/loss.py
     _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
-__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py estimator.py factorization.py images.py
-    ratings.py selection.py
+__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py
+    factorization.py images.py ratings.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/forms.py _input/loss.py
     _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
 selection.py: _core/machine.pyx _core/threads.py _errors.py _errstate.py _input/cells.py
@@ -36,10 +36,10 @@ _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _inpu
     factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _input/options.py
     _input/pixels.py _input/scalars.py _sides.py _train.py
-factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _history.py _input/arrays.py
-    _input/cells.py _input/factors.py _input/ids.py _input/lookups.py _input/loss.py
-    _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _ranking.py _sides.py
-    _train.py
+factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _history.py
+    _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
+    _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py
+    _ranking.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
 _state.py: _biases.py _history.py _input/options.py _train.py _validation.py
@@ -56,6 +56,8 @@ _fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/
 _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
+_explain.py: _answers.py _core/newton.pyx _core/serve.pyx _errors.py _input/arrays.py
+    _input/cells.py _input/loss.py _input/scalars.py _sides.py
 _answers.py: _core/serve.pyx _errors.py _input/loss.py _input/scalars.py _schedule.py _sides.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _input/lookups.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py

@@ -131,6 +131,13 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     assert best[0].shape == (2, 3)
     assert alike[0].shape == result.similar_cols([0, 1], 2)[0].shape
     result.top(0, exclude=[[1, 2]])
+    why = result.explain(0, 1, 3, seen=(mask, table), ids=False)
+    assert_type(why, funkc.Explanation)
+    assert_type(why.score - why.baseline, float)
+    carrying: tuple[NDArray[Any], NDArray[np.float64]] = (why.columns, why.contributions)
+    assert carrying[0].shape == carrying[1].shape == (3,)
+    assert_type(result.without_rows([0, 1]), funkc.Factorization)
+    assert_type(result.without_cols(slice(2), ids=False), funkc.Factorization)
     block: NDArray[Any] = result.predict(slice(3), slice(None, None, 2))
     some: NDArray[Any] = result.reconstruct([0, 1], out=np.empty((2, 9), result.dtype))
     assert (some[0, 0], some.shape) == (block[0, 0], (2, 9))
@@ -225,6 +232,7 @@ def tables(folder: Path) -> None:
     print(
         known.top(["ann"], 1, exclude=made, only=[20]), known.similar_rows("ann", 1, only=["bob"])
     )
+    print(known.explain("ann", 20, seen=made).columns, known.without_rows("bob").row_ids)
     new = known.fold_in_rows((["eve"], [20]), [4.0], unknown="skip")
     print(known.top(new, 1, unknown="skip"), known.score((["ann"], [20]), [4.0], ids=True))
     try:

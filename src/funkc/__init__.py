@@ -26,6 +26,7 @@ from funkc._errors import (
     UnknownIdError,
     UnknownIdWarning,
 )
+from funkc._explain import Explanation
 from funkc.factorization import Factorization, load
 from funkc.images import inpaint
 from funkc.ratings import Ratings
@@ -38,6 +39,7 @@ __all__ = [
     "ConstantValuesWarning",
     "CrossValidation",
     "DivergedError",
+    "Explanation",
     "Factorization",
     "FewerThreadsWarning",
     "HotPixelWarning",

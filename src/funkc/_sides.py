@@ -8,13 +8,12 @@ import numpy as np
 
 from funkc._core import serve
 from funkc._errors import raise_for_status, reject
+from funkc._input.ids import Ids
 from funkc._input.lookups import Names
 from funkc._schedule import padded, parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from funkc._input.ids import Ids
 
 
 class Side:
@@ -99,6 +98,48 @@ class Side:
             n_seen=self.n_seen + more.n_seen,
         )
 
+    def without(self, gone: NDArray[np.int64]) -> Side:
+        """The others, in arrays that share no memory with those of this side; those that were not
+        seen become the mean row of what is left.
+        """
+        kept = np.ones(len(self.factors), bool)
+        kept[gone] = False
+        usual = self._are_mean()
+        factors = self.factors[kept]
+        bias = None if self.bias is None else self.bias[kept]
+        seen = ~usual[kept]
+        if gone.size and seen.any() and not seen.all():
+            others = None if bias is None else bias[seen]
+            mean, k = Side(factors[seen], others, first=self.first).mean, factors.shape[1]
+            factors[~seen] = mean[:k]
+            if bias is not None:
+                bias[~seen] = mean[k]
+        ids = None
+        if self.ids is not None:  # of text as wide as the longest of those that are left
+            names = self.ids.names[kept]
+            ids = Ids(np.array(names.tolist(), "U" if names.dtype.kind == "U" else names.dtype))
+        unseen = max(0, len(kept) - self.n_seen)  # more may be the mean by chance
+        lost = max(np.count_nonzero(~kept & ~usual), np.count_nonzero(~kept) - unseen)
+        return Side(
+            factors,
+            bias,
+            ids,
+            first=self.first,
+            n_seen=max(0, self.n_seen - int(lost)),
+            covariance=self._covariance,
+        )
+
+    def _are_mean(self) -> NDArray[np.bool_]:
+        """Which rows were not seen: those that are the mean row, up to rounding."""
+        if self.n_seen >= len(self.factors):
+            return np.zeros(len(self.factors), bool)
+        own = self.factors
+        if self.bias is not None:
+            own = np.column_stack([own, self.bias])
+        near = 1e-12 * np.abs(own).max(axis=0) + np.finfo(own.dtype).eps * np.abs(self.mean)
+        usual: NDArray[np.bool_] = np.all(np.abs(own - self.mean) <= near, axis=1)
+        return usual
+
     @property
     def bias_at(self) -> int:
         """The place of the bias in a row of `ready`; -1: there is none."""
@@ -154,17 +195,8 @@ class Side:
         """
         if self._covariance is not None:
             return self._covariance
-        stride = -(-self.mean.size // 8) * 8
-        out = np.zeros((stride, stride))
         k = self.factors.shape[1]
-        fours = -(-len(self.ready) // 4)  # the core adds four rows at once
-        for some in parts(fours, 4 * stride * stride, n_threads):
-            status = serve.covariance(
-                self.ready, 4 * some.start, min(len(self.ready), 4 * some.stop), k, self.bias_at,
-                self.mean, self.n_seen, out, n_threads,
-            )  # fmt: skip
-            raise_for_status(status, purpose="to sum the products of the factors")
-        return out
+        return scatter(self.ready, k, self.bias_at, self.mean, self.n_seen, n_threads)
 
     def precision(self, n_threads: int) -> NDArray[np.float64]:
         """The inverse of the covariance, likewise; empty, if all rows are equal."""
@@ -200,6 +232,29 @@ class Side:
             out[:, k : k + 2] = 1
             out[:, k if self.first else k + 1] = bias
         return out
+
+
+def scatter(
+    ready: NDArray[Any],
+    k: int,
+    bias_at: int,
+    mean: NDArray[np.float64],
+    n_seen: int,
+    n_threads: int,
+) -> NDArray[np.float64]:
+    """The products of the numbers of rows about their mean, added up and divided by n_seen - 1: the
+    lower half, padded for the core.
+    """
+    stride = -(-mean.size // 8) * 8
+    out = np.zeros((stride, stride))
+    fours = -(-len(ready) // 4)  # the core adds four rows at once
+    for some in parts(fours, 4 * stride * stride, n_threads):
+        status = serve.covariance(
+            ready, 4 * some.start, min(len(ready), 4 * some.stop), k, bias_at, mean, n_seen, out,
+            n_threads,
+        )  # fmt: skip
+        raise_for_status(status, purpose="to sum the products of the factors")
+    return out
 
 
 def product(row_factors: NDArray[Any], col_factors: NDArray[Any], offset: float) -> NDArray[Any]:

@@ -13,10 +13,11 @@ from funkc._bar import listener
 from funkc._core.threads import warn_if_refused
 from funkc._errors import reject
 from funkc._errstate import own_errstate
+from funkc._explain import Explanation, entries_of_row, explained
 from funkc._history import figure_of
 from funkc._input import scalars
 from funkc._input.arrays import own_pair, require_apart, writable
-from funkc._input.cells import Axis, observed_by_blocks, observed_cells
+from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.factors import checked_factors, checked_ids, of_no_training
 from funkc._input.lookups import index_pair
 from funkc._input.loss import (
@@ -802,6 +803,179 @@ class Factorization(Model):
         answers = dataclasses.replace(self._answers, offset=0.0)
         return called.answered(*called.best(answers, x, y, n, exclude, only))
 
+    @of_one_state
+    def explain(
+        self, row: Any, col: Any, n: int = 5, *, seen: Any, ids: bool | None = None
+    ) -> Explanation:
+        """What the observed entries of a row contribute to a prediction.
+
+        Parameters
+        ----------
+        row, col : int or str
+            The row and the column of the prediction.
+        n : int, default 5
+            At most so many entries, those that contribute most.
+        seen : pair (mask, values), or Ratings
+            The observed entries, in any form that `funkc.factorize` takes, of the shape and ids
+            of this factorization. Only those of the row count, and only they need be passed. The
+            predicted entry may be among them, and then contributes, too.
+        ids : bool, optional
+            Whether ids are passed, in a pair `seen` too, and returned; see `predict`.
+
+        Returns
+        -------
+        Explanation
+            With attributes `score`, `baseline` (offset and biases), `columns` and
+            `contributions`, by decreasing size, ties by lower index.
+
+        Raises
+        ------
+        ValueError
+            The row has no observed entries in `seen`; unknown ids; invalid entries.
+        IndexError
+            For an index that is not in the matrix.
+
+        Notes
+        -----
+        Let S be the observed columns of the row, c their number, and e_j = r_j - offset -
+        row bias - column bias what is left of an entry. The row factors are about the ridge
+        regression of e on the column factors, which predicts Σ_j g_j e_j, with the influences
+        g_j = w_j · y_colᵀ M⁻¹ y_j and M = Σ_j w_j y_j y_jᵀ + λ c I over the j in S. Here w_j is
+        1, or the weight of the entry, scaled to mean 1 in the row; λ is the regularization of
+        rows in the last stage of training, and of factors that funkc has not trained such that
+        λ c is 1e-3 of the mean diagonal of the sum; and 1e-6 of the mean diagonal of M is added
+        to it. Training does not reach that regression exactly: Δ = score - baseline - Σ_j g_j e_j
+        is left, and the smallest change of the e_j (by the sum of squares) under which the
+        regression would predict the score is Δ g_j / Σ g². So the contribution of an entry is
+        g_j e_j + Δ g_j² / Σ g²; if all g_j are 0, each has an equal share of Δ.
+
+        With another loss than the squared one, w_j is multiplied by the weight of Newton's
+        step at the score of the entry, and e_j = x · y_j + the step (as in `fold_in_rows`).
+
+        A contribution is what the model makes of an entry, not a cause: entries of similar
+        columns share what one of them would contribute alone.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> likes = funkc.Ratings.from_arrays(
+        ...     ["ann", "ann", "bob", "bob", "eve", "eve", "eve"],
+        ...     ["tea", "cake", "tea", "cake", "rum", "tea", "cake"],
+        ...     [5, 4, 4, 4, 5, 1, 2],
+        ... )
+        >>> why = funkc.factorize(None, likes, k=1).explain("ann", "rum", seen=likes)
+        >>> why.columns.tolist(), bool(why.score < why.baseline)
+        (['tea', 'cake'], True)
+        """
+        named = scalars.flag_or_none("ids", ids)
+        i = self._position("row", self._rows, row, named)
+        j = self._position("col", self._cols, col, named)
+        wanted = scalars.integer("n", n, 1, 2**31 - 1)
+        cells = entries_of_row(seen, self._matrix(ids=ids), i, row)
+        require_allowed_entries(cells, self._loss)
+        ridges = self._last_regularization
+        ridge = None if ridges is None else ridges[0]
+        found = explained(self._answers, i, j, by_row(cells, by_col=False), ridge, self.noise)
+        columns = self._cols.called(named).named(found.columns[:wanted])
+        contributions = found.contributions[:wanted]
+        return dataclasses.replace(found, columns=columns, contributions=contributions)
+
+    # ------------------------------------------------------------ deletion
+
+    @of_one_state
+    def without_rows(self, rows: ArrayLike | slice, *, ids: bool | None = None) -> Factorization:
+        """A copy without some rows, for requests to delete what is known of them.
+
+        Parameters
+        ----------
+        rows : int or str, 1-D array of them, or slice
+            The rows to delete; each may be named more than once.
+        ids : bool, optional
+            Whether `rows` are ids; see `predict`.
+
+        Returns
+        -------
+        Factorization
+            Of the other rows in their order and all columns; this one is unchanged. All arrays
+            are copies, so that neither its memory nor its files hold factors, biases or ids of
+            the deleted rows.
+
+        Raises
+        ------
+        IndexError
+            For an index that is not in the matrix.
+        ValueError
+            For an unknown id, and if no row would be left.
+
+        Notes
+        -----
+        What is derived from rows, such as the prior of `fold_in_rows`, comes from those that are
+        left; rows without entries in training become their mean, and `n_seen` counts the others
+        that are left. What describes the training stays: `history`, `noise`, `parameters` and the
+        losses. So do the column factors, to which the entries of the deleted rows have
+        contributed: to forget that too, retrain without them. Delete this object, its files,
+        checkpoints and other copies of the entries yourself; a model file never contains entries.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> ratings = funkc.Ratings.from_arrays(["ann", "bob", "eve"], [7, 7, 9], [1.0, 2.0, 3.0])
+        >>> fit = funkc.factorize(None, ratings, k=1)
+        >>> fit.without_rows("bob").row_ids.tolist()
+        ['ann', 'eve']
+        """
+        names = self._rows.called(scalars.flag_or_none("ids", ids))
+        rows_gone = names.find("rows", rows, "omit it", 1).reshape(-1)
+        return self._without(rows_gone, rows_gone[:0])
+
+    @of_one_state
+    def without_cols(self, cols: ArrayLike | slice, *, ids: bool | None = None) -> Factorization:
+        """A copy without some columns: `without_rows`, with rows and columns exchanged.
+
+        Parameters
+        ----------
+        cols : int or str, 1-D array of them, or slice
+            The columns to delete.
+        ids : bool, optional
+            Whether `cols` are ids; see `predict`.
+
+        Returns
+        -------
+        Factorization
+            Of all rows and the other columns.
+
+        Raises
+        ------
+        IndexError, ValueError
+            As for `without_rows`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]), k=1)
+        >>> fit.without_cols([0, 2]).shape
+        (3, 1)
+        """
+        names = self._cols.called(scalars.flag_or_none("ids", ids))
+        cols_gone = names.find("cols", cols, "omit it", 1).reshape(-1)
+        return self._without(cols_gone[:0], cols_gone)
+
+    def _without(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> Factorization:
+        for name, gone, n in zip(("rows", "cols"), (rows, cols), self.shape, strict=True):
+            if np.unique(gone).size == n:
+                found = f"names all {n}, and a factorization has one at least"
+                reject(name, found, "delete the object and its files instead")
+        # Also of the other side, which may be mapped from a file that has everything.
+        return self._changed(_rows=self._rows.without(rows), _cols=self._cols.without(cols))
+
+    def _position(self, name: str, side: Side, given: Any, ids: bool | None) -> int:
+        """Of one row or column."""
+        found = side.called(ids).find(name, given, "omit it")
+        if found.ndim:
+            reject(name, f"has shape {found.shape}", f"pass one {name}")
+        return int(found)
+
     # ------------------------------------------------------------ more training
 
     @own_errstate
@@ -877,9 +1051,8 @@ class Factorization(Model):
         if learning_rate is None:
             share = min(1.0, epochs / held.parameters["n_epochs"])
             learning_rate = held.parameters["learning_rate"] * share / 3
-        if regularization is None:  # that of the last stage
-            last = 0.5 ** (held.stages - 1)
-            regularization = tuple(last * one for one in held.parameters["regularization"])
+        if regularization is None:
+            regularization = held._last_regularization
         options = checked_options(
             held.k,
             learning_rate=learning_rate,
@@ -929,6 +1102,15 @@ class Factorization(Model):
             duplicates=duplicates,
             matrix=self._matrix(grows=True, ids=ids),
         )
+
+    @property
+    def _last_regularization(self) -> tuple[float, float] | None:
+        """Of rows and of columns in the last stage of the training; None: unknown."""
+        first = self.parameters["regularization"]
+        if first is None:
+            return None
+        last = 0.5 ** (self.stages - 1)
+        return last * first[0], last * first[1]
 
     def _bias_ridges(self) -> tuple[float, float]:
         """How many entries the biases of rows and of columns stand for: those that the prior is

@@ -30,8 +30,13 @@ def ratings(rows=ROWS, cols=COLS, values=VALUES, **weight):
     return Ratings.from_arrays(rows, cols, values, **weight)
 
 
-def base():
-    return funkc.factorize(None, ratings(), K, n_epochs=3)
+def known(ids):
+    """The entries, with ids or without."""
+    return (None, ratings()) if ids else ((ROWS, COLS), VALUES)
+
+
+def base(ids=True):
+    return funkc.factorize(*known(ids), K, n_epochs=3)
 
 
 # ---------------------------------------------------------------- the roads
@@ -50,7 +55,7 @@ def factorize(mask, values, **options):
 
 
 @road
-def resume(mask, values, *, tmp_path, **options):
+def resume(mask, values, *, tmp_path, ids=True, **options):
     path = tmp_path / "training"
     first = {name: part for name, part in options.items() if name == "weights"}
     weights = first.get("weights")
@@ -58,8 +63,9 @@ def resume(mask, values, *, tmp_path, **options):
         begun = ratings(weight=WEIGHTS)
     else:
         begun = ratings() if weights is None else ratings(weight=WEIGHTS)
+    begun = (None, begun) if ids else ((ROWS, COLS), VALUES)
     funkc.factorize(
-        None, begun, K, n_epochs=3, checkpoint=path, callback=lambda epoch, history: epoch == 1
+        *begun, K, n_epochs=3, checkpoint=path, callback=lambda epoch, history: epoch == 1
     )
     return funkc.resume(path, mask, values, **options).reconstruct()
 
@@ -76,8 +82,8 @@ def partial_fit(mask, values, **options):
 
 
 @road
-def init(mask, values, **options):
-    return funkc.factorize(mask, values, K, n_epochs=3, init=base(), **options).reconstruct()
+def init(mask, values, ids=True, **options):
+    return funkc.factorize(mask, values, K, n_epochs=3, init=base(ids), **options).reconstruct()
 
 
 @road
@@ -96,11 +102,14 @@ def impute(mask, values, **options):
 
 
 @road
-def validation(mask, values, **options):
-    fit = funkc.factorize(None, ratings(), K, n_epochs=3, validation=(mask, values), **options)
+def validation(mask, values, ids=True, **options):
+    fit = funkc.factorize(*known(ids), K, n_epochs=3, validation=(mask, values), **options)
     return np.array(fit.history["validation_rmse"])
 
 
+# What is wrong as a position; as an id, it may be right.
+POSITIONS = ["negative", "float rows", "a huge row", "nothing", "an unknown row",
+             "an unknown column"]  # fmt: skip
 WITH_WEIGHTS = ["factorize", "resume", "cross_validate", "partial_fit", "init", "fold_in_rows",
                 "fold_in_cols"]  # fmt: skip
 WITH_SHAPE = ["factorize", "cross_validate", "partial_fit", "init", "fold_in_rows", "fold_in_cols"]
@@ -112,6 +121,8 @@ EMPTY_IS_FINE = ["fold_in_rows", "fold_in_cols", "impute"]
 def take(name, mask, values, tmp_path, **options):
     if name == "resume":
         options["tmp_path"] = tmp_path
+    if name in ("factorize", "cross_validate"):  # which have no ids yet
+        options.pop("ids", None)
     return ROADS[name](mask, values, **options)
 
 
@@ -276,6 +287,14 @@ BAD = {
     "sparse mask": (lambda: (sparse_mask(), MATRIX, {}), "mask: is a sparse array"),
     "Ratings as mask": (lambda: (ratings(), VALUES, {}), "mask: is a Ratings"),
     "Ratings as mask of a matrix": (lambda: (ratings(), MATRIX, {}), "mask: is a Ratings"),
+    "a fit as values": (lambda: (None, base(), {}), "values: is a Factorization, .* basis"),
+    "a fit as values of a mask": (lambda: (MASK, base(), {}), "values: is a Factorization"),
+    "a fit as values of a pair": (lambda: ((ROWS, COLS), base(), {}), "values: is a Factorization"),
+    "a fit as mask": (lambda: (base(), MATRIX, {}), "mask: is a Factorization"),
+    "a fit as mask of CSR": (
+        lambda: (base(), scipy.sparse.csr_array(MATRIX), {}), "mask: is a Factorization",
+    ),
+    "a fit as mask of Ratings": (lambda: (base(), ratings(), {}), "mask: is a Factorization"),
     "float mask of another shape": (
         lambda: (np.ones((M, N + 1)), MATRIX, {}), "mask: has dtype float64",
     ),
@@ -408,8 +427,9 @@ def damaged():
     return found
 
 
-def refused(name, make, words, tmp_path):
+def refused(name, make, words, tmp_path, **more):
     mask, values, options = make()
+    options |= more
     with pytest.raises((ValueError, TypeError), match=words) as caught:
         take(name, mask, values, tmp_path, **options)
     remedy = str(caught.value).rpartition("; ")[2]
@@ -425,13 +445,18 @@ def test_bad_input_is_refused_on_every_road(name, case, tmp_path):
         nothing = (np.empty(0, int), np.empty(0, int)), np.empty(0)
         forms = [(np.zeros((M, N), bool), MATRIX), nothing]
         shape = {"shape": (M, N)} if name in WITH_SHAPE else {}
+        shape["ids"] = False
         one, other = (take(name, *form, tmp_path, **shape) for form in forms)
         np.testing.assert_array_equal(one, other)
         return
     if case == "too large" and name == "impute":  # which keeps the dtype
         assert take(name, *BAD[case][0]()[:2], tmp_path).dtype == np.longdouble
         return
-    refused(name, *BAD[case], tmp_path)
+    refused(name, *BAD[case], tmp_path, **by_position(case))
+
+
+def by_position(case):
+    return {"ids": False} if case in POSITIONS else {}
 
 
 @pytest.mark.parametrize(
@@ -439,7 +464,7 @@ def test_bad_input_is_refused_on_every_road(name, case, tmp_path):
 )
 def test_bad_input_is_refused_on_the_roads_that_know_better(name, case, tmp_path):
     make, words, _ = BAD_FOR_SOME[case]
-    refused(name, make, words, tmp_path)
+    refused(name, make, words, tmp_path, **by_position(case))
 
 
 def test_ratings_need_ids_in_the_model(tmp_path):
@@ -482,7 +507,7 @@ def test_an_entry_twice_is_refused_whether_it_is_held_out_or_not():
 
 def test_cells_that_change_while_rows_are_folded_in_are_refused(monkeypatch):
     fit, cols = base(), COLS.copy()
-    expected = fit.fold_in_rows((ROWS, COLS), VALUES).row_factors
+    expected = fit.fold_in_rows((ROWS, COLS), VALUES, ids=False).row_factors
 
     def in_order(*arguments):
         cols[0] = 10**12  # as another thread might
@@ -490,7 +515,9 @@ def test_cells_that_change_while_rows_are_folded_in_are_refused(monkeypatch):
 
     original = cells.in_order
     monkeypatch.setattr(cells, "in_order", in_order)
-    np.testing.assert_array_equal(fit.fold_in_rows((ROWS, cols), VALUES).row_factors, expected)
+    np.testing.assert_array_equal(
+        fit.fold_in_rows((ROWS, cols), VALUES, ids=False).row_factors, expected
+    )
 
     def listed(self):
         cols[0] = 10**12
@@ -499,7 +526,7 @@ def test_cells_that_change_while_rows_are_folded_in_are_refused(monkeypatch):
     cols[:] = COLS
     monkeypatch.setattr(cells.Cells, "listed", listed)
     with pytest.raises(ValueError, match="changed while they were read"):
-        fit.fold_in_rows((ROWS, cols), VALUES)
+        fit.fold_in_rows((ROWS, cols), VALUES, ids=False)
 
 
 def test_duplicates_in_validation_are_settled_as_in_training():

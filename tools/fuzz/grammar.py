@@ -519,6 +519,36 @@ def similar(draw, name):
     return getattr(fit, name.partition(".")[2]), given | draw.some(exclude=some, only=some)
 
 
+@called("Explanation", "Factorization.explain")
+def explain(draw, name):
+    """Of a row of which entries are observed."""
+    fit = fit_of(draw)
+    if name == "Explanation":
+        parts = ("score", "baseline", "columns", "contributions")
+        found = fit.explain(0, 0, seen=(([0], [0]), [1.0]), ids=False)
+        return funkc.Explanation, {part: getattr(found, part) for part in parts}
+    given = draw.some(n=lambda: draw.integer(1, 12))
+    given["seen"] = draw.entries(fit.shape, fit.loss, ids_of(fit), draw.one("nan", "pair", "both"))
+    given["row"], given["col"] = (draw.integer(0, n - 1) for n in fit.shape)
+    if fit.row_ids is not None and draw.rng.random() < 0.7:
+        given["row"], given["col"] = fit.row_ids[given["row"]], fit.col_ids[given["col"]]
+        mask, values = given["seen"]
+        if isinstance(mask, tuple):
+            given["seen"] = (fit.row_ids[mask[0]], fit.col_ids[mask[1]]), values
+    elif fit.row_ids is not None:
+        given["ids"] = False
+    return fit.explain, given
+
+
+@called("Factorization.without_rows", "Factorization.without_cols")
+def without(draw, name):
+    """Some of either side."""
+    fit = fit_of(draw)
+    key = name[-4:]
+    given = called_by(draw, fit, {}, **{key: int(key == "cols")})
+    return getattr(fit, name.partition(".")[2]), given
+
+
 @called("Factorization.save")
 def save(draw):
     """To a new file, or over an old one."""

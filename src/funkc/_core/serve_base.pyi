@@ -53,12 +53,16 @@ def fold_in(
     nonnegative: bool,
     loss: int,
     delta: float,
+    now: NDArray[np.float64],
+    steps: NDArray[np.intc],
     out: NDArray[Any],
     n_threads: int,
 ) -> int: ...
 def means(x: NDArray[Any], out: NDArray[np.float64]) -> None: ...
 def covariance(
     x: NDArray[Any],
+    first: int,
+    last: int,
     k: int,
     bias_at: int,
     mean: NDArray[np.float64],

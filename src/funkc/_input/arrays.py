@@ -30,6 +30,11 @@ def are_ratings(value: object) -> bool:
     return all(hasattr(type(value), field) for field in fields)
 
 
+def are_factors(value: object) -> bool:
+    """Whether it is a `funkc.Factorization`, which this module must not import."""
+    return all(hasattr(type(value), field) for field in ("row_factors", "col_factors"))
+
+
 def require_same_labels(name: str, frame: Any, values: Any) -> None:
     """Refuse a data frame whose rows or columns are labelled otherwise than those of values:
     both are taken by position.

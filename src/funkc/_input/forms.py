@@ -9,6 +9,7 @@ import numpy as np
 
 from funkc._errors import reject
 from funkc._input.arrays import (
+    are_factors,
     are_ratings,
     as_array,
     as_index,
@@ -186,6 +187,15 @@ def require_finite(rows: NDArray[Any], cols: NDArray[Any], values: NDArray[Any])
 
 def require_no_second_mask(mask: Any, values: Any) -> None:
     """Refuse an invalid mask, and a mask together with values that already determine one."""
+    for name, given in (("mask", mask), ("values", values)):
+        if are_factors(given):
+            reject(
+                name,
+                "is a Factorization, whose factors are in another basis than those of any other "
+                "training",
+                "pass the observed entries that it was trained on",
+                TypeError,
+            )
     if is_sparse(mask):
         reject(
             "mask",

@@ -25,6 +25,8 @@ ELSEWHERE = {
     "bpr": "it ranks pairs of columns; use a library for implicit feedback",
 }
 
+LARGEST_STEP = 2.0  # of a score whose prediction is an exponential, as in loss.pxd
+
 
 class Loss(NamedTuple):
     """A loss, as the caller named it."""
@@ -155,6 +157,24 @@ def score_of(loss: Loss, prediction: float) -> float:
     if loss.name == "logistic" and prediction >= 1:
         return math.inf
     return newton.score(loss.kind, prediction) if loss.linked else prediction
+
+
+def newton_steps(
+    loss: Loss, values: NDArray[np.float64], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weight of every value, and how far its score is to move: `newton_step` of loss.pxd."""
+    errors = values - scores
+    if not loss.linked:
+        if loss.squared:
+            return np.ones_like(errors), errors
+        bend = loss.delta if loss.name == "huber" else 1.0
+        return bend / np.maximum(np.abs(errors), loss.delta), errors
+    made = scores.copy()
+    newton.predictions(loss.kind, made)
+    pulls = values - made
+    curvatures = made * (1 - made) if loss.name == "logistic" else made
+    weights = np.maximum(curvatures, np.maximum(np.abs(pulls) / LARGEST_STEP, 1e-9))
+    return weights, pulls / weights
 
 
 def mean_loss(
