@@ -24,8 +24,8 @@ _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.p
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py
     factorization.py images.py ratings.py selection.py
-estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/forms.py _input/loss.py
-    _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
+estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
+    _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
 selection.py: _core/machine.pyx _core/threads.py _errors.py _errstate.py _input/cells.py
     _input/options.py _input/scalars.py _input/split.py _judge.py _schedule.py _train.py
     _validation.py factorization.py
@@ -77,7 +77,8 @@ _capi.pyx: _core/__init__.py _core/callers.pxd _core/loss.pxd _core/memory.pxd _
     _core/runs.pxd _core/stream.pxd _core/types.pxd capi.pxd
 _core/__init__.py: _core/average.pyx _core/biases.pyx _core/engine.pyx _core/machine.pyx
     _core/newton.pyx _core/pictures.pyx _core/serve.pyx _errors.py
-_input/tables.py: _errors.py _input/arrays.py _input/ids.py _input/scalars.py _io.py
+_input/tables.py: _errors.py _input/arrays.py _input/foreign.py _input/ids.py _input/scalars.py
+    _io.py
 _core/engine.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/nogil.h _core/types.pxd
     _core/update.pxd capi.pxd
 _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.pxd _core/loss.pxd
@@ -110,7 +111,7 @@ _core/pictures.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/m
     _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
-_input/arrays.py: _errors.py _input/scalars.py
+_input/arrays.py: _errors.py _input/foreign.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd
 _core/prior.pxd: _core/ridge.h _core/types.pxd
@@ -145,6 +146,7 @@ include/funkc.h:
 _input/__init__.py:
 _errstate.py: _core/threads.py
 _core/threads.py: _core/limits.py _core/machine.pyx _errors.py
+_input/foreign.py: _errors.py
 _errors.py:
 _core/machine.pyx: _core/machine.h _core/machine.pxd
 _core/symmetric.pxd:

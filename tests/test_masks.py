@@ -15,7 +15,7 @@ def test_forms_of_one_mask_are_one_mask(axis):
     made = funkc.inpaint(image, missing, channel_axis=axis, n_threads=1)
     at = 2 if axis is None else axis
     forms = [
-        *(missing.astype(dtype) for dtype in (np.uint8, np.int64, np.int8)),
+        *(missing.astype(dtype) for dtype in (np.uint8, np.int64, np.int8, np.float32, float)),
         missing * np.uint8(255),
         missing * np.int8(-1),
         missing.tolist(),

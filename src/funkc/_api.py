@@ -81,16 +81,19 @@ def factorize(
     Parameters
     ----------
     mask : (m, n) array of bool, or pair of (c,) arrays of int, or None
-        Selects the observed entries, as in NumPy: ``R[mask]``. A boolean array is True
-        where a value is **observed** (in `numpy.ma`, pandas and scikit-image a mask means
-        the opposite: pass ``~mask``). A tuple ``(rows, cols)`` lists the entries. With None,
-        `values` determines them: those that are not NaN, not masked (`numpy.ma`), stored
-        (any `scipy.sparse` array or matrix; a stored zero is an observation, but SciPy's DIA
-        format does not keep the zeros of its diagonals), or listed (`funkc.Ratings`, whose
-        ids the result keeps).
+        Selects the observed entries, as in NumPy: ``R[mask]``. A boolean array is True (or one
+        of numbers 1, otherwise 0) where a value is **observed** (in `numpy.ma`, pandas and
+        scikit-image a mask means the opposite: pass ``~mask``). A tuple ``(rows, cols)`` lists
+        the entries. With None, `values` determines them: those that are not NaN, not masked
+        (`numpy.ma`), stored (any `scipy.sparse` array or matrix; a stored zero is an
+        observation, but SciPy's DIA format does not keep the zeros of its diagonals), or listed
+        (`funkc.Ratings`, whose ids the result keeps).
     values : (m, n) array, or (c,) array, or sparse array, or Ratings
         The matrix R, or its c observed values ``R[mask]``, of any real dtype. Zero is a
-        value like any other.
+        value like any other. This and other arrays may also be data frames of pandas (with
+        any dtypes) and polars, tables and arrays of pyarrow, `xarray.DataArray`, or tensors in
+        the memory of the processor (anything with ``__dlpack__``); what they have no number for
+        is NaN. A single column next to a pair of arrays is one value for each entry.
     k : int
         The number of factors, from 1 to 65,536; it may exceed m and n.
     learning_rate : float, optional

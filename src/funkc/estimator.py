@@ -17,6 +17,7 @@ from funkc._errors import missing_extra, reject, shown, warn
 from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, is_sparse, numeric
+from funkc._input.foreign import as_numpy, refuse_lazy
 from funkc._input.forms import checked_sparse, entries_of_sparse, refuse_sparse
 from funkc._input.loss import checked_loss, require_allowed_entries
 from funkc._input.options import MOST_FACTORS
@@ -415,6 +416,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         nan = _means_nan(missing)
         if not nan:
             missing = scalars.real("missing_values", missing, -math.inf)
+        refuse_lazy("X", X)
+        if hasattr(type(X), "__dlpack__"):
+            X = as_numpy("X", X)
         if is_sparse(X):
             if X.format == "csr":
                 try:

@@ -192,11 +192,11 @@ def inpaint(
         information about each other; one whose first or last axis is 4 or shorter may be a
         colour image, and must come with `channel_axis` or ``volume=True``.
     missing : (h, w) array of bool or int, or of the image's shape, optional
-        True, or not 0, where a pixel is **unknown**, as in `skimage.restoration` and OpenCV. By
-        default the NaN of a floating-point image are the missing pixels. Masked pixels of a
-        `numpy.ma` image are missing as well. An (h, w) mask applies to all channels, and so does
-        one whose channels are all equal, such as (h, w, 1). In a volume, a mask of one frame
-        applies to all frames; a frame may be missing as a whole.
+        True, or not 0 (of floats: 1), where a pixel is **unknown**, as in `skimage.restoration`
+        and OpenCV. By default the NaN of a floating-point image are the missing pixels. Masked
+        pixels of a `numpy.ma` image are missing as well. An (h, w) mask applies to all channels,
+        and so does one whose channels are all equal, such as (h, w, 1). In a volume, a mask of
+        one frame applies to all frames; a frame may be missing as a whole.
     method : {"patches", "tiles", "funk"}, default "patches"
         What the matrices are:
 

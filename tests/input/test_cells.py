@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 from small_calls import (
     CELLS,
     FULL,
@@ -16,6 +18,7 @@ from small_calls import (
     MATRIX,
     NAN,
     PAIR,
+    QUICK,
     assert_finite,
     assert_same_bits,
     fitted,
@@ -25,6 +28,7 @@ from small_calls import (
 
 import funkc
 from funkc._input.cells import observed_cells
+from funkc._input.forms import entries_of_arrays
 
 measures_memory = pytest.mark.skipif(
     not hasattr(os, "sysconf"), reason="the memory of this machine is known to the allocator only"
@@ -81,10 +85,10 @@ def case(error, *fragments, **arguments):
         case(ValueError, "values: has shape (1,) where mask", "R[mask]", mask=MASK, values=[1.0]),
         case(
             ValueError,
-            "values: has shape (4, 1) where mask",
+            "values: has shape (2, 2) where mask",
             "R[mask]",
             mask=MASK,
-            values=CELLS[:, None],
+            values=CELLS.reshape(2, 2),
         ),
         case(
             ValueError,
@@ -295,23 +299,55 @@ def test_values_hidden_in_a_masked_or_sparse_array_are_refused_alike():
     refused(TypeError, *fragments, values=sp.csr_array(FULL + 0j))
 
 
+# ---------------------------------------------------------------- a column of numbers
+
+
+@st.composite
+def listings(draw):
+    """Entries of a small matrix, in any order, each with its number."""
+    shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    places = draw(st.lists(st.integers(0, shape[0] * shape[1] - 1), min_size=1, unique=True))
+    values = draw(st.lists(st.integers(-9, 9), min_size=len(places), max_size=len(places)))
+    return shape, np.divmod(places, shape[1]), np.array(values, float)
+
+
+@QUICK
+@given(listing=listings(), known=st.booleans(), turned=st.booleans())
+def test_a_column_is_one_number_for_each_entry_or_refused(listing, known, turned):
+    shape, (rows, cols), values = listing
+    column = values[None] if turned else values[:, None]
+    size = shape if known else (None, None)
+    may_be_matrix = (
+        (not known or shape == column.shape)
+        and rows.max() < column.shape[0]
+        and cols.max() < column.shape[1]
+    )
+    if may_be_matrix and (rows + cols != np.arange(values.size)).any():
+        with pytest.raises(ValueError, match=r"values: has shape .*\.ravel\(\) if.*\[rows, cols\]"):
+            entries_of_arrays((rows, cols), column, size)
+        return
+    for name, given_column in (("values", column), ("hidden", np.ma.masked_array(column))):
+        found = entries_of_arrays((rows, cols), given_column, size)
+        np.testing.assert_array_equal(found[2], values, err_msg=name)
+    hidden = np.ma.masked_array(column, column == values[-1])
+    at = int(np.argmax(values == values[-1]))
+    with pytest.raises(ValueError, match=f"masked at row {rows[at]}, column {cols[at]}, "):
+        entries_of_arrays((rows, cols), hidden, size)
+
+
 # ---------------------------------------------------------------- masks
 
 
 @pytest.mark.parametrize(
     ("mask", "found"),
     [
-        (MASK.astype(int), "int64"),
-        (MASK.astype(np.uint8), "uint8"),
-        (MASK.astype(float), "float64"),
         (MASK.astype(object), "object"),
+        (MASK.astype(complex), "complex128"),
         (MASK.astype(str), "<U5"),
         (np.zeros((2, 3), "M8[s]"), "datetime64[s]"),
         (np.zeros((2, 3), [("a", bool)]), "'a'"),
-        ([[0, 1], [1, 0]], "int64"),
         ("mask", "<U4"),
         ({}, "object"),
-        (np.ma.array(MASK.astype(int), mask=MASK), "int64"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -325,6 +361,30 @@ def test_a_mask_that_is_not_boolean_is_refused(mask, found):
         mask=mask,
         values=FULL,
     )
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i8", "u8", "f2", "f4", "f8", "g", ">f8", ">i2"])
+def test_a_mask_of_zeros_and_ones_is_boolean(dtype):
+    expected = funkc.factorize(MASK, FULL, 1, n_epochs=3).reconstruct()
+    mask = MASK.astype(dtype)
+    before = mask.copy()
+    for form in (mask, mask.tolist(), np.asfortranarray(mask)):
+        found = funkc.factorize(form, FULL, 1, n_epochs=3).reconstruct()
+        np.testing.assert_array_equal(found, expected)
+    assert (mask == before).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "shown"),
+    [(255, "u1", "255, of uint8"), (2, "i8", "2, of int64"), (-1, "i1", "-1, of int8"),
+     (NAN, "f4", "nan, of float32"), (INF, "f8", "inf, of float64"), (0.5, "f8", "0.5, of")],
+)  # fmt: skip
+@pytest.mark.parametrize("at", [(0, 0), (1, 2)])
+def test_a_mask_of_other_numbers_is_refused(value, dtype, shown, at):
+    mask = MASK.astype(dtype)
+    mask[at] = value
+    place = f"mask[{at[0]}, {at[1]}] = {shown}"
+    refused(ValueError, "mask: ", place, "such as mask > 0", mask=mask, values=FULL)
 
 
 def test_a_mask_that_is_itself_masked_is_refused():
@@ -410,7 +470,7 @@ def test_a_mask_that_agrees_with_numpy_ma_is_taken():
         ([0, 2**40], ValueError, (f"[1] = {2**40} is outside",)),
         ([0, -(2**63)], ValueError, (f"[1] = {-(2**63)} is negative",)),
         ([0.0, 1.0], TypeError, ("has dtype float64", "np.unique")),
-        ([0, NAN], TypeError, ("has dtype float64", "np.unique")),
+        ([0, NAN], ValueError, ("[1] is missing", "drop the entry")),
         ([True, False], TypeError, ("has dtype bool", "pass integers")),
         (["a", "b"], TypeError, ("has dtype <U1", "np.unique")),
         ([None, 0], TypeError, ("has dtype object", "pass integers")),

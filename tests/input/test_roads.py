@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from draws import held_out
+from other_libraries import Later, Tensor, dask, pandas, polars, pyarrow, xarray
 
 import funkc
 from funkc import Ratings
@@ -98,7 +99,8 @@ def fold_in_cols(mask, values, **options):
 
 @road
 def impute(mask, values, **options):
-    return base().impute(mask, values, **options)
+    found = base().impute(mask, values, **options)
+    return found if isinstance(found, np.ndarray) else np.asarray(found, float)
 
 
 @road
@@ -134,7 +136,7 @@ def holed(dtype=float):
 
 
 def frame(make=holed):
-    return pytest.importorskip("pandas").DataFrame(make())
+    return pandas().DataFrame(make())
 
 
 FORMS = {
@@ -160,7 +162,62 @@ FORMS = {
     "CSC": lambda: (None, scipy.sparse.csc_matrix((VALUES, (ROWS, COLS)), shape=(M, N))),
     "CSR, int64 indices": lambda: (None, wide_csr()),
     "Ratings": lambda: (None, ratings()),
-}
+    "mask of 0 and 1": lambda: (MASK.astype(np.uint8), MATRIX),
+    "mask of 0.0 and 1.0": lambda: (MASK.astype(np.float32), holed()),
+    "mask of 0 and 1, 1-D values": lambda: (MASK.astype(int), VALUES),
+    "pair, a column": lambda: ((ROWS, COLS), VALUES[:, None]),
+    "pair, a row": lambda: ((ROWS, COLS), VALUES[None]),
+    "mask, a column": lambda: (MASK, VALUES[:, None]),
+    "pair, a frame of one column": lambda: ((ROWS, COLS), frame(lambda: VALUES[:, None])),
+    "pair, a masked column": lambda: ((ROWS, COLS), np.ma.masked_array(VALUES[:, None])),
+    "nullable frame": lambda: (None, frame().astype("Float64")),
+    "nullable frames": lambda: (frame(lambda: MASK).astype("boolean"), frame().astype("Float64")),
+    "nullable series": lambda: (
+        tuple(column(x, "Int64") for x in (ROWS, COLS)), column(VALUES, "Float64"),
+    ),
+    "Arrow-backed frame": lambda: (None, frame().astype(arrow_dtype())),
+    "Arrow-backed series": lambda: ((ROWS, COLS), column(VALUES, arrow_dtype())),
+    "polars": lambda: (None, polars().DataFrame(with_none())),
+    "polars, mask": lambda: (polars().DataFrame(MASK), polars().DataFrame(holed())),
+    "polars series": lambda: (
+        tuple(map(polars().Series, (ROWS, COLS))), polars().Series(VALUES),
+    ),
+    "pyarrow": lambda: (None, pyarrow().table(with_none())),
+    "pyarrow batch": lambda: (None, pyarrow().record_batch(with_none())),
+    "pyarrow arrays": lambda: (
+        tuple(map(pyarrow().array, (ROWS, COLS))), pyarrow().chunked_array([VALUES[:3], VALUES[3:]])
+    ),
+    "DataArray": lambda: (None, data_array(holed())),
+    "DataArrays": lambda: (data_array(MASK), data_array(MATRIX)),
+    "tensor": lambda: (None, Tensor(holed())),
+    "tensors": lambda: ((Tensor(ROWS), Tensor(COLS)), Tensor(VALUES)),
+    "tensors, mask": lambda: (Tensor(MASK), Tensor(MATRIX)),
+}  # fmt: skip
+
+
+def data_array(array):
+    return xarray().DataArray(array, dims=("user", "film"))
+
+
+def chunked():
+    dask()
+    return data_array(MATRIX).chunk()
+
+
+def column(numbers, dtype):
+    return pandas().Series(numbers, dtype=dtype)
+
+
+def arrow_dtype():
+    return pandas().ArrowDtype(pyarrow().float64())
+
+
+def with_none():
+    """The columns, with None for what is missing."""
+    return {
+        f"film {col}": [None if x != x else float(x) for x in numbers]
+        for col, numbers in enumerate(holed().T)
+    }
 
 
 def wide_csr():
@@ -193,6 +250,13 @@ WEIGHTED = {
         (ROWS[SHUFFLE], COLS[SHUFFLE]), VALUES[SHUFFLE], {"weights": WEIGHTS[SHUFFLE]},
     ),
     "pair, matrix of weights": lambda: ((ROWS, COLS), VALUES, {"weights": weight_matrix()}),
+    "pair, a column of weights": lambda: ((ROWS, COLS), VALUES, {"weights": WEIGHTS[:, None]}),
+    "pair, a nullable column": lambda: (
+        (ROWS, COLS), VALUES, {"weights": column(WEIGHTS, "Int64").to_frame()},
+    ),
+    "polars": lambda: (
+        MASK, polars().DataFrame(MATRIX), {"weights": polars().DataFrame(weight_matrix())},
+    ),
     "mask": lambda: (MASK, MATRIX, {"weights": weight_matrix()}),
     "mask, 1-D weights": lambda: (MASK, MATRIX, {"weights": WEIGHTS}),
     "NaN": lambda: (None, holed(), {"weights": weight_matrix()}),
@@ -277,7 +341,67 @@ BAD = {
     "objects": (lambda: (None, holed().astype(object), {}), "values: has dtype object"),
     "ragged": (lambda: (None, [[1.0], [1.0, 2.0]], {}), "values: the rows differ in length"),
     "three dimensions": (lambda: (None, np.ones((2, 2, 2)), {}), r"values: has shape \(2, 2, 2\)"),
-    "float mask": (lambda: (MASK.astype(float), MATRIX, {}), "mask: has dtype float64"),
+    "mask of text": (lambda: (MASK.astype(str), MATRIX, {}), "mask: has dtype <U"),
+    "mask of 0 and 255": (
+        lambda: (MASK * np.uint8(255), MATRIX, {}),
+        r"mask: mask\[0, 0\] = 255, of uint8, is neither 0 nor 1; .* mask > 0",
+    ),
+    "mask of other numbers": (
+        lambda: (changed(MASK.astype(float), (1, 1), -1), MATRIX, {}),
+        r"mask: mask\[1, 1\] = -1.0, of float64",
+    ),
+    "mask with NA": (
+        lambda: (frame(lambda: changed(MASK.astype(object), (2, 1), None)).astype("boolean"),
+                 MATRIX, {}),
+        r"mask: mask\[2, 1\] = nan",
+    ),
+    "values with NA": (
+        lambda: ((ROWS, COLS), column(changed(VALUES, 3, np.nan), "Float64"), {}),
+        "values: is NaN at row",
+    ),
+    "rows with NA": (
+        lambda: ((column([None, *ROWS[1:]], "Int64"), COLS), VALUES, {}),
+        r"rows: rows\[0\] is missing",
+    ),
+    "Dask values": (lambda: (None, Later(), {}), r"values: is computed by Dask.*\.compute\(\)"),
+    "Dask values and mask": (lambda: (Later(), Later(), {}), "values: is computed by Dask"),
+    "Dask mask": (lambda: (Later(), MATRIX, {}), "mask: is computed by Dask"),
+    "Dask mask and frame": (lambda: (Later(), frame(), {}), "mask: is computed by Dask"),
+    "Dask rows": (lambda: ((Later(), COLS), VALUES, {}), "rows: is computed by Dask"),
+    "Dask cols": (lambda: ((ROWS, Later()), VALUES, {}), "cols: is computed by Dask"),
+    "DataArray of Dask": (lambda: (None, chunked(), {}), "values: is computed by Dask"),
+    "Dataset": (
+        lambda: (None, data_array(MATRIX).to_dataset(name="data"), {}), "values: is an xarray Data"
+    ),
+    "LazyFrame": (
+        lambda: (None, polars().DataFrame(MATRIX).lazy(), {}), r"values: is a polars LazyFrame",
+    ),
+    "another device": (
+        lambda: (None, Tensor(MATRIX, (2, 0)), {}), r"values: is on a device of kind 2.*\.cpu\(\)",
+    ),
+    "a gradient": (
+        lambda: (None, Tensor(MATRIX, error=BufferError("requires gradient")), {}),
+        r"values: can't be taken .*requires gradient.*\.detach\(\)",
+    ),
+    "polars columns": (
+        lambda: (polars().DataFrame(MASK).rename({"column_0": "x"}), polars().DataFrame(MATRIX),
+                 {}),
+        "mask: has other columns than values",
+    ),
+    "pyarrow columns": (
+        lambda: (pyarrow().table(dict(zip("abcde", MASK.T, strict=True))),
+                 pyarrow().table(with_none()), {}),
+        "mask: has other columns than values",
+    ),
+    "other dimensions": (
+        lambda: (data_array(MASK).rename(user="x"), data_array(MATRIX), {}),
+        "mask: has other rows than values",
+    ),
+    "other coordinates": (
+        lambda: (data_array(MASK).assign_coords(film=range(N)),
+                 data_array(MATRIX).assign_coords(film=range(N)[::-1]), {}),
+        "mask: has other columns than values",
+    ),
     "masked mask": (
         lambda: (np.ma.masked_array(MASK, False), MATRIX, {}), "mask: is itself a masked array",
     ),
@@ -295,8 +419,8 @@ BAD = {
         lambda: (base(), scipy.sparse.csr_array(MATRIX), {}), "mask: is a Factorization",
     ),
     "a fit as mask of Ratings": (lambda: (base(), ratings(), {}), "mask: is a Factorization"),
-    "float mask of another shape": (
-        lambda: (np.ones((M, N + 1)), MATRIX, {}), "mask: has dtype float64",
+    "text mask of another shape": (
+        lambda: (np.full((M, N + 1), "1"), MATRIX, {}), "mask: has dtype <U",
     ),
     "complex CSR": (
         lambda: (None, scipy.sparse.csr_array(MATRIX + 0j), {}), "values: has dtype complex128",
@@ -335,6 +459,11 @@ BAD = {
     "nothing": (lambda: (np.zeros((M, N), bool), MATRIX, {}), "mask: marks no entry as observed"),
 }  # fmt: skip
 BAD_FOR_SOME = {
+    "a column that may be the matrix": (
+        lambda: ((np.arange(M)[::-1], np.zeros(M, int)), MATRIX[:, :1], {}),
+        r"values: has shape \(6, 1\): the matrix, or one number.*values.ravel\(\)",
+        ["factorize", "cross_validate", "partial_fit", "init", "fold_in_cols"],
+    ),
     "an unknown row": (
         lambda: ((changed(ROWS, 0, M), COLS), VALUES, {}), "is outside shape", KNOWN_ROWS,
     ),
@@ -408,6 +537,11 @@ BAD_FOR_SOME = {
     "masked weights": (
         lambda: weighted(np.ma.masked_array(WEIGHTS)), "weights: is a masked array", WITH_WEIGHTS,
     ),
+    "weights with NA": (
+        lambda: weighted(column(changed(WEIGHTS, 4, np.nan), "Int64")), "weights: is nan at row",
+        WITH_WEIGHTS,
+    ),
+    "Dask weights": (lambda: weighted(Later()), "weights: is computed by Dask", WITH_WEIGHTS),
     "weights with other labels": (
         lambda: (None, frame(), {"weights": frame(weight_matrix).iloc[::-1]}),
         "weights: has other rows than values", WITH_WEIGHTS,

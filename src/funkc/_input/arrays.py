@@ -9,6 +9,7 @@ import numpy as np
 import numpy.ma  # which NumPy itself imports when it is first used, and that may fail
 
 from funkc._errors import refuse_changed, reject, shown
+from funkc._input.foreign import as_numpy, labels_of, library_of, same_labels
 from funkc._input.scalars import integer
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     Sides = tuple[int | None, int | None]  # how many rows and columns; None: not said
 
 MOST_ROWS = 2**32 - 1
+REORDERED = {  # what puts a table in the order of values
+    "pandas": "pass {}.reindex_like(values)",
+    "polars": "pass {}.select(values.columns)",
+    "pyarrow": "pass {}.select(values.column_names)",
+    "xarray": "pass {}.reindex_like(values).transpose(*values.dims)",
+}
 
 
 def is_sparse(value: object) -> bool:
@@ -36,29 +43,45 @@ def are_factors(value: object) -> bool:
 
 
 def require_same_labels(name: str, frame: Any, values: Any) -> None:
-    """Refuse a data frame whose rows or columns are labelled otherwise than those of values:
-    both are taken by position.
+    """Refuse a table whose rows or columns are labelled otherwise than those of values: both are
+    taken by position.
     """
-    for axis, what in (("index", "rows"), ("columns", "columns")):
-        own, other = (
-            getattr(x, axis, None) if hasattr(x, "iloc") else None for x in (frame, values)
-        )
-        if own is None or other is None or getattr(values, "ndim", 0) != 2 or own.equals(other):
+    if library_of(frame) != library_of(values):
+        return
+    for what, own, other in zip(
+        ("rows", "columns"), labels_of(frame), labels_of(values), strict=True
+    ):
+        if own is None or other is None or same_labels(own, other):
             continue
         reject(
             name,
             f"has other {what} than values, or in another order, by their labels",
-            f"pass {name}.reindex_like(values), or arrays",
+            f"{REORDERED[library_of(frame)].format(name)}, or arrays",
         )
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of NumPy; of tables and arrays of other libraries too, with NaN for their gaps."""
+    value = as_numpy(name, value)
     try:
         return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         reject(name, "the rows differ in length", "pass a rectangular array")
+
+
+def as_marks(name: str, array: NDArray[Any], remedy: str) -> NDArray[np.bool_]:
+    """Booleans, or numbers of which each is 0 or 1."""
+    if array.dtype == bool or array.dtype.kind not in "iuf":
+        return array
+    ones = np.asarray(array == 1)
+    neither = ~(ones | np.asarray(array == 0))
+    if neither.any():
+        at = tuple(int(i) for i in np.argwhere(neither)[0])
+        place = ", ".join(map(str, at))
+        reject(name, f"{name}[{place}] = {array[at]}, of {array.dtype}, is neither 0 nor 1", remedy)
+    return ones
 
 
 def listed_at_most(name: str, value: Any, remedy: str, most: int = 1 << 16) -> list[Any]:
@@ -120,6 +143,9 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
         reject(name, f"has {index.ndim} dimensions", "pass a 1-D array of integers")
     if index.size == 0:
         return np.empty(0, np.int32)
+    if index.dtype.kind == "f" and np.isnan(index).any():
+        at = int(np.argmax(np.isnan(index)))
+        reject(name, f"{name}[{at}] is missing", "drop the entry, and make integers of the others")
     if index.dtype.kind not in "iu":
         reject(
             name,
@@ -229,7 +255,8 @@ def writable(
 def require_apart(out: NDArray[Any], *given: Any) -> None:
     """Refuse an output that overlaps an input, unless it is the very same array."""
     for passed in given:
-        array = np.asarray(passed) if hasattr(passed, "__array__") else None  # also of a frame
+        shares = hasattr(passed, "__array__") or hasattr(passed, "__dlpack__")  # also of a frame
+        array = as_array("values or mask", passed) if shares else None
         if array is None or not np.may_share_memory(out, array):
             continue
         same = array.__array_interface__["data"] == out.__array_interface__["data"]

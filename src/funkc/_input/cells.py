@@ -31,6 +31,7 @@ from funkc._input.forms import (
     entries_of_pair,
     entries_of_sparse,
     merged,
+    one_each,
     refuse_hidden,
     refuse_sparse,
     reject_nothing,
@@ -538,6 +539,7 @@ def _weights(
     if isinstance(array, np.ma.MaskedArray):
         reject("weights", "is a masked array", "pass a plain array", TypeError)
     numeric("weights", array)
+    array = one_each("weights", array, rows, cols, shape)
     if array.shape == shape:
         array = array[own_pair("mask", rows, cols, shape)]
     elif array.shape != values.shape:
@@ -629,7 +631,7 @@ def observed_by_blocks(
     listed = isinstance(mask, tuple) or any(map(is_sparse, (mask, values))) or are_ratings(values)
     array = None if listed else as_array("values", values)
     marks = None if mask is None or array is None else as_array("mask", mask)
-    if array is None or array.ndim != 2:
+    if array is None or array.ndim != 2 or (marks is not None and marks.shape != array.shape):
         cells = _listed(mask, values, None, None, duplicates, matrix, True)
         require_once(cells)
         rows, cols = own_pair("mask", cells.rows, cells.cols, cells.shape)
@@ -638,7 +640,7 @@ def observed_by_blocks(
         )
     numeric("values", array)
     if marks is not None:
-        checked_mask(marks)
+        marks = checked_mask(marks)
     require_same_labels("mask", mask, values)
     for name, matrix_given in (("mask", marks), ("values", array)):
         if matrix_given is not None:

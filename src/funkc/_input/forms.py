@@ -13,6 +13,7 @@ from funkc._input.arrays import (
     are_ratings,
     as_array,
     as_index,
+    as_marks,
     is_sparse,
     matrix_shape,
     numeric,
@@ -77,13 +78,42 @@ def _entries_of_dense(values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     return rows, cols, values[observed], shape
 
 
-def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
+def _as_pair(mask: tuple[Any, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
     if len(mask) != 2:
         reject(
             "mask",
             f"is a tuple of {len(mask)}",
             "pass a boolean array, or a pair (rows, cols) of integer arrays",
         )
+    return as_array("rows", mask[0]), as_array("cols", mask[1])
+
+
+def one_each(
+    name: str, array: NDArray[Any], rows: NDArray[Any], cols: NDArray[Any], shape: Sides
+) -> NDArray[Any]:
+    """A single column (or row) as numbers for the entries one by one; refused, if it may as well
+    be the matrix and then has other numbers there.
+    """
+    n = rows.size
+    lists = array.ndim == 2 and 1 in array.shape and array.size == n == cols.size > 0
+    if not lists or rows.dtype.kind not in "iu" or cols.dtype.kind not in "iu":
+        return array
+    fits = all(wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True))
+    if fits and rows.max() < array.shape[0] and cols.max() < array.shape[1]:
+        if np.array_equal(cols if len(array) == 1 else rows, np.arange(n)):
+            return array
+        reject(
+            name,
+            f"has shape {array.shape}: the matrix, or one number for each of the {n} entries",
+            f"pass {name}.ravel() if these are in the order of the entries, {name}[rows, cols] if "
+            "they are the matrix",
+        )
+    return array.reshape(-1)
+
+
+def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
+    mask = _as_pair(mask)
+    values = one_each("values", values, *mask, shape)
     if values.ndim == 2:
         shape = matrix_shape(values, shape, "values")
     rows = as_index("rows", mask[0], shape[0])
@@ -118,6 +148,11 @@ def reject_nothing() -> NoReturn:
 
 def checked_mask(mask: Any) -> NDArray[np.bool_]:
     array = as_array("mask", mask)
+    if isinstance(array, np.ma.MaskedArray):
+        reject("mask", "is itself a masked array", "pass a plain boolean array", TypeError)
+    array = as_marks(
+        "mask", array, "pass booleans, True where observed, such as mask > 0, or 0 and 1"
+    )
     if array.dtype != bool:
         reject(
             "mask",
@@ -125,18 +160,19 @@ def checked_mask(mask: Any) -> NDArray[np.bool_]:
             "pass a boolean array (True where observed), or a tuple (rows, cols)",
             TypeError,
         )
-    if isinstance(array, np.ma.MaskedArray):
-        reject("mask", "is itself a masked array", "pass a plain boolean array", TypeError)
     return array
 
 
-def _entries_of_mask(mask: Any, values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    mask = checked_mask(mask).copy()  # which is read twice
+def _entries_of_mask(
+    mask: NDArray[np.bool_], values: NDArray[Any], shape: Sides
+) -> tuple[Any, ...]:
     shape = matrix_shape(mask, shape, "mask")
     rows, cols = np.nonzero(mask)
     if values.shape == mask.shape:
         values = values[mask]
-    elif values.shape != rows.shape:
+    else:
+        values = one_each("values", values, rows, cols, shape)
+    if values.shape != rows.shape:
         reject(
             "values",
             f"has shape {values.shape} where mask has shape {mask.shape} and {rows.size} "
@@ -221,19 +257,19 @@ def entries_of_arrays(
     hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
     array = np.asarray(numeric("values", array))
     if isinstance(mask, tuple):
-        cells = entries_of_pair(mask, array, size)
+        read, mask = entries_of_pair, _as_pair(mask)
     else:
-        cells = _entries_of_mask(mask, array, size)
+        read, mask = _entries_of_mask, checked_mask(mask).copy()  # which is read twice
+    cells = read(mask, array, size)
     if hidden is not None:
-        _require_shown(hidden, cells[0], cells[1], first_row)
+        _require_shown(read(mask, hidden, size)[2], cells[0], cells[1], first_row)
     return cells
 
 
 def _require_shown(
-    hidden: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any], first_row: int
+    masked: NDArray[np.bool_], rows: NDArray[Any], cols: NDArray[Any], first_row: int
 ) -> None:
     """Refuse an entry that `mask` marks as observed but a masked array masks."""
-    masked = hidden[rows, cols] if hidden.ndim == 2 else hidden
     if masked.any():
         at = int(np.argmax(masked))
         refuse_hidden(first_row + int(rows[at]), int(cols[at]))

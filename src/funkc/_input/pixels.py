@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc._errors import reject, shown, warn
-from funkc._input.arrays import MOST_ROWS, as_array, numeric
+from funkc._input.arrays import MOST_ROWS, as_array, as_marks, numeric
 from funkc._input.scalars import flag, integer
 
 if TYPE_CHECKING:
@@ -159,6 +159,10 @@ def _checked_mask(
 ) -> NDArray[np.bool_]:
     """True where a pixel is unknown, of the shape of the image."""
     mask = as_array("missing", missing)
+    if mask.dtype.kind == "f":
+        mask = as_marks(
+            "missing", mask, "pass mask != 0 (True where a pixel is unknown), or 0 and 1"
+        )
     if mask.dtype.kind not in ("b", "i", "u"):
         reject(
             "missing",

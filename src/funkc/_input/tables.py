@@ -20,6 +20,7 @@ import numpy as np
 
 from funkc._errors import missing_extra, reject, shown
 from funkc._input.arrays import listed_at_most
+from funkc._input.foreign import refuse_lazy
 from funkc._input.ids import INTEGER, IdColumn, as_column, side_of_array, side_of_texts
 from funkc._input.scalars import plain
 from funkc._io import naming
@@ -319,6 +320,7 @@ def _refuse_record(
 
 def columns_of(df: Any, wanted: Mapping[str, Any]) -> list[Any]:
     """The columns of a data frame of any library, by name."""
+    refuse_lazy("df", df)
     for argument, name in wanted.items():
         try:
             hash(name)
