@@ -34,10 +34,10 @@ progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/sc
 _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _input/loss.py
     _input/options.py _input/scalars.py _input/split.py _judge.py _state.py _train.py
     factorization.py ratings.py
-images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _input/cells.py _input/options.py
-    _input/pixels.py _input/scalars.py _sides.py _train.py
-factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _history.py
-    _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
+images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _export.py _input/cells.py
+    _input/options.py _input/pixels.py _input/scalars.py _sides.py _train.py
+factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _export.py
+    _history.py _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py
     _ranking.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
@@ -111,6 +111,7 @@ _core/pictures.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/m
     _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
 _core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
+_export.py: _errors.py _input/arrays.py _input/foreign.py
 _input/arrays.py: _errors.py _input/foreign.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd

@@ -137,7 +137,6 @@ NAN = math.nan
         ),
         ({"nonnegative": True}, r"nonnegative: got True with factors below 0; pass False"),
         ({"nonnegative": True, "loss": "poisson"}, r"nonnegative: got True with loss='poisson'"),
-        ({"row_ids": [1, 2, 3]}, r"row_ids and col_ids: are given for one side only"),
         ({"noise": -1.0}, r"noise: got -1.0; pass a finite number not below 0"),
     ],
 )

@@ -158,6 +158,10 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     )
     assert result.shape == (13, 9)
     assert_type(funkc.get_include(), str)
+    parts: dict[str, Any] = fit.to_dict()
+    assert_type(funkc.Factorization.from_factors(**parts), funkc.Factorization)
+    if find_spec("pandas"):
+        assert (len(fit.row_frame()), len(fit.col_frame())) == fit.shape
     figure: Figure = fit.plot_history()
     figure.clear()
 

@@ -14,6 +14,7 @@ from funkc._core.threads import warn_if_refused
 from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._explain import Explanation, entries_of_row, explained
+from funkc._export import as_frame, as_given
 from funkc._history import figure_of
 from funkc._input import scalars
 from funkc._input.arrays import own_pair, require_apart, writable
@@ -157,7 +158,7 @@ class Factorization(Model):
         offset : float, default 0
             A constant that is added to every product.
         row_ids, col_ids : (m,) and (n,) array of int or str, optional
-            The id of every row and column, each once. Both or neither.
+            The id of every row and column, each once.
         loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
             The loss that the factors were trained by, which says what a product stands for; see
             `funkc.factorize`.
@@ -197,8 +198,6 @@ class Factorization(Model):
         parameters, history = of_no_training(loss, huber_delta, constrained)
         if constrained and min(x.min(), y.min()) < 0:
             reject("nonnegative", "got True with factors below 0", "pass False")
-        if (row_ids is None) != (col_ids is None):
-            reject("row_ids and col_ids", "are given for one side only", "pass both or neither")
         made = cls._made(
             Side(x, x_bias, checked_ids("row_ids", row_ids, len(x)), first=True),
             Side(y, y_bias, checked_ids("col_ids", col_ids, len(y)), first=False),
@@ -394,7 +393,7 @@ class Factorization(Model):
         duplicates: Duplicates = "error",
         out: NDArray[Any] | None = None,
         ids: bool | None = None,
-    ) -> NDArray[Any]:
+    ) -> Any:
         """Fill the missing entries with predictions; observed entries are kept exactly.
 
         Parameters
@@ -413,6 +412,10 @@ class Factorization(Model):
             Of the dtype of `values` if that is floating (and can represent the predictions),
             otherwise float64; also float64 if duplicates were added up. In addition to it and
             the input, about ten megabytes are used, and 16 bytes per entry of a list.
+            Without `out`, a matrix in a data frame (of pandas or polars), a table of pyarrow or a
+            DataArray comes back as such, with its labels. Each column of a table has the dtype
+            of the column given if that is floating or nothing was filled in there, otherwise
+            float64, of the same kind (NumPy's, nullable, or Arrow-backed).
 
         Examples
         --------
@@ -438,7 +441,7 @@ class Factorization(Model):
             into = writable(out, self.shape, dtype, at_least=True)
             require_apart(into, values, mask)
         answers.fill(into, blocks)
-        return into if out is None else out
+        return as_given(values, into) if out is None else out
 
     # ------------------------------------------------------------ new rows and columns
 
@@ -1234,6 +1237,87 @@ class Factorization(Model):
         'RMSE'
         """
         return figure_of(self.history, self._loss)
+
+    # ------------------------------------------------------------ as other objects
+
+    @of_one_state
+    def to_dict(self) -> dict[str, Any]:
+        """What the model consists of, as arguments of `from_factors`.
+
+        Returns
+        -------
+        dict of str to object
+            NumPy arrays (read-only, those of the attributes) and numbers; None for what the
+            model does not have. ``Factorization.from_factors(**fit.to_dict())`` makes the same
+            predictions, to the last bit.
+
+        Notes
+        -----
+        The history and the parameters of training are not included, nor is which rows and columns
+        had no entries in training (they are the mean; `fold_in_rows` and `fold_in_cols` of the new
+        object count them like others). `save` keeps these too.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=1)
+        >>> again = funkc.Factorization.from_factors(**fit.to_dict())
+        >>> bool((again.reconstruct() == fit.reconstruct()).all())
+        True
+        """
+        names = ("row_factors", "col_factors", "row_bias", "col_bias", "offset", "row_ids",
+                 "col_ids", "loss", "clip", "noise")  # fmt: skip
+        known = {name: self.parameters.get(name) for name in ("huber_delta", "nonnegative")}
+        return {**{name: getattr(self, name) for name in names}, **known}
+
+    @of_one_state
+    def row_frame(self) -> Any:
+        """The factors and biases of all rows as a data frame of pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One line for each row: columns ``factor_0``, ``factor_1``, ..., and ``bias`` if there
+            are biases. The index, named "row", has the ids, or positions if there are none.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> ratings = funkc.Ratings.from_arrays(["ann", "bob", "ann"], [7, 7, 8], [5.0, 3.0, 4.0])
+        >>> frame = funkc.factorize(None, ratings, k=2).row_frame()
+        >>> frame.index.tolist(), frame.columns.tolist()
+        (['ann', 'bob'], ['factor_0', 'factor_1', 'bias'])
+        """
+        return as_frame(self.row_factors, self.row_bias, self.row_ids, "row")
+
+    @of_one_state
+    def col_frame(self) -> Any:
+        """The factors and biases of all columns as a data frame of pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As from `row_frame`; the index is named "column".
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> fit = funkc.Factorization.from_factors([[1.0], [2.0]], [[3.0], [4.0]])
+        >>> fit.col_frame().loc[1, "factor_0"].item()
+        4.0
+        """
+        return as_frame(self.col_factors, self.col_bias, self.col_ids, "column")
 
 
 def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Factorization:

@@ -14,6 +14,7 @@ from funkc._bar import bar
 from funkc._core import pictures as core
 from funkc._errors import MORE, OK, HotPixelWarning, raise_for_status, reject, warn
 from funkc._errstate import own_errstate
+from funkc._export import as_given
 from funkc._input import scalars
 from funkc._input.cells import cells_of_tiles
 from funkc._input.options import Options, checked_options
@@ -127,7 +128,7 @@ def inpaint(
     return_generated: Literal[False] = ...,
     callback: ImageCallback | None = ...,
     progress: bool = ...,
-) -> NDArray[Any]: ...
+) -> Any: ...
 
 
 @overload
@@ -153,7 +154,7 @@ def inpaint(
     return_generated: Literal[True],
     callback: ImageCallback | None = ...,
     progress: bool = ...,
-) -> tuple[NDArray[Any], NDArray[Any]]: ...
+) -> tuple[Any, Any]: ...
 
 
 @own_errstate
@@ -179,7 +180,7 @@ def inpaint(
     return_generated: bool = False,
     callback: ImageCallback | None = None,
     progress: bool = False,
-) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+) -> Any:
     """Fill the missing pixels of an image: corrupted, generated, corrected.
 
     Many small incomplete matrices are factorized; their products form the *generated* image. The
@@ -250,6 +251,7 @@ def inpaint(
     corrected : array
         A new array of the image's shape and dtype (in native byte order). Observed pixels
         are unchanged; filled pixels lie within the range of the observed ones, without hot ones.
+        A DataArray or a data frame comes back as such.
     generated : array
         The product at every pixel, of the same shape, dtype and range; only with
         `return_generated`.
@@ -349,8 +351,10 @@ def inpaint(
             filling.by_restoration(
                 method, None if k is None else options.k, quality == "fine", shown
             )
-    results: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] = filling.results()
-    return results
+    if return_generated:
+        corrected, generated = (as_given(image, made) for made in filling.results())
+        return corrected, generated
+    return as_given(image, filling.results())
 
 
 class Filling:

@@ -158,7 +158,9 @@ def require_shape(problem, result):
                 wanted = image.dtype.newbyteorder("=")
                 assert (made.shape, made.dtype) == (image.shape, wanted), "another shape or dtype"
     elif name == "Factorization.impute":
-        plain = np.ndarray.view(result, np.ndarray)  # which `out` need not be
+        plain = result  # a table, if one was passed
+        if isinstance(result, np.ndarray):
+            plain = np.ndarray.view(result, np.ndarray)  # which `out` need not be
         assert plain.shape == fit.shape, "another shape"
     elif name == "Factorization.reconstruct":
         plain = np.ndarray.view(result, np.ndarray)  # which `out` need not be

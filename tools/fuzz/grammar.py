@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import scipy.sparse as sp
 
 import funkc
@@ -71,7 +72,7 @@ class Draw:
         if form == "nan":
             return None, np.where(seen, values, np.nan)
         if form == "bool":
-            return seen, values
+            return seen.astype(self.one("?", "?", "u1", "f4")), values
         if form == "pair":
             return (rows, cols), values[seen]
         if form == "both":
@@ -83,7 +84,8 @@ class Draw:
         if form == "masked":
             return None, np.ma.array(values, mask=~seen)
         if form == "frame":
-            return None, pd.DataFrame(np.where(seen, values.astype("f8"), np.nan))
+            table = pd.DataFrame(np.where(seen, values.astype("f8"), np.nan))
+            return None, self.one(table, table.astype("Float64"), pa.Table.from_pandas(table))
         names = [np.asarray(side)[at] for side, at in zip(ids, (rows, cols), strict=True)]
         return None, funkc.Ratings.from_arrays(*names, values[seen].astype("f8"))
 
@@ -547,6 +549,22 @@ def without(draw, name):
     key = name[-4:]
     given = called_by(draw, fit, {}, **{key: int(key == "cols")})
     return getattr(fit, name.partition(".")[2]), given
+
+
+@called(*(f"Factorization.{name}" for name in ("to_dict", "row_frame", "col_frame")))
+def as_others(draw, name):
+    """Of any fit; the parts make the same one."""
+    fit = fit_of(draw)
+    if name.endswith("frame"):
+        return getattr(fit, name.partition(".")[2]), {}
+
+    def use():
+        parts = fit.to_dict()
+        again = funkc.Factorization.from_factors(**parts)
+        assert np.array_equal(again.reconstruct(), fit.reconstruct()), "another model"
+        return parts
+
+    return use, {}
 
 
 @called("Factorization.save")

@@ -99,6 +99,8 @@ def require_finite(value, name, depth=0):
         repr(value)
         if value.fit is not None:
             require_finite(value.fit, name, depth + 1)
+    elif _is_of(value, "pandas") and hasattr(value, "iloc"):
+        require_finite(value.to_numpy(float, na_value=np.nan), name, depth + 1)
     elif isinstance(value, (list, tuple)):
         for part in value:
             require_finite(part, name, depth + 1)

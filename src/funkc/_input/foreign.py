@@ -56,7 +56,9 @@ def columns_of_frame(value: Any) -> list[Any]:
     """
     library = library_of(value)
     if library == "pandas" and hasattr(value, "iloc") and hasattr(value, "columns"):
-        if all(isinstance(dtype, np.dtype) for dtype in value.dtypes):
+        dtypes = set(value.dtypes)
+        mixed = np.dtype(bool) in dtypes and len(dtypes) > 1  # which NumPy takes for objects
+        if not mixed and all(isinstance(dtype, np.dtype) for dtype in dtypes):
             return []
         return [value.iloc[:, at] for at in range(value.shape[1])]
     if library == "polars" and hasattr(value, "get_columns"):
