@@ -37,7 +37,7 @@ def as_numpy(name: str, value: Any) -> Any:
     """Tables, columns and tensors of other libraries as arrays, NaN where they have gaps; anything
     else as it is.
     """
-    if isinstance(value, (np.ndarray, list, tuple)):
+    if isinstance(value, (np.ndarray, np.generic, list, tuple, int, float)):
         return value
     refuse_lazy(name, value)
     library = library_of(value)
@@ -129,7 +129,7 @@ def _with_nan(numbers: Any, gaps: Any) -> Any:
 def _column(library: str, column: Any) -> tuple[Any, Any]:
     """What a column holds; and where it has gaps, or None if it has none, or NaN for them."""
     if library == "pandas":
-        dtype = getattr(column, "dtype", None)
+        dtype: Any = getattr(column, "dtype", None)
         if hasattr(dtype, "pyarrow_dtype"):
             column, library = getattr(column, "array", column).__arrow_array__(), "pyarrow"
         elif hasattr(dtype, "numpy_dtype"):

@@ -21,6 +21,8 @@ from funkc._input.arrays import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from funkc._input.arrays import Sides
@@ -112,12 +114,12 @@ def one_each(
 
 
 def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
-    mask = _as_pair(mask)
-    values = one_each("values", values, *mask, shape)
+    rows, cols = _as_pair(mask)
+    values = one_each("values", values, rows, cols, shape)
     if values.ndim == 2:
         shape = matrix_shape(values, shape, "values")
-    rows = as_index("rows", mask[0], shape[0])
-    cols = as_index("cols", mask[1], shape[1])
+    rows = as_index("rows", rows, shape[0])
+    cols = as_index("cols", cols, shape[1])
     if rows.size != cols.size:
         reject(
             "mask",
@@ -256,8 +258,9 @@ def entries_of_arrays(
         return _entries_of_dense(array, size)
     hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
     array = np.asarray(numeric("values", array))
+    read: Callable[..., tuple[Any, ...]] = entries_of_pair
     if isinstance(mask, tuple):
-        read, mask = entries_of_pair, _as_pair(mask)
+        mask = _as_pair(mask)
     else:
         read, mask = _entries_of_mask, checked_mask(mask).copy()  # which is read twice
     cells = read(mask, array, size)
