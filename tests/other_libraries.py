@@ -18,7 +18,7 @@ def polars():
 
 
 def xarray():
-    return pytest.importorskip("xarray", reason=REASON)
+    return pytest.importorskip("xarray")
 
 
 def dask():

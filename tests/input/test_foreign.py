@@ -123,7 +123,9 @@ def test_a_subclass_is_of_its_library():
         pass
 
     Own.__module__ = "elsewhere"
-    found = as_array("values", Own({"a": [1, None]}).astype("Int64"))
+    frame = Own(pandas().DataFrame({"a": [1, None]}, dtype="Int64"))
+    assert type(frame) is Own
+    found = as_array("values", frame)
     np.testing.assert_array_equal(found, [[1.0], [np.nan]])
 
 

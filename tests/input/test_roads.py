@@ -179,6 +179,7 @@ FORMS = {
     "Arrow-backed series": lambda: ((ROWS, COLS), column(VALUES, arrow_dtype())),
     "polars": lambda: (None, polars().DataFrame(with_none())),
     "polars, mask": lambda: (polars().DataFrame(MASK), polars().DataFrame(holed())),
+    "polars, mask of pandas": lambda: (frame(lambda: MASK), polars().DataFrame(MATRIX)),
     "polars series": lambda: (
         tuple(map(polars().Series, (ROWS, COLS))), polars().Series(VALUES),
     ),
@@ -190,6 +191,7 @@ FORMS = {
     "DataArray": lambda: (None, data_array(holed())),
     "DataArrays": lambda: (data_array(MASK), data_array(MATRIX)),
     "tensor": lambda: (None, Tensor(holed())),
+    "tensor, read-only": lambda: (None, Tensor(np.broadcast_to(holed(), (M, N)))),
     "tensors": lambda: ((Tensor(ROWS), Tensor(COLS)), Tensor(VALUES)),
     "tensors, mask": lambda: (Tensor(MASK), Tensor(MATRIX)),
 }  # fmt: skip
