@@ -365,13 +365,13 @@ BAD = {
         lambda: ((column([None, *ROWS[1:]], "Int64"), COLS), VALUES, {}),
         r"rows: rows\[0\] is missing",
     ),
-    "Dask values": (lambda: (None, Later(), {}), r"values: is computed by Dask.*\.compute\(\)"),
-    "Dask values and mask": (lambda: (Later(), Later(), {}), "values: is computed by Dask"),
-    "Dask mask": (lambda: (Later(), MATRIX, {}), "mask: is computed by Dask"),
-    "Dask mask and frame": (lambda: (Later(), frame(), {}), "mask: is computed by Dask"),
-    "Dask rows": (lambda: ((Later(), COLS), VALUES, {}), "rows: is computed by Dask"),
-    "Dask cols": (lambda: ((ROWS, Later()), VALUES, {}), "cols: is computed by Dask"),
-    "DataArray of Dask": (lambda: (None, chunked(), {}), "values: is computed by Dask"),
+    "Dask values": (lambda: (None, Later(), {}), r"values: is a Dask collection.*\.compute\(\)"),
+    "Dask values and mask": (lambda: (Later(), Later(), {}), "values: is a Dask collection"),
+    "Dask mask": (lambda: (Later(), MATRIX, {}), "mask: is a Dask collection"),
+    "Dask mask and frame": (lambda: (Later(), frame(), {}), "mask: is a Dask collection"),
+    "Dask rows": (lambda: ((Later(), COLS), VALUES, {}), "rows: is a Dask collection"),
+    "Dask cols": (lambda: ((ROWS, Later()), VALUES, {}), "cols: is a Dask collection"),
+    "DataArray of Dask": (lambda: (None, chunked(), {}), "values: is a Dask collection"),
     "Dataset": (
         lambda: (None, data_array(MATRIX).to_dataset(name="data"), {}), "values: is an xarray Data"
     ),
@@ -379,11 +379,12 @@ BAD = {
         lambda: (None, polars().DataFrame(MATRIX).lazy(), {}), r"values: is a polars LazyFrame",
     ),
     "another device": (
-        lambda: (None, Tensor(MATRIX, (2, 0)), {}), r"values: is on a device of kind 2.*\.cpu\(\)",
+        lambda: (None, Tensor(MATRIX, (2, 0)), {}),
+        r"values: is in the memory of .* type 2.*\.cpu\(\)",
     ),
     "a gradient": (
         lambda: (None, Tensor(MATRIX, error=BufferError("requires gradient")), {}),
-        r"values: can't be taken .*requires gradient.*\.detach\(\)",
+        r"values: can't be exported .*requires gradient.*\.detach\(\)",
     ),
     "polars columns": (
         lambda: (polars().DataFrame(MASK).rename({"column_0": "x"}), polars().DataFrame(MATRIX),
@@ -543,7 +544,7 @@ BAD_FOR_SOME = {
         lambda: weighted(column(changed(WEIGHTS, 4, np.nan), "Int64")), "weights: is nan at row",
         WITH_WEIGHTS,
     ),
-    "Dask weights": (lambda: weighted(Later()), "weights: is computed by Dask", WITH_WEIGHTS),
+    "Dask weights": (lambda: weighted(Later()), "weights: is a Dask collection", WITH_WEIGHTS),
     "weights with other labels": (
         lambda: (None, frame(), {"weights": frame(weight_matrix).iloc[::-1]}),
         "weights: has other rows than values", WITH_WEIGHTS,

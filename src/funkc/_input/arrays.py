@@ -71,8 +71,8 @@ def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
         reject(name, "the rows differ in length", "pass a rectangular array")
 
 
-def as_marks(name: str, array: NDArray[Any], remedy: str) -> NDArray[np.bool_]:
-    """Booleans, or numbers of which each is 0 or 1."""
+def as_marks(name: str, array: NDArray[Any], remedy: str) -> NDArray[Any]:
+    """Booleans, of numbers that each are 0 or 1; what holds no numbers is left as it is."""
     if array.dtype == bool or array.dtype.kind not in "iuf":
         return array
     ones = np.asarray(array == 1)

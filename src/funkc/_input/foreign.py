@@ -28,7 +28,12 @@ def refuse_lazy(name: str, value: Any) -> None:
             reject(name, "is an xarray Dataset", "pass one of its variables", TypeError)
         library = library_of(getattr(value, "data", None))
     if library == "dask":
-        reject(name, "is computed by Dask, later", "pass the result of its .compute()", TypeError)
+        reject(
+            name,
+            "is a Dask collection, not computed yet",
+            "pass the result of its .compute()",
+            TypeError,
+        )
     if library == "polars" and hasattr(type(value), "collect"):
         reject(name, "is a polars LazyFrame", "pass the result of its .collect()", TypeError)
 
@@ -159,13 +164,17 @@ def _from_dlpack(name: str, value: Any) -> Any:
     """Of torch, JAX and others, without a copy."""
     device, _ = value.__dlpack_device__()
     if device not in HOST_DEVICES:
-        reject(name, f"is on a device of kind {int(device)} of DLPack", "pass its .cpu()")
+        reject(
+            name,
+            f"is in the memory of another device (of DLPack's type {int(device)})",
+            "pass its .cpu()",
+        )
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError) as error:
         reject(
             name,
-            f"can't be taken from its library ({error})",
+            f"can't be exported by DLPack ({error})",
             "pass its .detach(), of a dtype that NumPy has",
             TypeError,
         )
