@@ -211,7 +211,7 @@ def test_a_dictionary_makes_the_same_model(name, dtype):
         np.testing.assert_array_equal(again.reconstruct(link=link), fit.reconstruct(link=link))
     np.testing.assert_array_equal(again.predict(0), fit.predict(0))
     np.testing.assert_array_equal(
-        again.predict([-1, 0], -1, unknown="mean"), fit.predict([-1, 0], -1, unknown="mean")
+        again.predict([-1, 0], -1, unknown="baseline"), fit.predict([-1, 0], -1, unknown="baseline")
     )
     for key in ("loss", "clip", "noise", "offset"):
         assert getattr(again, key) == getattr(fit, key), key
