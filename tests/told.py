@@ -7,7 +7,7 @@ from pathlib import Path
 
 from funkc import _io
 
-# A line "amid" after each array that is written, and after each flush and replacement.
+# A line "amid" after each part that is written, and after each flush and replacement.
 BEGINNING = """
 import os
 from funkc import _io
@@ -19,7 +19,7 @@ def told(call):
         return answer
     return tell
 
-_io._write_array, os.fsync, os.replace = map(told, (_io._write_array, os.fsync, os.replace))
+_io._put, os.fsync, os.replace = map(told, (_io._put, os.fsync, os.replace))
 """
 
 

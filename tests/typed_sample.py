@@ -6,6 +6,8 @@ the types are those that the annotations name; test_types.py runs it.
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,6 +125,12 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     ) as error:  # fmt: skip
         print(error)
     fit.save(folder / "model.funkc")
+    with gzip.open(folder / "model.gz", "wb") as packed, open(folder / "model", "xb") as opened:
+        fit.save(packed)
+        fit.save(opened)
+    data: bytes = fit.to_bytes()
+    for source in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        assert_type(funkc.load(source), funkc.Factorization)
     result = funkc.load(str(folder / "model.funkc"), mmap=True, verify=False)
     assert_type(result, funkc.Factorization)
     cols, scores = result.top([0, 1], 3, exclude=mask)

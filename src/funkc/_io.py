@@ -11,9 +11,9 @@ import re
 import secrets
 import stat
 import struct
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, IOBase, RawIOBase, TextIOBase
 from mmap import ACCESS_READ
 from mmap import mmap as map_file
 from pathlib import Path
@@ -34,15 +34,17 @@ if TYPE_CHECKING:
 #    UTF-8, padded with spaces) and the bytes of the arrays (little-endian, in C order, without
 #    gaps), as in safetensors.  The arrays begin at a multiple of 64 bytes, and those of larger
 #    items come first, so that each is aligned to its items.
-# b. The header begins with the SHA-256 of the rest of the header, in every version of the
-#    format, so that damage can be distinguished from a newer version.  The header also has the
-#    SHA-256 of every array.
-# c. Given arrays and texts have exactly one header.  A file with any other header is refused:
-#    the parsed contents are written again and compared.
-# d. Sizes are compared with that of the file before anything is allocated for them.
+# b. "__metadata__" in the header has the SHA-256 of every array, and that of what the header says:
+#    of the JSON [texts, arrays] with sorted keys, without spaces, in ASCII, where the texts are
+#    "__metadata__" without "header_sha256", and the arrays have no "data_offsets".  So in every
+#    version of the format, and damage can be distinguished from a newer version.
+# c. Other programs may write the same arrays and texts in another order, with other spaces and
+#    escapes.  The arrays must follow each other without gaps, as the format demands.
+# d. Sizes are compared with that of the file before anything is allocated for them.  A file object
+#    has no size: memory grows with what it gives.
+# e. The header comes first, also for file objects that can't go back: arrays are read twice.
 
 VERSION = "1"
-PREFIX = b'{"__metadata__":{"format":"funkc","header_sha256":"'
 ALIGNMENT = 64
 LARGEST_HEADER = 1 << 20  # parsing a hostile one takes about 30 times as much memory
 MOST_DIMENSIONS = 32  # the limit of NumPy 1
@@ -50,8 +52,11 @@ DTYPES = {
     code: np.dtype(name)
     for code, name in {"F64": "<f8", "I64": "<i8", "F32": "<f4", "I32": "<i4", "U8": "u1"}.items()
 }
-HEX_DIGITS = len(hashlib.sha256().hexdigest())
 ITEMS_AT_ONCE = 1 << 18
+BYTES_AT_ONCE = 1 << 16
+
+HEX_DIGITS = re.compile("[0-9a-f]{64}")
+BYTES = (bytes, bytearray, memoryview)
 
 OTHER_PROGRAMS = {
     b"PK": "is a zip archive, as .npz and PyTorch's files are",
@@ -154,11 +159,12 @@ def encoded(name: str, image: Any, kind: str, remedy: str, **options: Any) -> by
 
 @dataclass(frozen=True)
 class _Entry:
-    """The description of an array in the header, except for its position."""
+    """The description of an array in the header, and where its bytes begin after that."""
 
     name: str
     code: str
     shape: tuple[int, ...]
+    begin: int = 0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -169,51 +175,56 @@ class _Entry:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def _in_file_order(entries: list[_Entry]) -> list[_Entry]:
-    return sorted(entries, key=lambda entry: -entry.dtype.itemsize)
-
-
 def _header(
     entries: list[_Entry], digests: Mapping[str, str], metadata: Mapping[str, str]
 ) -> bytes:
-    """The unique header for these arrays and texts."""
-    content: dict[str, object] = {
-        "__metadata__": {
-            "format": "funkc",
-            "header_sha256": "",
-            "format_version": VERSION,
-            **metadata,
-            **{f"sha256.{entry.name}": digests[entry.name] for entry in entries},
-        }
+    """The header for arrays in this order."""
+    texts = {
+        "format": "funkc",
+        "header_sha256": "",
+        "format_version": VERSION,
+        **metadata,
+        **{f"sha256.{entry.name}": digests[entry.name] for entry in entries},
     }
+    arrays = {}
     begin = 0
-    for entry in _in_file_order(entries):
+    for entry in entries:
         end = begin + entry.n_bytes
-        content[entry.name] = {
+        arrays[entry.name] = {
             "dtype": entry.code,
             "shape": entry.shape,
             "data_offsets": (begin, end),
         }
         begin = end
+    texts["header_sha256"] = _digest_of_header(texts, arrays)
+    content = {"__metadata__": texts, **arrays}
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    rest = text[len(PREFIX) :]
-    rest += b" " * (-(8 + len(PREFIX) + HEX_DIGITS + len(rest)) % ALIGNMENT)
-    return PREFIX + hashlib.sha256(rest).hexdigest().encode() + rest
+    return text + b" " * (-(8 + len(text)) % ALIGNMENT)
+
+
+def _digest_of_header(texts: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a header says, however that is written."""
+    texts = {key: text for key, text in texts.items() if key != "header_sha256"}
+    described = {
+        name: {key: part for key, part in given.items() if key != "data_offsets"}
+        for name, given in arrays.items()
+    }
+    said = json.dumps([texts, described], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 # ---------------------------------------------------------------- writing
 
 
-def write(
-    path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
-) -> None:
-    """Write arrays and texts to a file, which replaces `path` once it is complete.
+def write(target: Any, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write arrays and texts to a file, which is replaced once it is complete.
 
     Parameters
     ----------
-    path : str or path
-        If it is a link, its target is replaced. After a failure or an interruption the old
-        file is intact. A killed process may also leave a ``.funkc-*.tmp``.
+    target : str, path or binary file object
+        If a path is a link, its target is replaced. After a failure or an interruption the old
+        file is intact. A killed process may also leave a ``.funkc-*.tmp``. A file object is
+        written from its position on, and stays open.
     tensors : mapping of str to array
         Of float32, float64, int32, int64 or uint8, in any layout. Not copied as a whole. The
         name ``__metadata__`` is reserved.
@@ -225,37 +236,77 @@ def write(
     Raises
     ------
     ValueError
-        The header would be too long, a text can't be encoded in UTF-8, or `path` is a folder.
+        The header would be too long, a text can't be encoded in UTF-8, or a path is a folder.
+    TypeError
+        A file object is not of bytes.
     OSError
         The file can't be written.
     """
     codes = {dtype.newbyteorder("="): code for code, dtype in DTYPES.items()}
-    entries = _in_file_order(
-        [
-            _Entry(name, codes[array.dtype.newbyteorder("=")], array.shape)
-            for name, array in tensors.items()
-        ]
-    )
+    entries = [
+        _Entry(name, codes[array.dtype.newbyteorder("=")], array.shape)
+        for name, array in tensors.items()
+    ]
+    entries.sort(key=lambda entry: -entry.dtype.itemsize)
     assert "__metadata__" not in tensors
     assert not any(_is_own(key) for key in metadata)
     assert all(isinstance(text, str) for text in metadata.values())
     assert all(len(entry.shape) <= MOST_DIMENSIONS for entry in entries)
-    digests = {entry.name: "0" * HEX_DIGITS for entry in entries}
+    name = name_of(target)
+    opened = not is_path(target)
+    if opened:
+        _require_binary(name, target)
+    digests = {entry.name: _digest(tensors[entry.name], entry.dtype) for entry in entries}
     try:
-        length = len(_header(entries, digests, metadata))
+        header = _header(entries, digests, metadata)
     except UnicodeEncodeError as error:
         at = error.start
         found = f"{shown(error.object[at : at + 1])} in a name or text can't be encoded in UTF-8"
-        reject(str(path), found, "replace it")
-    if length > LARGEST_HEADER:
-        found = f"the texts to save take {length:,} of {LARGEST_HEADER:,} bytes"
-        reject(str(path), found, "shorten them")
-    with replacing(path) as file:
-        file.seek(8 + length)
+        reject(name, found, "replace it")
+    if len(header) > LARGEST_HEADER:
+        found = f"the texts to save take {len(header):,} of {LARGEST_HEADER:,} bytes"
+        reject(name, found, "shorten them")
+    with nullcontext(target) if opened else replacing(target) as file:
+        _put(name, file, len(header).to_bytes(8, "little") + header)
         for entry in entries:
-            digests[entry.name] = _write_array(file, tensors[entry.name], entry.dtype)
-        file.seek(0)
-        file.write(length.to_bytes(8, "little") + _header(entries, digests, metadata))
+            for piece in _pieces(tensors[entry.name], entry.dtype):
+                _put(name, file, piece.tobytes())
+
+
+def is_path(file: Any) -> bool:
+    """Whether it names a file, and is not an open one, which may have a path."""
+    return isinstance(file, (str, os.PathLike)) and not isinstance(file, IOBase)
+
+
+def name_of(file: Any) -> str:
+    """What errors call a path, bytes or a file object."""
+    if is_path(file):
+        return str(file)
+    if isinstance(file, BYTES):
+        return "bytes"
+    name = getattr(file, "name", None)  # of descriptors it is a number
+    return name if isinstance(name, str) and name else type(file).__name__
+
+
+def _require_binary(name: str, file: Any) -> None:
+    if isinstance(file, TextIOBase) or hasattr(file, "encoding"):
+        remedy = 'open it in binary mode, such as "wb" or "rb", or pass its .buffer'
+        reject(name, "is open in text mode", remedy, TypeError)
+
+
+def _put(name: str, file: Any, data: bytes) -> None:
+    """Write all of it."""
+    rest: bytes | memoryview = data
+    while rest:
+        count = file.write(rest)
+        if count is None and not isinstance(file, RawIOBase):
+            return  # as of objects that write all or raise
+        if count is None or count == 0:
+            raise BlockingIOError(errno.EAGAIN, "writes nothing now; let it wait", name)
+        if not isinstance(count, (int, np.integer)) or not 0 < count <= len(rest):
+            found = f"its write returned {shown(count)} for {len(rest)} bytes"
+            reject(name, found, "pass a binary file object", TypeError)
+        rest = memoryview(rest)[count:]
 
 
 def _is_own(key: str) -> bool:
@@ -263,28 +314,25 @@ def _is_own(key: str) -> bool:
     return key in ("format", "format_version", "header_sha256") or key.startswith("sha256.")
 
 
-def _write_array(file: BinaryIO, array: NDArray[Any], dtype: np.dtype[Any]) -> str:
-    """Write an array piece by piece; return the SHA-256 of the bytes written."""
+def _digest(array: NDArray[Any], dtype: np.dtype[Any]) -> str:
     digest = hashlib.sha256()
-    for piece in _pieces(array):
-        data = _bytes_of(np.array(piece, dtype))
-        digest.update(data)
-        file.write(data)
+    for piece in _pieces(array, dtype):  # signals are handled in between
+        digest.update(_bytes_of(piece))
     return digest.hexdigest()
 
 
-def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _pieces(array: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     """The items in C order, some at once, without a copy of all."""
     flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
     for first in range(0, array.size, ITEMS_AT_ONCE):
-        yield flat[first : first + ITEMS_AT_ONCE]
+        yield np.ascontiguousarray(flat[first : first + ITEMS_AT_ONCE], dtype)
 
 
 def require_finite(tensors: Mapping[str, NDArray[Any]]) -> None:
     """Raise ValueError for NaN or infinity among the floats of these arrays."""
     for name, array in tensors.items():
         first = 0
-        for piece in _pieces(array) if array.dtype.kind == "f" else ():
+        for piece in _pieces(array, array.dtype) if array.dtype.kind == "f" else ():
             finite = np.isfinite(piece)
             if not finite.all():
                 at = int(np.argmin(finite))
@@ -301,14 +349,14 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
 
 
 def read(
-    path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True
+    source: Any, *, mmap: bool = False, verify: bool = True
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read what `write` wrote, and refuse anything else.
+    """Read what `write` wrote, perhaps rewritten in the same format, and refuse anything else.
 
     Parameters
     ----------
-    path : str or path
-        The file.
+    source : str, path, binary file object or bytes-like
+        The file. A file object is read from its position to the end of the arrays, and stays open.
     mmap : bool, default False
         Map the file into memory instead of reading it: the arrays are read-only, share memory
         with other processes that map the file, and are loaded when they are used. A mapped
@@ -320,7 +368,7 @@ def read(
     Returns
     -------
     tensors : dict of str to array
-        In the order of the file: larger items first.
+        In the order of the file.
     metadata : dict of str to str
         As given to `write`.
 
@@ -329,39 +377,59 @@ def read(
     ModelFileError
         The file is damaged, truncated, of a newer version, or not from `write`; the message
         names the fault, its position and the remedy.
+    ValueError
+        `mmap` with a source that has no path.
+    TypeError
+        A file object is not of bytes.
     OSError
         The file can't be opened or read; FileNotFoundError if it does not exist.
     """
-    path = Path(path)
-    with naming(path):
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = "folder" if stat.S_ISDIR(mode) else "device"
-            _refuse(path, f"is a {kind}, not a file", NOT_OURS)
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            header = _read_header(path, file, size)
-            entries, digests, metadata = _understood(path, header)
-            start = 8 + len(header)
-            _require_size(path, size, start + sum(entry.n_bytes for entry in entries))
-            if mmap:
-                tensors = _map_arrays(path, file, size, start, entries)
-            else:
-                tensors = {entry.name: _read_array(path, file, entry) for entry in entries}
-    if verify:
-        for entry in entries:
-            digest = hashlib.sha256()
-            for piece in _pieces(tensors[entry.name]):  # signals are handled in between
-                digest.update(_bytes_of(piece))
-            if digest.hexdigest() != digests[entry.name]:
-                place = f"array {shown(entry.name)} (bytes {start} to {start + entry.n_bytes})"
-                _refuse(path, f"is damaged: {place} does not match its SHA-256", RESTORE)
-            start += entry.n_bytes
+    name = name_of(source)
+    if is_path(source):
+        path = Path(source)
+        with naming(path):
+            mode = path.stat().st_mode
+            if not stat.S_ISREG(mode):
+                kind = "folder" if stat.S_ISDIR(mode) else "device"
+                _refuse(name, f"is a {kind}, not a file", NOT_OURS)
+            with open(path, "rb") as file:
+                return _read(name, file, os.fstat(file.fileno()).st_size, mmap, verify)
+    if mmap:
+        found = f"got True for {name if name == 'bytes' else 'a file object'}"
+        reject("mmap", found, "pass the name of a file, or mmap=False")
+    if isinstance(source, BYTES):
+        data = bytes(source)
+        return _read(name, BytesIO(data), len(data), False, verify)
+    _require_binary(name, source)
+    return _read(name, source, None, False, verify)
+
+
+def _read(
+    name: str, file: Any, size: int | None, mmap: bool, verify: bool
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a file of this size, or as much as belongs to it."""
+    header = _read_header(name, file)
+    entries, digests, metadata = _understood(name, header)
+    start = 8 + len(header)
+    wanted = start + sum(entry.n_bytes for entry in entries)
+    if size is not None:
+        _require_size(name, size, wanted)
+    if mmap:
+        tensors = _map_arrays(name, file, wanted, start, entries)
+    elif size is not None:
+        tensors = {entry.name: _read_array(name, file, entry) for entry in entries}
+    else:
+        tensors = {entry.name: _grown_array(name, file, entry, start, wanted) for entry in entries}
+    for entry in entries if verify else ():
+        if _digest(tensors[entry.name], entry.dtype) != digests[entry.name]:
+            begin = start + entry.begin
+            place = f"array {shown(entry.name)} (bytes {begin} to {begin + entry.n_bytes})"
+            _refuse(name, f"is damaged: {place} does not match its SHA-256", RESTORE)
     return tensors, metadata
 
 
-def _refuse(path: str | os.PathLike[str], found: str, remedy: str) -> NoReturn:
-    reject(str(path), found, remedy, ModelFileError)
+def _refuse(name: str, found: str, remedy: str) -> NoReturn:
+    reject(name, found, remedy, ModelFileError)
 
 
 # What reading the contents of a file raises, if they are not those of its kind.
@@ -369,7 +437,7 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError
 
 
 @contextmanager
-def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+def understanding(name: str, kind: str) -> Iterator[None]:
     """Turn any error from the contents of an intact file into a ModelFileError."""
     try:
         yield
@@ -377,79 +445,107 @@ def understanding(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
         raise
     except UNFIT as error:
         found = f"does not have the contents of a {kind} ({type(error).__name__}: {error})"
-        raise ModelFileError(f"{path}: {found}; {NOT_OURS}") from error
+        raise ModelFileError(f"{name}: {found}; {NOT_OURS}") from error
 
 
-def _read_header(path: Path, file: BufferedReader, size: int) -> bytes:
-    """The header, after verifying its SHA-256."""
-    beginning = file.read(8 + len(PREFIX))
+def _read_header(name: str, file: Any) -> bytearray:
+    beginning = _taken(name, file, 12)
     if not beginning:
-        _refuse(path, "is empty", RESTORE)
-    if beginning[8:] != PREFIX[: len(beginning) - 8] or len(beginning) < 8:
-        _refuse_beginning(path, beginning)
+        _refuse(name, "is empty, or was read to its end", RESTORE)
     length = int.from_bytes(beginning[:8], "little")
-    least = len(PREFIX) + HEX_DIGITS
-    if not least <= length <= LARGEST_HEADER:
+    if beginning[8:9] != b"{":
+        _refuse_beginning(name, beginning)
+    if not 2 <= length <= LARGEST_HEADER:
         found = f"is damaged: bytes 0 to 8, the length of its header, say {length}"
-        _refuse(path, found, RESTORE)
-    if size < 8 + length:
-        _refuse(path, f"is cut short: it ends at byte {size} of {8 + length} or more", RESTORE)
-    rest = file.read(length - len(PREFIX))
-    digest, rest = rest[:HEX_DIGITS], rest[HEX_DIGITS:]
-    if hashlib.sha256(rest).hexdigest().encode() != digest:
-        found = f"is damaged: the header (bytes 8 to {8 + length}) does not match its SHA-256"
-        _refuse(path, found, RESTORE)
-    return PREFIX + digest + rest
+        _refuse(name, found, f"{RESTORE}, or {NOT_OURS}")
+    header = (beginning + _taken(name, file, 8 + length - len(beginning)))[8:]
+    if len(header) < length:
+        found = f"is cut short: it ends at byte {8 + len(header)} of {8 + length} or more"
+        _refuse(name, found, RESTORE)
+    return header[:length]
 
 
-def _refuse_beginning(path: Path, beginning: bytes) -> NoReturn:
-    if beginning[8:9] == b"{":
-        found = "is a safetensors file, but not from funkc, or is damaged in bytes 8 to "
-        _refuse(path, f"{found}{8 + len(PREFIX)}", f"{NOT_OURS}, or {RESTORE}")
+def _taken(name: str, file: Any, count: int) -> bytearray:
+    """As many bytes, or all that there are; memory grows with them."""
+    made = bytearray()
+    while len(made) < count:
+        piece = file.read(min(count - len(made), BYTES_AT_ONCE))
+        if piece is None:
+            raise BlockingIOError(errno.EAGAIN, "has nothing to read now; let it wait", name)
+        if not isinstance(piece, BYTES) or len(piece) > min(count - len(made), BYTES_AT_ONCE):
+            found = f"its read returned {shown(piece)}, not as many bytes or fewer"
+            reject(name, found, "pass a binary file object", TypeError)
+        if not piece:
+            break
+        made += piece
+    return made
+
+
+def _refuse_beginning(name: str, beginning: bytearray) -> NoReturn:
     for signature, found in OTHER_PROGRAMS.items():
         if beginning.startswith(signature):
-            _refuse(path, found, NOT_OURS)
-    found = f"begins with {shown(beginning[:12])}, unlike any file of funkc"
-    _refuse(path, found, f"{NOT_OURS}, or {RESTORE}")
+            _refuse(name, found, NOT_OURS)
+    found = f"begins with {shown(bytes(beginning))}, unlike any file of funkc"
+    _refuse(name, found, f"{NOT_OURS}, or {RESTORE}")
 
 
-def _understood(path: Path, header: bytes) -> tuple[list[_Entry], dict[str, str], dict[str, str]]:
-    """Parse the header: arrays, their SHA-256, and the caller's texts."""
+def _understood(
+    name: str, header: bytearray
+) -> tuple[list[_Entry], dict[str, str], dict[str, str]]:
+    """Parse the header: arrays in the order of their bytes, their SHA-256, the caller's texts."""
+    place = f"the header (bytes 8 to {8 + len(header)})"
     try:
-        content = json.loads(header.decode())
-        texts = _texts(content.pop("__metadata__"))
+        content = json.loads(header.decode(), object_pairs_hook=_each_once)
+        texts = content.pop("__metadata__", None)
+        if not isinstance(texts, dict) or texts.get("format") != "funkc":
+            found = f"is a safetensors file, but not from funkc, or is damaged in {place}"
+            _refuse(name, found, f"{NOT_OURS}, or {RESTORE}")
+        as_said = texts.get("header_sha256") == _digest_of_header(texts, content)
+    except (AttributeError, ValueError, RecursionError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        _refuse(name, f"is damaged: {place} is not that of a file of arrays", RESTORE)
+    if not as_said:
+        _refuse(name, f"is damaged: {place} does not match its SHA-256", RESTORE)
+    try:
+        _require_texts(texts)
         if texts["format_version"] != VERSION:
             found = f"has format version {shown(texts['format_version'])}"
-            _refuse(path, f"{found}; this funkc reads version {VERSION!r}", "upgrade funkc")
-        entries = [_entry(name, given) for name, given in content.items()]
-        digests = {entry.name: texts.get(f"sha256.{entry.name}", "") for entry in entries}
+            _refuse(name, f"{found}; this funkc reads version {VERSION!r}", "upgrade funkc")
+        entries = _in_order([_entry(key, given) for key, given in content.items()])
+        digests = {entry.name: texts.pop(f"sha256.{entry.name}") for entry in entries}
         metadata = {key: text for key, text in texts.items() if not _is_own(key)}
-        as_written = _header(entries, digests, metadata) == header and all(
-            re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values()
-        )
-        if as_written:
+        if len(metadata) + 3 == len(texts) and all(map(HEX_DIGITS.fullmatch, digests.values())):
             return entries, digests, metadata
     except ModelFileError:
         raise
-    except (ValueError, RecursionError):
+    except (KeyError, ValueError):
         pass
-    _refuse(path, "has a header that funkc did not write, although its SHA-256 matches", NOT_OURS)
+    _refuse(name, "has a header that funkc did not write, although its SHA-256 matches", NOT_OURS)
 
 
-def _texts(given: Any) -> dict[str, str]:
-    """Validate the metadata, or raise ValueError."""
-    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, or ValueError, if a key occurs twice."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
         raise ValueError
-    if "format_version" not in given:
-        raise ValueError
-    return given
+    return made
+
+
+def _require_texts(given: dict[str, Any]) -> None:
+    """Raise ValueError for metadata that `write` is not given."""
+    for key, text in given.items():
+        if not isinstance(text, str):
+            raise ValueError
+        (key + text).encode()  # half of a surrogate pair is escaped in the file
 
 
 def _entry(name: str, given: Any) -> _Entry:
     """Parse the description of one array, or raise ValueError."""
-    if not isinstance(given, dict):
+    name.encode()
+    if given.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError
-    code, shape = given.get("dtype"), given.get("shape")
+    code, shape = given["dtype"], given["shape"]
     if code not in list(DTYPES) or not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
         raise ValueError
     if any(type(size) is not int or size < 0 for size in shape):
@@ -457,39 +553,67 @@ def _entry(name: str, given: Any) -> _Entry:
     # NumPy also multiplies the sizes of an empty array.
     if math.prod(filter(None, shape)) * DTYPES[code].itemsize > np.iinfo(np.intp).max:
         raise ValueError
-    return _Entry(name, code, tuple(shape))
+    offsets = given["data_offsets"]
+    if not isinstance(offsets, list) or len(offsets) != 2 or type(offsets[0]) is not int:
+        raise ValueError
+    entry = _Entry(name, code, tuple(shape), offsets[0])
+    if type(offsets[1]) is not int or offsets[1] != entry.begin + entry.n_bytes:
+        raise ValueError
+    return entry
 
 
-def _require_size(path: Path, size: int, wanted: int) -> None:
+def _in_order(entries: list[_Entry]) -> list[_Entry]:
+    """In the order of their bytes, or ValueError, if those overlap or leave a gap."""
+    entries = sorted(entries, key=lambda entry: (entry.begin, entry.n_bytes))
+    begin = 0
+    for entry in entries:
+        if entry.begin != begin:
+            raise ValueError
+        begin += entry.n_bytes
+    return entries
+
+
+def _require_size(name: str, size: int, wanted: int) -> None:
     if size < wanted:
-        _refuse(path, f"is cut short: it ends at byte {size} of {wanted}", RESTORE)
+        _refuse(name, f"is cut short: it ends at byte {size} of {wanted}", RESTORE)
     if size > wanted:
         found = f"is damaged: {size - wanted} bytes follow byte {wanted}, where it should end"
-        _refuse(path, found, RESTORE)
+        _refuse(name, found, RESTORE)
 
 
 def _map_arrays(
-    path: Path, file: BufferedReader, size: int, start: int, entries: list[_Entry]
+    name: str, file: BufferedReader, size: int, start: int, entries: list[_Entry]
 ) -> dict[str, NDArray[Any]]:
     try:
         mapped = map_file(file.fileno(), size, access=ACCESS_READ)
     except ValueError:
-        _refuse_changed(path)
+        _refuse_changed(name)
     tensors = {}
     for entry in entries:
-        count = math.prod(entry.shape)
-        flat = np.frombuffer(mapped, entry.dtype, count, start)
+        flat = np.frombuffer(mapped, entry.dtype, math.prod(entry.shape), start + entry.begin)
+        if not flat.flags.aligned:  # as another program placed it
+            flat = flat.copy()
+            flat.flags.writeable = False
         tensors[entry.name] = flat.reshape(entry.shape)
-        start += entry.n_bytes
     return tensors
 
 
-def _read_array(path: Path, file: BufferedReader, entry: _Entry) -> NDArray[Any]:
+def _read_array(name: str, file: BinaryIO, entry: _Entry) -> NDArray[Any]:
+    """From a file that is known to be large enough."""
     array = np.empty(entry.shape, entry.dtype)
-    if file.readinto(_bytes_of(array)) < entry.n_bytes:
-        _refuse_changed(path)
+    if file.readinto(_bytes_of(array)) < entry.n_bytes:  # type: ignore[attr-defined]
+        _refuse_changed(name)
     return array
 
 
-def _refuse_changed(path: Path) -> NoReturn:
-    _refuse(path, "was truncated while it was read", "load it when no process writes it")
+def _grown_array(name: str, file: Any, entry: _Entry, start: int, wanted: int) -> NDArray[Any]:
+    """From a file object, which may promise more than it has."""
+    data = _taken(name, file, entry.n_bytes)
+    if len(data) < entry.n_bytes:
+        end = start + entry.begin + len(data)
+        _refuse(name, f"is cut short: it ends at byte {end} of {wanted}", RESTORE)
+    return np.ndarray(entry.shape, entry.dtype, data)
+
+
+def _refuse_changed(name: str) -> NoReturn:
+    _refuse(name, "was truncated while it was read", "load it when no process writes it")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from funkc import _io
 from funkc._errors import ModelFileError, reject
 from funkc._history import history_of, tensors_of
 from funkc._input.ids import Ids
 from funkc._input.options import checked_clip, checked_offset, checked_options
-from funkc._input.scalars import integer, real
+from funkc._input.scalars import integer, path, real
 from funkc._sides import Side
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
@@ -25,8 +24,20 @@ KIND = "model"
 _FACTORIZE = ("learning_rate", "regularization", "n_epochs", "decay", "group_size", "nonnegative")
 
 
+class Writer(Protocol):
+    """What a model can be saved to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Reader(Protocol):
+    """What a model can be loaded from."""
+
+    def read(self, size: int, /) -> bytes | None: ...
+
+
 def write(
-    path: str | os.PathLike[str],
+    target: Any,
     rows: Side,
     cols: Side,
     *,
@@ -40,7 +51,9 @@ def write(
     stages: int,
     clip: tuple[float, float] | None,
 ) -> None:
-    """Write the file of a model, replacing an existing one; only one that `read` accepts."""
+    """Write the file of a model, replacing one of a path; only one that `read` accepts."""
+    remedy = "pass the name of a file, or a binary file object"
+    target = _path_or_file("file", target, "write", remedy)
     tensors: dict[str, NDArray[Any]] = {}
     for name, side in (("row", rows), ("col", cols)):
         tensors[f"{name}_factors"] = side.factors
@@ -66,35 +79,46 @@ def write(
             "stages": str(stages),
             "clip": json.dumps(None if clip is None else [float(end).hex() for end in clip]),
         }
-        _of_tensors(path, tensors, metadata)
+        _of_tensors(_io.name_of(target), tensors, metadata)
         _io.require_finite(tensors)
     except _io.UNFIT as error:
         what = f"{type(error).__name__}: {error}"
         reject("model", f"can't be saved: an attribute was changed ({what})", "set it back")
-    _io.write(path, tensors, metadata)
+    _io.write(target, tensors, metadata)
 
 
-def read(path: str | os.PathLike[str], *, mmap: bool, verify: bool) -> dict[str, Any]:
+def read(source: Any, *, mmap: bool, verify: bool) -> dict[str, Any]:
     """The arguments of `Factorization._made`, except the number of threads.
 
     Mapped without `verify`, factors and biases are not read, so they may be NaN.
     """
-    found, metadata = _io.read(path, mmap=mmap, verify=verify)
+    if not isinstance(source, _io.BYTES):
+        remedy = "pass the name of a file, a binary file object or bytes"
+        source = _path_or_file("source", source, "read", remedy)
+    found, metadata = _io.read(source, mmap=mmap, verify=verify)
+    name = _io.name_of(source)
     if metadata.get("kind") != KIND:
-        raise ModelFileError(f"{path}: it is a checkpoint, not a model; use funkc.resume")
-    with _io.understanding(path, KIND):
-        parts = _of_tensors(path, found, metadata)
+        raise ModelFileError(f"{name}: it is a checkpoint, not a model; use funkc.resume")
+    with _io.understanding(name, KIND):
+        parts = _of_tensors(name, found, metadata)
         if verify or not mmap:
             _io.require_finite(found)
         return parts
 
 
+def _path_or_file(name: str, value: Any, method: str, remedy: str) -> Any:
+    """The name of a file, or an object with this method."""
+    if _io.is_path(value) or not callable(getattr(value, method, None)) or isinstance(value, type):
+        return path(name, value, remedy)
+    return value
+
+
 def _of_tensors(
-    path: str | os.PathLike[str], found: dict[str, NDArray[Any]], metadata: dict[str, str]
+    file: str, found: dict[str, NDArray[Any]], metadata: dict[str, str]
 ) -> dict[str, Any]:
     """Parse the contents of a file whose checksums are valid."""
     x, y = found["row_factors"], found["col_factors"]
-    ids = [Ids.of_tensors(path, name, found) for name in ("row_ids", "col_ids")]
+    ids = [Ids.of_tensors(file, name, found) for name in ("row_ids", "col_ids")]
     bias = [found.get(name) for name in ("row_bias", "col_bias")]
     fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and x.size and y.size
     fits = fits and x.dtype == y.dtype and x.dtype.kind == "f"
@@ -127,6 +151,8 @@ def _of_tensors(
     parameters["huber_delta"] = parameters.get("huber_delta")
     history = history_of(found)
     noise, n_seen = noise_of(history), [len(x), len(y)]
+    if noise is not None:  # which may be any number, where checksums are not verified
+        real("noise", noise, 0.0)
     baseline, validation, stages, clip = {}, None, 1, None
     if "noise" in metadata:  # which files of version 0.1 lack
         noise = _positive("noise", json.loads(metadata["noise"]))

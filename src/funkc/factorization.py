@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from funkc._input.cells import Cells, Duplicates, Matrix
     from funkc._input.ids import Ids
     from funkc._input.options import History
+    from funkc._model_file import Reader, Writer
 
 # For `partial_fit`, where no training tells.
 PASSED = {
@@ -1165,25 +1167,28 @@ class Factorization(Model):
     # ------------------------------------------------------------ files
 
     @of_one_state
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, file: str | os.PathLike[str] | Writer) -> None:
         """Save the model to a file for `funkc.load`.
 
         The file has the safetensors layout, without pickle, and can be read from other
-        languages. It is replaced atomically: a reader finds either the old or the new file,
-        complete, whatever happens. (A process that is killed while it writes leaves a file
-        ``.funkc-*.tmp`` in the same folder, which may be deleted.)
+        languages. One that is named is replaced atomically: a reader finds either the old or the
+        new file, complete, whatever happens. (A process that is killed while it writes leaves a
+        file ``.funkc-*.tmp`` in the same folder, which may be deleted.)
 
         Parameters
         ----------
-        path : str or path
-            The name of the file.
+        file : str, path or binary file object
+            The name of the file, or an object with a method `write` that takes bytes: an open
+            file, of gzip or in memory, or a socket's. It is written from its position on, without
+            going back, and stays open: several models may follow each other.
 
         Raises
         ------
         OSError
-            The file can't be written; an existing file is unchanged.
-        ValueError
-            The ids can't be stored in a file (their lengths differ extremely).
+            The file can't be written; an existing file of this name is unchanged, but a file
+            object may have taken a part.
+        TypeError
+            A file object is open in text mode.
 
         Examples
         --------
@@ -1198,7 +1203,7 @@ class Factorization(Model):
         True
         """
         _model_file.write(
-            scalars.path("path", path),
+            file,
             self._rows,
             self._cols,
             offset=self.offset,
@@ -1211,6 +1216,25 @@ class Factorization(Model):
             stages=self.stages,
             clip=self.clip,
         )
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the file that `save` would write, for `funkc.load`.
+
+        Returns
+        -------
+        bytes
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.outer([1.0, 2.0, 3.0], [1.0, 2.0]), k=1)
+        >>> bool(funkc.load(fit.to_bytes()).predict(1, 1) == fit.predict(1, 1))
+        True
+        """
+        file = BytesIO()
+        self.save(file)
+        return file.getvalue()
 
     # ------------------------------------------------------------ plots
 
@@ -1320,19 +1344,27 @@ class Factorization(Model):
         return as_frame(self.col_factors, self.col_bias, self.col_ids, "column")
 
 
-def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = True) -> Factorization:
+def load(
+    source: str | os.PathLike[str] | Reader | bytes | bytearray | memoryview,
+    *,
+    mmap: bool = False,
+    verify: bool = True,
+) -> Factorization:
     """Load a factorization saved by `Factorization.save`.
 
     Parameters
     ----------
-    path : str or path
-        The name of the file.
+    source : str, path, binary file object or bytes-like
+        The name of the file; an object with a method `read` that returns bytes, such as an open
+        file; or the bytes of `Factorization.to_bytes`. A file object is read from its position to
+        the end of the model, and stays open: several models may follow each other. The program
+        safetensors may have written the file again, with the same arrays and metadata.
     mmap : bool, default False
         Whether to map the factors into memory instead of reading them: without `verify`,
         loading is instant, and processes that load the same model share its memory. (With
-        biases, or if k is not a multiple of 16, the first use makes a copy.) The file must not be
-        modified while it is mapped; `save` is safe, because it replaces the file (which fails
-        on Windows while the old file is mapped).
+        biases, or if k is not a multiple of 16, the first use makes a copy.) Only with the name
+        of a file, which must not be modified while it is mapped; `save` is safe, because it
+        replaces the file (which fails on Windows while the old file is mapped).
     verify : bool, default True
         Whether to verify the checksums of all arrays, which reads the whole file. The header
         is always verified. Mapped without `verify`, factors and biases may be NaN or infinite.
@@ -1347,6 +1379,10 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     ModelFileError
         The file is damaged, truncated, of another kind or of a newer version; the message
         names the fault and its position.
+    ValueError
+        `mmap` with a file object or bytes.
+    TypeError
+        A file object is open in text mode.
     OSError
         The file can't be read.
 
@@ -1364,7 +1400,7 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool = Tru
     True
     """
     contents = _model_file.read(
-        scalars.path("path", path),
+        source,
         mmap=scalars.flag("mmap", mmap),
         verify=scalars.flag("verify", verify),
     )

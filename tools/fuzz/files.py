@@ -1,7 +1,6 @@
 """Models and checkpoints that are damaged, or forged with right checksums, and read."""
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -91,33 +90,38 @@ def damaged(rng, content):
 
 
 def signed(header, body):
-    """A file with this header and the checksums that it needs."""
-    at = len(_io.PREFIX)
-    rest = header[at + _io.HEX_DIGITS :]
-    header = _io.PREFIX + hashlib.sha256(rest).hexdigest().encode() + rest
+    """A file with this header and the checksum that it needs, if it can have one."""
+    try:
+        arrays = json.loads(header.decode())
+        texts = arrays.pop("__metadata__")
+        digest = _io._digest_of_header(texts, arrays).encode()
+        header = header.replace(texts["header_sha256"].encode(), digest, 1)
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        pass
     return len(header).to_bytes(8, "little") + header + body
 
 
 def forged_header(rng, content):
     """Any text in the header, with its right checksum."""
     length = int.from_bytes(content[:8], "little")
-    header, body = content[8 : 8 + length], content[8 + length :]
-    at = len(_io.PREFIX) + _io.HEX_DIGITS
-    how = pick(rng, ["bytes", "bytes", "field", "field", "deep", "large"])
+    header, body = content[8 : 8 + length].rstrip(), content[8 + length :]
+    how = pick(rng, ["bytes", "bytes", "field", "field", "order", "deep", "large"])
     if how == "bytes":
-        rest = damaged(rng, header[at:])
+        header = damaged(rng, header)
     elif how == "deep":
-        rest = header[at:].rstrip()[:-1] + b',"x":' + b"[" * int(rng.integers(1, 200_000)) + b"}"
+        header = header[:-1] + b',"x":' + b"[" * int(rng.integers(1, 200_000)) + b"}"
     elif how == "large":
-        rest = header[at:].rstrip()[:-1] + b',"x":' + b"9" * int(rng.integers(1, 900_000)) + b"}"
+        header = header[:-1] + b',"x":' + b"9" * int(rng.integers(1, 900_000)) + b"}"
     else:
         described = json.loads(header)
-        name = pick(rng, list(described))
-        described[name] = mutated(rng, described[name])
-        text = json.dumps(described, ensure_ascii=False, separators=(",", ":"))
-        rest = text.encode("utf-8", "replace")[at:]
-        rest += b" " * (-(8 + at + len(rest)) % _io.ALIGNMENT)
-    return signed(header[:at] + rest, body)
+        if how == "order":
+            described = {name: described[name] for name in rng.permutation(list(described))}
+        else:
+            name = pick(rng, list(described))
+            described[name] = mutated(rng, described[name])
+        text = json.dumps(described, ensure_ascii=bool(rng.integers(2)))
+        header = text.encode("utf-8", "replace")
+    return signed(header, body)
 
 
 def mutated(rng, value):

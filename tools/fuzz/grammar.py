@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import io
 import os
 import pickle
 import warnings
@@ -294,14 +295,15 @@ def cross_validate(draw):
 
 @called("load")
 def load(draw):
-    """A model that was just saved."""
+    """A model that was just saved, to a file or to bytes."""
+    fit, given = fit_of(draw), {"verify": draw.one(True, False)}
+    if draw.rng.random() < 0.3:
+        data = fit.to_bytes()
+        form = draw.one(bytes, bytearray, memoryview, io.BytesIO)
+        return funkc.load, {**given, "source": form(data)}
     path = draw.path("model")
-    fit_of(draw).save(path)
-    return funkc.load, {
-        "path": path,
-        "mmap": draw.one(True, False),
-        "verify": draw.one(True, False),
-    }
+    fit.save(path)
+    return funkc.load, {**given, "source": path, "mmap": draw.one(True, False)}
 
 
 @called("get_include", "openmp_enabled")
@@ -569,11 +571,19 @@ def as_others(draw, name):
 
 @called("Factorization.save")
 def save(draw):
-    """To a new file, or over an old one."""
+    """To a new file, or over an old one, or to a file object."""
     path = draw.path("model")
+    if draw.rng.random() < 0.2:
+        return fit_of(draw).save, {"file": io.BytesIO()}
     if draw.rng.random() < 0.5:
         fit_of(draw).save(path)
-    return fit_of(draw).save, {"path": path}
+    return fit_of(draw).save, {"file": path}
+
+
+@called("Factorization.to_bytes")
+def to_bytes(draw):
+    """Of any fit."""
+    return fit_of(draw).to_bytes, {}
 
 
 @called("Factorization.plot_history")

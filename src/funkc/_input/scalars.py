@@ -113,9 +113,8 @@ def threads(n_threads: object) -> int:
     return min(integer("n_threads", n_threads, 1, 2**31 - 1), MOST_THREADS)
 
 
-def path(name: str, value: Any) -> str:
+def path(name: str, value: Any, remedy: str = "pass the name of a file") -> str:
     """The name of a file."""
-    remedy = "pass the name of a file"
     if not isinstance(value, (str, os.PathLike)):
         reject(name, f"got {shown(value)}", remedy, TypeError)
     try:
