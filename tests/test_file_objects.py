@@ -192,7 +192,7 @@ def test_writes_that_fail(file, error, found):
     [
         (Raw(None), BlockingIOError, "has nothing to read now"),
         (Written(WHOLE, answer=lambda made: made + b"x"), TypeError, "its read returned b'"),
-        (Written(WHOLE, answer=lambda made: made.decode("latin-1")), TypeError, "its read retur"),
+        (Written(WHOLE, answer=lambda made: made.decode("latin-1")), TypeError, "its read"),
         (Written(WHOLE, answer=len), TypeError, "its read returned 12, not as many bytes"),
     ],
 )

@@ -1,6 +1,7 @@
 """Saved models: what was saved is loaded, and what holds no model is refused."""
 
 import io
+import os
 import random
 import re
 
@@ -237,13 +238,14 @@ def test_files_are_told_apart(tmp_path):
     for call in (lambda path: funkc.load(path), lambda path: funkc.resume(path, None, observed())):
         with pytest.raises(FileNotFoundError):
             call(tmp_path / "nowhere")
-        for wrong in (3, None, io.BytesIO):
+        for wrong in (3, None, io.BytesIO, os):
             with pytest.raises(TypeError, match=r"^(path|source): got .*; pass the name of a file"):
                 call(wrong)
     with pytest.raises(TypeError, match=r"^path: got .*; pass the name of a file$"):
         funkc.resume(io.BytesIO(), None, observed())
-    with pytest.raises(TypeError, match=r"^file: got None; pass the name of a file, or a binary"):
-        fitted().save(None)
+    for wrong in (None, os, io.BytesIO):  # a module and a class have a write, but are not open
+        with pytest.raises(TypeError, match=r"^file: got .*; pass the name of a file, or a binary"):
+            fitted().save(wrong)
     with pytest.raises(TypeError, match=r"^checkpoint: got 3; pass the name of a file$"):
         fitted(checkpoint=3)
     with pytest.raises(ValueError, match=r"^checkpoint_every: got 0; pass an integer from 1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from funkc import _io
@@ -108,9 +109,8 @@ def read(source: Any, *, mmap: bool, verify: bool) -> dict[str, Any]:
 
 def _path_or_file(name: str, value: Any, method: str, remedy: str) -> Any:
     """The name of a file, or an object with this method."""
-    if _io.is_path(value) or not callable(getattr(value, method, None)) or isinstance(value, type):
-        return path(name, value, remedy)
-    return value
+    opened = callable(getattr(value, method, None)) and not isinstance(value, (type, ModuleType))
+    return value if opened and not _io.is_path(value) else path(name, value, remedy)
 
 
 def _of_tensors(

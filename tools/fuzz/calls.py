@@ -24,7 +24,7 @@ from tools.fuzz.results import fingerprint, require_finite, shown
 DOCUMENTED = (TypeError, ValueError, IndexError)
 # Of these, any number that is allowed may take its time, and so isn't drawn.
 LONG = ("n_epochs", "members", "stages", "folds", "k", "n_components", "ranks")
-PATHS = ("path", "file", "checkpoint")
+PATHS = ("path", "file", "source", "checkpoint")
 OUTPUTS = ("out", "file", "path")
 SLOW = ("Factorization.plot_history", "CrossValidation.plot", "progress.figure", "cross_validate")
 WHOLE = ("DivergedError", "UnknownIdError", "CrossValidation")  # made by funkc alone

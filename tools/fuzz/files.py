@@ -1,6 +1,7 @@
 """Models and checkpoints that are damaged, or forged with right checksums, and read."""
 
 import functools
+import io
 import json
 import os
 import re
@@ -221,7 +222,10 @@ def check(number):
     verify = kind == "checkpoint" or rng.random() < 0.7
     try:
         if kind == "model":
-            made = funkc.load(path, mmap=bool(rng.integers(2)), verify=verify)
+            form = pick(rng, [_content, lambda path: io.BytesIO(_content(path)), None, None])
+            mapped = {"mmap": bool(rng.integers(2))} if form is None else {}
+            source = path if form is None else form(path)
+            made = funkc.load(source, verify=verify, **mapped)
         else:
             mask, values = data
             made = funkc.resume(path, mask, values, n_threads=1, callback=_stops(how))
