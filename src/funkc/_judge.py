@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from funkc._core import plan as core_plan
-from funkc._errors import ConstantValuesWarning, OutlierWarning, warn
+from funkc._errors import ConstantValuesWarning, OutlierWarning, shown, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def warn_of_outliers(schedule: Schedule, loss: Loss, ids: tuple[Ids | None, Ids 
     if scale == 0 or not abs(value - middle) > WILD * scale:
         return
     names = [
-        f"{side} {at}" if known is None else f"{side} {known.names[at].item()!r}"
+        f"{side} {at}" if known is None else f"{side} {shown(known.names.item(at))}"
         for side, at, known in zip(
             ("row", "column"), core_plan.extreme(schedule.plan, highest), ids, strict=True
         )

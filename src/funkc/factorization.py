@@ -105,7 +105,7 @@ class Factorization(Model):
     n_seen : pair of int
         The numbers of rows and of columns that had entries in training. The factors (and biases)
         of the others are the mean.
-    row_ids, col_ids : (m,) and (n,) array of int64 or str, or None
+    row_ids, col_ids : (m,) and (n,) array of int64, str or object, or None
         The id of every row and column, if trained on `funkc.Ratings`.
     n_threads : int
         The number of threads that its methods use; may be set.

@@ -60,9 +60,9 @@ class Ratings:
         Indices into `row_ids` and `col_ids`; sorted by row, then by column, no duplicates.
     values : (c,) array of float64
         The ratings.
-    row_ids, col_ids : (m,) and (n,) array of int64 or str
+    row_ids, col_ids : (m,) and (n,) array of int64, str or object
         The id of every row and column: sorted, as numbers if all are integers, otherwise as
-        text.
+        text. Text whose lengths differ extremely is an array of objects, each of them a str.
     names : tuple of str
         The names of the row, column and value columns in the file or data frame.
     weights : (c,) array of float64, or None
@@ -354,7 +354,7 @@ def read_pairs(
         found = looked_up(side.ids, known)[side.positions]
         if (found < 0).any():
             at = int(np.argmax(found < 0))
-            stranger = shown(side.ids[side.positions[at]].item())
+            stranger = shown(side.ids.item(side.positions[at]))
             reject(
                 f"{path}, {table.place(at)}",
                 f"{what} id {stranger} does not occur among the ratings",
@@ -461,8 +461,8 @@ def _order_once(table: Table, source: str) -> NDArray[np.intp]:
         at = int(np.argmax(again))
         reject(
             f"{source}, {table.place(int(order[at + 1]))}",
-            f"row id {shown(table.rows.ids[rows[at]].item())} and column id "
-            f"{shown(table.cols.ids[cols[at]].item())} already occur in "
+            f"row id {shown(table.rows.ids.item(rows[at]))} and column id "
+            f"{shown(table.cols.ids.item(cols[at]))} already occur in "
             f"{table.place(int(order[at]))}",
             "set duplicates to last, mean or sum to resolve them",
         )

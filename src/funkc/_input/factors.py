@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from funkc._errors import reject
+from funkc._errors import reject, shown
 from funkc._input.arrays import as_array, as_values, matrix_shape, numeric
 from funkc._input.ids import Ids, as_column, side_of_array
 from funkc._input.loss import checked_loss
@@ -89,8 +89,8 @@ def checked_ids(name: str, given: Any, n: int) -> Ids | None:
     if side.ids.size < n:
         _, first, count = np.unique(side.positions, return_index=True, return_counts=True)
         at = int(first[np.argmax(count > 1)])
-        twice = side.ids[side.positions[at]].item()
-        reject(f"{name}[{at}]", f"the id {twice!r} is there more than once", "pass each id once")
+        twice = shown(side.ids.item(side.positions[at]))
+        reject(f"{name}[{at}]", f"the id {twice} is there more than once", "pass each id once")
     return Ids(side.ids[side.positions])
 
 

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 # a. An integer and its text are the same id.  Ids are sorted as numbers if all of them are
 #    integers of 64 bits, otherwise as text.
 # b. Sorted ids are looked up by bisection, so that a few cost little among millions.
+# c. An array of str gives every id the width of the longest.  Where that takes far more memory than
+#    the letters, ids are an array of objects, all of them str, which sort in the same order.
 
 SPARE_MEMORY = 1 << 26
-WIDENING = 256
+WIDENING = 8
+OBJECT_BYTES = 64  # of a short str, and of the reference to it
 INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
 
 
@@ -37,7 +40,7 @@ INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as str() writes it: 007 is text
 class IdColumn:
     """One column of ids: the sorted distinct ids, and the position of each entry in them."""
 
-    ids: NDArray[Any]  # int64 or str
+    ids: NDArray[Any]  # int64, str, or objects that are str
     positions: NDArray[np.int64]
 
 
@@ -84,7 +87,7 @@ def encode(
     """
     unknown = choice("unknown", unknown, ("raise", -1))
     one: Any = known
-    if not isinstance(one, np.ndarray) or one.ndim != 1 or one.dtype.kind not in "iU":
+    if not isinstance(one, np.ndarray) or one.ndim != 1 or not _are_ids(np.asarray(one)):
         reject("known", f"got {shown(known)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
     return _encoded(ids, np.asarray(known), name, None if unknown == -1 else "omit it")
 
@@ -106,7 +109,7 @@ def _encoded(
         at = int(np.argmax(strange))
         strangers = side.ids[np.unique(side.positions[strange])].tolist()
         others = f", nor {len(strangers) - 1:,} others" if len(strangers) > 1 else ""
-        first = shown(side.ids[side.positions[at]].item())
+        first = shown(side.ids.item(side.positions[at]))
         text = f"{place(at)}: the id {first} is not known{others}; {remedy}"
         raise UnknownIdError(text, strangers, axis)
     return found.reshape(given.shape)
@@ -118,6 +121,8 @@ def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
     NumPy would convert a list with text to text as a whole, and drop a trailing NUL.
     """
     if isinstance(value, (list, tuple)):
+        return np.array(value, object)
+    if str(getattr(value, "dtype", None)) == "String":  # of polars, which makes them of one width
         return np.array(value, object)
     array = as_array(name, value)
     if array.dtype.kind == "U" and not isinstance(value, np.ndarray):  # such as of polars
@@ -211,7 +216,7 @@ def side_of_texts(texts: Sequence[str], codes: NDArray[Any], place: Place, what:
     position = {text: at for at, text in enumerate(distinct)}
     positions = np.fromiter((position[text] for text in texts), np.int64, len(texts))[codes]
     if numbers is None:
-        return IdColumn(np.array(distinct), positions)
+        return IdColumn(array_of_texts(distinct), positions)
     return IdColumn(np.array([numbers[text] for text in distinct], np.int64), positions)
 
 
@@ -244,15 +249,29 @@ def _require_readable(texts: Sequence[str], codes: NDArray[Any], place: Place, w
         )
 
 
+def array_of_texts(texts: Sequence[str]) -> NDArray[Any]:
+    """An array of str, or of objects, where one text is much longer than the others."""
+    width = max(map(len, texts), default=0) or 1
+    light = WIDENING * (OBJECT_BYTES * len(texts) + sum(map(len, texts)))
+    wide = width * len(texts) * np.dtype("U1").itemsize > max(SPARE_MEMORY, light)
+    return np.array(texts, object if wide else f"U{width}")
+
+
+def _are_ids(array: NDArray[Any]) -> bool:
+    if array.dtype.kind == "O":
+        return all(isinstance(text, str) for text in array.tolist())
+    return array.dtype.kind in "iU"
+
+
 def require_sorted(name: str, ids: NDArray[Any]) -> None:
     """Refuse ids that can't be looked up."""
-    if ids.ndim != 1 or ids.dtype.kind not in "iU":
+    if ids.ndim != 1 or not _are_ids(ids):
         found = f"has dtype {ids.dtype} and {ids.ndim} dimensions"
         reject(name, found, "pass a 1-D array of integers or text")
     again = ids[1:] <= ids[:-1]
     if again.any():
         at = int(np.argmax(again)) + 1
-        found = f"{name}[{at}] = {shown(ids[at].item())} does not come after the id before it"
+        found = f"{name}[{at}] = {shown(ids.item(at))} does not come after the id before it"
         reject(name, found, "pass every id once, sorted, as Ratings.from_arrays does")
 
 
@@ -264,10 +283,16 @@ def distinct(column: NDArray[Any], name: str) -> NDArray[Any]:
 def looked_up(wanted: NDArray[Any], known: NDArray[Any]) -> NDArray[np.int64]:
     """Positions of ids in `known`, which is sorted; -1 for an unknown id."""
     fits = np.ones(wanted.size, bool)
-    if known.dtype.kind == "i" and wanted.dtype.kind == "U":
+    if known.dtype.kind == "i" and wanted.dtype.kind in "UO":
         numbers = [_integers([text]) for text in wanted.tolist()]
         fits = np.array([number is not None for number in numbers], bool)
         wanted = np.array([0 if n is None else sum(n.values()) for n in numbers], np.int64)
+    elif known.dtype.kind == "O":
+        wanted = np.array(list(map(str, wanted.tolist())), object)
+    elif known.dtype.kind == "U" and wanted.dtype.kind == "O":
+        width = known.dtype.itemsize // np.dtype("U1").itemsize
+        fits = np.array([len(text) <= width for text in wanted.tolist()], bool)
+        wanted = wanted.astype(known.dtype)
     elif known.dtype.kind == "U":
         text = wanted.astype(str)
         wanted = text.astype(known.dtype)  # cut, where it is longer than all that is known
@@ -319,34 +344,36 @@ class Ids:
             names = tensors[name]
         else:
             return None
-        if names.ndim != 1 or names.dtype.kind not in "iU":
+        if names.ndim != 1 or names.dtype.kind not in "iUO":
             raise ValueError(f"'{name}' has dtype {names.dtype} and {names.ndim} dimensions")
         ids = cls(names)
         again = ids._sorted[1:] == ids._sorted[:-1]
         if again.any():
-            twice = shown(ids._sorted[int(np.argmax(again))].item())
+            twice = shown(ids._sorted.item(int(np.argmax(again))))
             raise ValueError(f"'{name}' holds {twice} more than once")
         return ids
 
     def with_strangers(self, others: NDArray[Any]) -> Ids:
         """These ids, followed by the new ones among others."""
         strangers = others[self.find(others, "ids") < 0]
-        if strangers.dtype.kind == self.names.dtype.kind:
+        as_wide = strangers.dtype.itemsize <= self.names.dtype.itemsize
+        if strangers.dtype.kind == self.names.dtype.kind and as_wide:
             return Ids(np.concatenate([self.names, strangers]))
-        return Ids(np.concatenate([self.names.astype(str), strangers.astype(str)]))
+        both = [*self.names.tolist(), *strangers.tolist()]
+        return Ids(array_of_texts(list(map(str, both))))
 
 
 # ---------------------------------------------------------------- in files
 
 
-def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
+def strings_to_tensors(name: str, texts: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Encode an array of texts as two arrays for `write`.
 
     Parameters
     ----------
     name : str
         Prefix of the names of the two arrays.
-    texts : (n,) array of str
+    texts : (n,) array of str, or of objects that are str
 
     Returns
     -------
@@ -357,11 +384,10 @@ def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[
     Raises
     ------
     ValueError
-        A text can't be encoded in UTF-8, or one is so much longer than the others that an
-        array of them would take far more memory than the file.
+        A text can't be encoded in UTF-8.
     """
     assert texts.ndim == 1
-    assert texts.dtype.kind == "U"
+    assert texts.dtype.kind in "UO"
     encoded = []
     for at, text in enumerate(texts.tolist()):
         try:
@@ -370,19 +396,15 @@ def strings_to_tensors(name: str, texts: NDArray[np.str_]) -> dict[str, NDArray[
             reject(name, f"entry {at}, {shown(text)}, can't be encoded in UTF-8", "replace it")
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])
-    tensors: dict[str, NDArray[Any]] = {
+    return {
         f"{name}.text": np.frombuffer(b"".join(encoded), np.uint8),
         f"{name}.offsets": offsets,
     }
-    width = max(map(len, texts.tolist()), default=0)
-    if _is_lopsided(width, *tensors.values()):
-        reject(name, f"one text has {width:,} characters, most have few", "shorten it")
-    return tensors
 
 
 def strings_from_tensors(
     path: str | os.PathLike[str], name: str, tensors: Mapping[str, NDArray[Any]]
-) -> NDArray[np.str_]:
+) -> NDArray[Any]:
     """Decode the texts encoded by `strings_to_tensors`.
 
     Parameters
@@ -396,7 +418,7 @@ def strings_from_tensors(
 
     Returns
     -------
-    (n,) array of str
+    (n,) array of str, or of objects that are str
 
     Raises
     ------
@@ -427,17 +449,7 @@ def strings_from_tensors(
             _refuse_texts(path, found)
         if texts[-1].endswith("\0"):  # NumPy would drop it
             _refuse_texts(path, f"'{name}.text', entry {at}, ends with a zero")
-    width = max(map(len, texts), default=0)
-    if _is_lopsided(width, text, offsets):
-        found = f"'{name}.text' has an entry of {width:,} characters where most have few"
-        _refuse_texts(path, found)
-    return np.array(texts, f"U{max(width, 1)}")
-
-
-def _is_lopsided(width: int, text: NDArray[Any], offsets: NDArray[Any]) -> bool:
-    """Whether an array of str would need far more memory than the texts in the file."""
-    needed = offsets.size * width * np.dtype("U1").itemsize
-    return needed > max(SPARE_MEMORY, WIDENING * (text.nbytes + offsets.nbytes))
+    return array_of_texts(texts)
 
 
 def _refuse_texts(path: str | os.PathLike[str], found: str) -> NoReturn:
