@@ -104,6 +104,13 @@ def test_ratings_of_ratings(rated):
         funkc.Ratings(np.array([0]), np.array([0]), np.array([1.0]), mixed, np.array(["a"]))
     with pytest.raises(TypeError, match=r"^known: got "):
         ratings.encode(["a"], mixed)
+    texts = np.array(["a", "b"], object)
+    changed = funkc.Ratings(np.array([0, 1]), np.array([0, 0]), np.ones(2), texts, np.array(["a"]))
+    fit = funkc.factorize(None, changed, 1, n_epochs=1)
+    texts[1] = 3.5
+    assert fit.row_ids.tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match=r"^ids: hold an object that is not text; do not write to"):
+        funkc.factorize(None, changed, 1, n_epochs=1)
 
 
 @light

@@ -132,6 +132,12 @@ def _new_world(rng):
         made["fits"].append(fit)
         if mask is None:
             made["ratings"].append(values)
+    known = made["ratings"][0]  # with ids as objects, as where one is extremely long
+    objects = funkc.Ratings(
+        known.rows, known.cols, known.values, known.row_ids.astype(object), known.col_ids
+    )
+    made["ratings"].append(objects)
+    made["fits"].append(funkc.factorize(None, objects, 3, n_epochs=4, n_threads=1))
     weighed = funkc.Ratings.from_arrays([3, 1, 3], ["b", "a", "a"], [1, 2, 3], weight=[1, 2, 0.5])
     made["ratings"].append(weighed)
     from funkc import FunkImputer

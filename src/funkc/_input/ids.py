@@ -87,9 +87,11 @@ def encode(
     """
     unknown = choice("unknown", unknown, ("raise", -1))
     one: Any = known
-    if not isinstance(one, np.ndarray) or one.ndim != 1 or not _are_ids(np.asarray(one)):
-        reject("known", f"got {shown(known)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
-    return _encoded(ids, np.asarray(known), name, None if unknown == -1 else "omit it")
+    if isinstance(one, np.ndarray):
+        known = np.array(one) if one.dtype.kind == "O" else np.asarray(one)  # as it is checked
+    if not isinstance(one, np.ndarray) or known.ndim != 1 or not _are_ids(known):
+        reject("known", f"got {shown(one)}", "pass Ratings.row_ids or Ratings.col_ids", TypeError)
+    return _encoded(ids, known, name, None if unknown == -1 else "omit it")
 
 
 def _encoded(
@@ -306,6 +308,10 @@ class Ids:
     """Ids in the order of their positions, which need not be sorted."""
 
     def __init__(self, names: NDArray[Any]) -> None:
+        if names.dtype.kind == "O":
+            names = names.copy()  # which stays as it is checked
+            if not _are_ids(names):
+                reject("ids", "hold an object that is not text", "do not write to their arrays")
         self.names = names.view()
         self.names.flags.writeable = False
         self._order = np.argsort(names, kind="stable")
