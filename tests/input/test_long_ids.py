@@ -117,7 +117,7 @@ def test_ratings_of_ratings(rated):
 def test_predictions(fit, rated):
     assert are_objects(fit.row_ids) == sorted(NAMES)
     at = fit.row_ids.tolist().index(LONG)
-    assert fit.predict([LONG], ["a"], ids=True) == fit.predict([at], [0])
+    assert fit.predict([LONG], ["a"], ids=True) == fit.predict([at], [0], ids=False)
     best, _ = fit.top([LONG, "u1"], 3, exclude=rated, ids=True)
     assert best.shape == (2, 3)
     assert (best[:, 2] == "").all()  # one of three is excluded
@@ -162,7 +162,7 @@ def test_growth(fit, rated):
     assert grown.row_ids.dtype.kind == "U"
     grown.partial_fit(None, funkc.Ratings.from_arrays([LONG, "u3"], [0, "new"], [1.0, 2.0]))
     assert are_objects(grown.row_ids)[-1] == LONG
-    assert grown.predict(LONG, 0, ids=True) == grown.predict(N - 1, 0)
+    assert grown.predict(LONG, 0) == grown.predict(N - 1, 0, ids=False)
     grown.partial_fit(None, funkc.Ratings.from_arrays(["more", 5], [1, 2], [1.0, 2.0]))
     assert are_objects(grown.row_ids)[-3:] == [LONG, "5", "more"]
     numbered = funkc.Ratings.from_arrays(np.arange(N), np.arange(N) % 3, np.ones(N))
@@ -252,11 +252,11 @@ def test_objects_answer_as_str_do(known, asked, more, wide):
 
     usual = ids.Ids(of(known, False))
     other = ids.Ids(of(known, wide[0]))
-    for unknown in (-1, "error"):
+    for remedy in (None, "omit it"):
         found = []
         for each, names in ((usual, of(asked, False)), (other, of(asked, wide[1]))):
             try:
-                found.append(each.find(names, "rows", unknown).tolist())
+                found.append(each.find(names, "rows", remedy).tolist())
             except ValueError as error:
                 found.append(str(error))
         assert found[0] == found[1]
@@ -266,7 +266,7 @@ def test_objects_answer_as_str_do(known, asked, more, wide):
     ]
     assert grown[0] == grown[1]
     side = ids.IdColumn(of(asked, wide[1]), np.arange(len(asked)))
-    assert ids.lookup(side, of(known, wide[0])).tolist() == [
+    assert ids.looked_up(side.ids, of(known, wide[0]))[side.positions].tolist() == [
         sorted(known).index(text) if text in known else -1 for text in sorted(asked)
     ]
 

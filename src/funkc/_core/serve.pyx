@@ -390,21 +390,24 @@ cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, doub
     funkc_float_end(state)
 
 
-cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, real_t *out,
-                  int n_threads) noexcept nogil:
-    """A step of all rows: OK, MORE until all of them stay, or NO_MEMORY."""
+cdef int workers_for(const NewRows *new, int n_threads) noexcept nogil:
+    return <int>min(<Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
+
+
+cdef double *rooms_for(const NewRows *new, int n_threads) noexcept nogil:
+    """What the workers work in, or NULL."""
+    return <double *>obtain_zeros(
+        new.memory, <size_t>workers_for(new, n_threads) * <size_t>room_of(new), sizeof(double))
+
+
+cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, double *rooms,
+                  real_t *out, int n_threads) noexcept nogil:
+    """A step of all rows: OK, or MORE until all of them stay."""
     cdef:
-        int w, workers = <int>min(
-            <Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
-        Py_ssize_t room = room_of(new)
-        double *rooms = <double *>obtain_zeros(
-            new.memory, <size_t>workers * <size_t>room, sizeof(double))
+        int w, workers = workers_for(new, n_threads)
         int64_t next = 0, more = 0
-    if rooms == NULL:
-        return NO_MEMORY
     for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
-        fit_worker(new, y, width, rooms + w * room, &next, &more, out)
-    give_back(new.memory, rooms)
+        fit_worker(new, y, width, rooms + w * room_of(new), &next, &more, out)
     return MORE if more else OK
 
 
@@ -426,7 +429,8 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     `nonnegative` the factors are not below 0.  An infinite ridge makes every row the usual one.
     """
     cdef NewRows new
-    cdef int status
+    cdef int status = NO_MEMORY
+    cdef double *rooms
     new.first = &first[0]
     new.cols = &cols[0] if cols.shape[0] else NULL
     new.values = &values[0] if cols.shape[0] else NULL
@@ -445,7 +449,10 @@ def fold_in(const real_t[:, ::1] y, Py_ssize_t k, Py_ssize_t bias_at, double off
     new.steps = &steps[0]
     new.memory = NULL
     with nogil:
-        status = fit_rows(&new, &y[0, 0], y.shape[1], &out[0, 0], n_threads)
+        rooms = rooms_for(&new, n_threads)
+        if rooms != NULL:
+            status = fit_rows(&new, &y[0, 0], y.shape[1], rooms, &out[0, 0], n_threads)
+        give_back(NULL, rooms)
     return status
 
 
@@ -674,6 +681,7 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         double *usual = <double *>obtain(memory, length, sizeof(double))
         double *prior = NULL
         int *steps = <int *>obtain_zeros(memory, cells.n_rows, sizeof(int))
+        double *rooms
         int64_t i
         Loss loss
         int status = NO_MEMORY
@@ -710,9 +718,11 @@ cdef int fit_cells(const funkc_model *model, const real_t *x, const funkc_cells 
         new.steps = steps
         for i in range(cells.n_rows * size_of(&new)):
             new.now[i] = usual[i % size_of(&new)]
-        status = MORE
+        rooms = rooms_for(&new, n_threads)      # before any number comes out
+        status = NO_MEMORY if rooms == NULL else MORE
         while status == MORE:
-            status = fit_rows(&new, y, length, out, n_threads)
+            status = fit_rows(&new, y, length, rooms, out, n_threads)
+        give_back(memory, rooms)
         if status == OK and not all_finite(out, cells.n_rows * length):
             status = VALUES_TOO_WIDE
     give_back(memory, first)

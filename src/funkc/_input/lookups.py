@@ -17,7 +17,7 @@ from funkc._input.arrays import (
     own_index,
 )
 from funkc._input.forms import entries_of_sparse, refuse_sparse, sparse_shape
-from funkc._input.ids import looked_up
+from funkc._input.ids import as_column, looked_up
 from funkc._input.scalars import require_memory
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Names:
                 return np.ascontiguousarray(np.arange(self.size, dtype=np.int64)[value])
             except (TypeError, ValueError) as error:
                 reject(name, f"got {shown(value)}", "pass a slice of integers", type(error))
-        array = as_array(name, value)
+        array = self.column(name, value)
         if isinstance(array, np.ma.MaskedArray):
             reject(name, "is a masked array", f"pass a plain array of {self.kind}", TypeError)
         require_memory(24 * array.size, f"{array.size:,} {name}", "split them over several calls")
@@ -65,8 +65,16 @@ class Names:
         if self.ids is not None:
             if remedy is not None:
                 remedy += "; ids=False asks for positions"
-            return self.ids.find(value, name, remedy, self.axis)
+            return self.ids.find(array, name, remedy, self.axis)
         return self._positions(name, array, remedy)
+
+    def column(self, name: str, value: ArrayLike) -> NDArray[Any]:
+        """What is passed, as an array: of objects if it lists ids, or marks if it lists those."""
+        if self.ids is None:
+            return as_array(name, value)
+        array = as_column(name, value)
+        marks = array.dtype.kind == "O" and all(type(entry) is bool for entry in array.flat)
+        return array.astype(bool) if marks and array.size else array
 
     @property
     def kind(self) -> str:
@@ -199,7 +207,7 @@ class Choosing:
             return self._of_pair(name, value)
         if isinstance(value, list) and any(map(_is_list, value)):
             return self._of_lists(name, value)
-        array = as_array(name, value)
+        array = self.cols.column(name, value)
         if isinstance(array, np.ma.MaskedArray):
             reject(name, "is a masked array", "pass a plain array", TypeError)
         if array.ndim == 2 and array.dtype == bool:
@@ -216,7 +224,7 @@ class Choosing:
                 f"pass a list of {self.cols.kind} for all rows or one for each, a boolean or "
                 "sparse array of the matrix, a pair (rows, cols) or Ratings",
             )
-        return Choice.of_all(self.index.size, self._known(name, value))
+        return Choice.of_all(self.index.size, self._known(name, array))
 
     def _of_matrix(self, name: str) -> tuple[int, int]:
         """The shape of a boolean or sparse array."""
