@@ -40,9 +40,7 @@ def as_asked(asked, found, scores):
 
 
 class Recommender:
-    """The methods of implicit's models: users are rows, items are columns, what is not stored
-    is 0.
-    """
+    """The methods of implicit's models. Users are rows; what a matrix does not store is 0."""
 
     fitted = None
 
