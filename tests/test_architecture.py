@@ -57,7 +57,7 @@ _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.p
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py
 _explain.py: _answers.py _core/newton.pyx _core/serve.pyx _errors.py _input/arrays.py
-    _input/cells.py _input/loss.py _input/scalars.py _sides.py
+    _input/cells.py _input/ids.py _input/lookups.py _input/loss.py _input/scalars.py _sides.py
 _answers.py: _core/serve.pyx _errors.py _input/loss.py _input/scalars.py _schedule.py _sides.py
 _sides.py: _core/serve.pyx _errors.py _input/ids.py _input/lookups.py _schedule.py
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
@@ -109,7 +109,8 @@ _core/average.pyx: _core/float_state.h _core/lanes.pxd _core/machine.pxd _core/m
 _core/pictures.pyx: _core/claims.h _core/float_state.h _core/machine.pxd _core/masks.pxd
     _core/memory.pxd _core/nogil.h _core/patches.pxd _core/planes.pxd _core/pyramid.pxd
     _core/restoration.pxd _core/smooth.pxd _core/stream.pxd _core/tiles.pxd _core/types.pxd capi.pxd
-_core/new_rows.pxd: _core/loss.pxd _core/prior.pxd _core/ridge.h _core/types.pxd capi.pxd
+_core/new_rows.pxd: _core/loss.pxd _core/memory.pxd _core/prior.pxd _core/ridge.h _core/types.pxd
+    capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _export.py: _errors.py _input/arrays.py _input/foreign.py
 _input/arrays.py: _errors.py _input/foreign.py _input/scalars.py

@@ -275,6 +275,9 @@ def test_what_fits_neither_is_refused():
         with pytest.raises(ValueError, match=r"^only: has shape .* where \(23, 17\) is expected"):
             fit.top("user 01", only=form)
     assert np.array_equal(plain.top(np.arange(M) == 4, 3)[0][0], plain.top(4, 3)[0])
+    for nothing in ((), [], np.array([])):
+        assert np.array_equal(plain.top(4, 3, exclude=nothing)[0], plain.top(4, 3)[0])
+        assert np.isneginf(fit.top("user 01", 3, only=nothing)[1]).all()
 
 
 # ---------------------------------------------------------------- what may be ranked
@@ -414,8 +417,7 @@ def test_new_rows_and_columns_are_ranked(kind):
     one, every = other.col_factors[0] - center, fit.col_factors - center
     cosines = every @ one / np.linalg.norm(every, axis=1) / np.linalg.norm(one)
     np.testing.assert_allclose(angles[0], np.sort(cosines)[::-1][:3], rtol=1e-4)
-    itself = fit.similar_cols(fit, 1)[0]
-    assert np.array_equal(itself[:, 0], fit.col_ids)  # as what is new may be like what is known
+    assert np.array_equal(fit.similar_cols(fit, 1)[0], fit.similar_cols(slice(None), 1)[0])
     with pytest.raises(ValueError, match=r"^rows: is a factorization with other factors"):
         fit.top(copy.copy(fit).partial_fit((fit.row_ids[:1], fit.col_ids[:1]), [1.0]))
     with pytest.raises(ValueError, match=r"^cols: is a factorization with other factors"):
@@ -424,3 +426,158 @@ def test_new_rows_and_columns_are_ranked(kind):
         fit.top(np.ones((2, 4)))
     with pytest.raises(ValueError, match=r"^rows: rows\[1, 2\] = nan is not finite"):
         fit.top(np.array([[1, 1, 1], [1, 1, np.nan]]))
+
+
+# ---------------------------------------------------------------- what is easily mistaken
+
+
+@every_way
+@every_kind
+def test_known_ids(kind, way):
+    fit = model(kind, way)
+    assert fit.knows_rows([fit.row_ids[3], "nosuch", 10**6]).tolist() == [True, False, False]
+    assert fit.knows_rows(fit.row_ids.reshape(1, -1)).all()
+    assert fit.knows_cols(fit.col_ids[2])
+    assert not fit.knows_cols("nosuch")
+    assert fitted(observed(SHAPE)).knows_rows([-1, 0, M - 1, M]).tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_marks_may_be_integers():
+    fit = fitted(observed(SHAPE))
+    marks = np.random.default_rng(0).random(SHAPE) < 0.5
+    for key in ("exclude", "only"):
+        for form in (marks, marks[0]):
+            expected = fit.top(slice(None), 5, **{key: form})
+            found = fit.top(slice(None), 5, **{key: form.astype(int)})
+            assert np.array_equal(found[0], expected[0])
+    two = fit.top([0], 5, exclude=[0, 1])[0]
+    assert not set(two[0].tolist()) & {0, 1}
+    sliced = fit.top(0, 5, only=slice(2, 9))
+    assert np.array_equal(sliced[0], fit.top(0, 5, only=np.arange(2, 9))[0])
+
+
+def test_tables_with_ids_in_another_order_are_refused():
+    pd = pytest.importorskip("pandas")
+    fit = model("str")
+    table = pd.DataFrame(observed(SHAPE), index=fit.row_ids, columns=fit.col_ids)
+    filled = fit.impute(None, table)
+    assert np.array_equal(filled, fit.impute(None, table.to_numpy()))
+    for call in (
+        lambda: fit.impute(None, table[::-1]),
+        lambda: fit.score(None, table[::-1]),
+        lambda: copy.copy(fit).partial_fit(None, table[::-1]),
+        lambda: fit.fold_in_cols(None, table[::-1]),
+        lambda: fit.top(slice(None), exclude=table[::-1] > 3),
+        lambda: fit.score((table > 3)[::-1], table.to_numpy()),
+    ):
+        with pytest.raises(ValueError, match="has the ids of the rows as labels, in another order"):
+            call()
+    with pytest.raises(ValueError, match="has the ids of the columns as labels, in another order"):
+        fit.fold_in_rows(None, table[fit.col_ids[::-1]])
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize(
+    "wrong", [b"ab", bytearray(b"ab"), memoryview(b"ab"), {1, 2}, {1: 2}], ids=str
+)
+def test_what_is_no_id_is_refused(wrong, ids):
+    fit = model("int") if ids else fitted(observed(SHAPE))
+    for call in (
+        lambda: fit.top(wrong), lambda: fit.top(slice(1), only=wrong),
+        lambda: fit.predict(wrong, slice(None)), lambda: fit.similar_cols(wrong),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="is of type "):
+            call()
+
+
+def test_a_text_of_arrow_is_an_id():
+    pa = pytest.importorskip("pyarrow")
+    fit = model("str")
+    assert np.array_equal(fit.top(pa.scalar("user 03"), 3)[0], fit.top("user 03", 3)[0])
+
+
+def test_ratings_of_small_integers_that_lack_a_row():
+    seen = funkc.Ratings(
+        np.array([0, 255], np.uint8), np.array([0, 3], np.uint8), np.ones(2), np.arange(256),
+        np.arange(4),
+    )  # fmt: skip
+    fit = funkc.Factorization.from_factors(
+        np.ones((257, 1)), np.arange(4.0)[:, None], row_ids=np.append(np.arange(256), 999),
+        col_ids=np.arange(4),
+    )  # fmt: skip
+    assert fit.top(999, 4, exclude=seen)[0].tolist() == [3, 2, 1, 0]
+    assert fit.top(255, 4, exclude=seen)[0].tolist() == [2, 1, 0, -1]
+
+
+class Folded(str):
+    """Equal to what differs from it in capitals only."""
+
+    def __eq__(self, other):
+        return str.__eq__(self.casefold(), other.casefold())
+
+    def __hash__(self):
+        return hash(self.casefold())
+
+
+def test_a_kind_of_text_that_is_equal_in_its_way():
+    fit = funkc.Factorization.from_factors(
+        [[1.0], [2.0]], [[1.0]], row_ids=["A", "a"], col_ids=["x"]
+    )
+    assert fit.predict([Folded("A"), Folded("a")], "x").tolist() == [1.0, 2.0]
+
+
+def test_what_is_beyond_all_numbers_is_unknown():
+    for fit in (model("int"), fitted(observed(SHAPE))):
+        for far in (2**64, -(10**30), 10**5000):
+            assert np.isnan(fit.predict(far, slice(None), unknown="nan")).all()
+            with pytest.raises(LookupError):
+                fit.predict([far], slice(None))
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"negative int"}))  # of which -1 is an id
+def test_an_answer_may_be_asked_for(kind):
+    """With its padding."""
+    fit = model(kind)
+    found = fit.similar_rows(fit.row_ids[0], M + 2)[0]
+    with pytest.warns(funkc.UnknownIdWarning):
+        assert np.isneginf(fit.top(found, 1, unknown="skip")[1][-3:]).all()
+    cols = fit.top(fit.row_ids[0], N + 2)[0]
+    made = fit.predict(fit.row_ids[0], cols, unknown="nan")
+    assert np.isnan(made).tolist() == [False] * N + [True] * 2
+    assert fit.predict(None, cols[0], unknown="baseline") == fit.predict(
+        "no", cols[0], unknown="baseline"
+    )
+
+
+def test_skipped_entries_take_their_values_along():
+    pd = pytest.importorskip("pandas")
+    fit = model("int")
+    cols = [fit.col_ids[7], 99, fit.col_ids[10]]
+    frame = pd.DataFrame({"v": [5.0, 3.0, 1.0]})
+    with pytest.warns(funkc.UnknownIdWarning):
+        new = fit.fold_in_rows((["n", "n", "q"], cols), frame[["v"]], unknown="skip")
+    expected = fit.fold_in_rows((["n", "q"], cols[::2]), [5.0, 1.0])
+    assert np.array_equal(new.row_factors, expected.row_factors)
+
+
+def test_unknown_ids_come_as_they_were_passed():
+    with pytest.raises(funkc.UnknownIdError) as caught:
+        model("str").top("user 01", exclude=[99, "x", 99])
+    assert caught.value.unknown == [99, "x"]
+    assert "99 is not known, nor 1 other; omit it, or pass unknown=" in str(caught.value)
+
+
+def test_an_explanation_needs_the_entries_of_its_row_alone():
+    fit, ratings = model("str"), data("str")
+    more = funkc.Ratings.from_arrays(
+        [*ratings.row_ids[ratings.rows], "user 01", "nosuch"],
+        [*ratings.col_ids[ratings.cols], "new", "new"], [*ratings.values, 1.0, 1.0],
+    )  # fmt: skip
+    one, other = (fit.explain("user 01", "c", 99, seen) for seen in (ratings, more))
+    assert one.columns.tolist() == other.columns.tolist()
+    assert one.contributions.tobytes() == other.contributions.tobytes()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from funkc._core import newton, serve
 from funkc._errors import reject, shown
-from funkc._input.arrays import are_ratings
+from funkc._input.arrays import are_ratings, own_index
 from funkc._input.cells import observed_cells
+from funkc._input.ids import looked_up
+from funkc._input.lookups import between
 from funkc._input.loss import newton_steps
 from funkc._input.scalars import require_memory
 from funkc._sides import Side, product, scatter
@@ -68,12 +70,31 @@ def entries_of_row(seen: Any, matrix: Matrix, i: int, name: Any) -> Cells:
         reject("seen", f"is of type {type(seen).__name__}", remedy, TypeError)
     if len(pair) != 2:
         reject("seen", f"has {len(pair)} parts", remedy)
-    cells = observed_cells(*pair, matrix=matrix, nothing=True).listed()
+    weights = None
+    if are_ratings(seen) and all(axis.ids is not None for axis in matrix):
+        *pair, weights = _ratings_of_row(seen, matrix, i)
+        matrix = replace(matrix[0], by_id=False), replace(matrix[1], by_id=False)
+    cells = observed_cells(*pair, weights=weights, matrix=matrix, nothing=True).listed()
     cells = cells.part(cells.rows == i)
     if not cells.values.size:
         found = f"has no observed entry of row {shown(np.asarray(name).item())}"
         reject("seen", found, "pass entries of this row, or explain a row that has some")
     return cells
+
+
+def _ratings_of_row(ratings: Any, matrix: Matrix, i: int) -> tuple[Any, ...]:
+    """Positions, values and weights of those of row i, whose columns are known; no others are
+    looked at.
+    """
+    row_ids, col_ids = (axis.ids for axis in matrix)
+    assert row_ids is not None
+    assert col_ids is not None
+    row = looked_up(row_ids.names[i : i + 1], ratings.row_ids)
+    _, at = between(ratings.rows, row)
+    cols = col_ids.among(ratings.col_ids[own_index("seen", ratings.cols[at], ratings.col_ids.size)])
+    at, cols = at[cols >= 0], cols[cols >= 0]
+    weights = None if ratings.weights is None else ratings.weights[at]
+    return (np.full(at.size, i), cols), ratings.values[at], weights
 
 
 def explained(

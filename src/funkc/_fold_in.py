@@ -100,7 +100,7 @@ class Fitting:
         require_memory(
             n * (fixed.ready.shape[1] * fixed.factors.dtype.itemsize + 40),
             f"the factors of {n:,} rows or columns",
-            "number only those that occur, as np.unique(ids, return_inverse=True)[1] does",
+            "number only those that occur; of ids make Ratings with Ratings.from_arrays",
         )
         return by_row(cells, by_col=by_col, first=first)
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # So many columns are hidden from each row before a copy of the factors of the others is made.
 MOST_HIDDEN = 1 << 16
+# Of lists with less than this part of all columns, the scores are sorted.
+FEW = 16
+MARKS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ class Asked:
         ranking = Ranking(answers, x, y, answers.wanted(n, len(x), len(y)))
         hidden = self.choosing.read("exclude", exclude)
         shown = self.choosing.read("only", only)
+        itself = Choice.nothing(len(x))
         if self.choosing.rows.axis == self.choosing.cols.axis and not self.new:
-            itself = Choice.of_lists(list(self.index[:, None]))
-            hidden = itself if hidden is None else hidden.with_(itself)
-        return ranking.best(hidden, shown)
+            itself = Choice.of_each(len(x), np.arange(len(x)), self.index)
+        return ranking.best(hidden or Choice.nothing(len(x)), shown, itself)
 
     def answered(
         self, found: NDArray[np.int64], scores: NDArray[Any]
@@ -89,7 +92,9 @@ def asked(
             warn_of_skipped(index, value, name)
         single, index = not index.ndim, index.reshape(-1)
     else:
-        side, index = new, np.arange(len(new.factors))
+        index = np.arange(len(new.factors))
+        own, side = side, new
+        new = None if new is own else new
         rows = side.called(False if named is False else None)
     known = (side.ids, ranked.ids)
     return Asked(
@@ -137,24 +142,27 @@ class Ranking:
     wanted: int
 
     def best(
-        self, exclude: Choice | None, only: Choice | None
+        self, hidden: Choice, only: Choice | None, itself: Choice
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Columns and their scores, best first, of equal ones the first; -1 and -infinity, where
-        there are no more.
+        there are no more.  A row never finds itself.
         """
-        n = len(self.x)
-        hidden = Choice.of_lists([np.empty(0, np.int64)] * n) if exclude is None else exclude
-        if hidden.shared is not None and n * hidden.shared.size <= MOST_HIDDEN:
-            hidden = hidden.each()
+        n, n_cols = len(self.x), len(self.y)
+        shared = hidden.shared
+        if shared is None or n * shared.size <= MOST_HIDDEN:
+            hidden, shared = hidden.with_(itself), None
+        else:
+            hidden = itself
         if only is not None and only.shared is None:
-            return self._of_own(only, hidden)
-        if only is None and hidden.shared is None:
+            if shared is not None:
+                only = only.without(shared)
+            few = only.cols.size < n * n_cols // FEW
+            return self._of_own(only, hidden) if few else self._but_for(only, hidden)
+        some = None if only is None else only.shared
+        if shared is not None:
+            some = np.setdiff1d(np.arange(n_cols) if some is None else some, shared, True)
+        if some is None:
             return self.answers.best(self.x, self.y, self.wanted, hidden.first, hidden.cols)
-        some = np.arange(len(self.y)) if only is None else only.shared
-        assert some is not None
-        if hidden.shared is not None:
-            some = np.setdiff1d(some, hidden.shared, assume_unique=True)
-            hidden = Choice.of_lists([some[:0]] * n)
         if not some.size:
             return self._nothing(n)
         inside = np.isin(hidden.cols, some)
@@ -164,16 +172,29 @@ class Ranking:
         )
         return np.where(found < 0, -1, some[found]), scores
 
+    def _but_for(self, only: Choice, hidden: Choice) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Where every row ranks most columns: all but those that are left, by blocks of rows."""
+        n, n_cols = len(self.x), len(self.y)
+        found, scores = self._nothing(n)
+        at_once = max(1, MARKS_AT_ONCE // n_cols)
+        for first in range(0, n, at_once):
+            last = min(n, first + at_once)
+            marks = np.ones((last - first, n_cols), bool)
+            for these, mark in ((only, False), (hidden, True)):
+                part = slice(*np.searchsorted(these.nth, [first, last]))
+                marks[these.nth[part] - first, these.cols[part]] = mark
+            left = Choice.of_each(last - first, *map(np.ascontiguousarray, np.nonzero(marks)))
+            found[first:last], scores[first:last] = self.answers.best(
+                self.x[first:last], self.y, self.wanted, left.first, left.cols
+            )
+        return found, scores
+
     def _of_own(self, only: Choice, hidden: Choice) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Where every row ranks other columns."""
+        """Where every row ranks other columns, few of all."""
         nth, cols = only.nth, only.cols
         again = np.zeros(nth.size, bool)
         again[1:] = (nth[1:] == nth[:-1]) & (cols[1:] == cols[:-1])
-        if hidden.shared is None:
-            keys, others = nth * len(self.y) + cols, hidden.nth * len(self.y) + hidden.cols
-            again |= np.isin(keys, others)
-        else:
-            again |= np.isin(cols, hidden.shared)
+        again |= np.isin(nth * len(self.y) + cols, hidden.nth * len(self.y) + hidden.cols)
         nth, cols = nth[~again], cols[~again]
         scored = self.answers.scored(self.x, self.y, nth, cols)
         order = np.lexsort((cols, -scored, nth))

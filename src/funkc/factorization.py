@@ -213,6 +213,54 @@ class Factorization(Model):
         made.clip = clip
         return made
 
+    # ------------------------------------------------------------ ids
+
+    @of_one_state
+    def knows_rows(self, ids: ArrayLike) -> Any:
+        """Which rows this factorization has.
+
+        Parameters
+        ----------
+        ids : int or str, or array of them
+            Ids of rows; positions, if rows have no ids.
+
+        Returns
+        -------
+        bool, or array of bool
+            Of the shape of `ids`.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> ratings = funkc.Ratings.from_arrays(["ann", "bob"], [10, 20], [5.0, 3.0])
+        >>> funkc.factorize(None, ratings, k=1).knows_rows(["bob", "eve"])
+        array([ True, False])
+        """
+        return (self._rows.called(None).find("ids", ids, None) >= 0)[()]
+
+    @of_one_state
+    def knows_cols(self, ids: ArrayLike) -> Any:
+        """Which columns this factorization has.
+
+        Parameters
+        ----------
+        ids : int or str, or array of them
+            Ids of columns; positions, if columns have no ids.
+
+        Returns
+        -------
+        bool, or array of bool
+            Of the shape of `ids`.
+
+        Examples
+        --------
+        >>> import funkc
+        >>> ratings = funkc.Ratings.from_arrays(["ann", "bob"], [10, 20], [5.0, 3.0])
+        >>> funkc.factorize(None, ratings, k=1).knows_cols(10)
+        True
+        """
+        return (self._cols.called(None).find("ids", ids, None) >= 0)[()]
+
     # ------------------------------------------------------------ entries
 
     @of_one_state
@@ -527,16 +575,10 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(0, 1)))
         ((1, 3), 10)
         """
-        entries = observed_cells(
-            mask,
-            values,
-            weights=weights,
-            shape=shape,
-            duplicates=duplicates,
-            matrix=self._matrix_of_new(ids, unknown, by_col=False),
-            nothing=True,
-        )
-        return self._fold_in(entries, regularization, by_col=False)
+        matrix = self._matrix_of_new(ids, unknown, by_col=False)
+        options: dict[str, Any] = {"weights": weights, "shape": shape, "duplicates": duplicates}
+        cells = observed_cells(mask, values, **options, matrix=matrix, nothing=True)
+        return self._fold_in(cells, regularization, by_col=False)
 
     @of_one_state
     def fold_in_cols(
@@ -577,16 +619,10 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(1, 0)))
         ((3, 1), 10)
         """
-        entries = observed_cells(
-            mask,
-            values,
-            weights=weights,
-            shape=shape,
-            duplicates=duplicates,
-            matrix=self._matrix_of_new(ids, unknown, by_col=True),
-            nothing=True,
-        )
-        return self._fold_in(entries, regularization, by_col=True)
+        matrix = self._matrix_of_new(ids, unknown, by_col=True)
+        options: dict[str, Any] = {"weights": weights, "shape": shape, "duplicates": duplicates}
+        cells = observed_cells(mask, values, **options, matrix=matrix, nothing=True)
+        return self._fold_in(cells, regularization, by_col=True)
 
     def _matrix_of_new(
         self, ids: bool | None, unknown: Literal["raise", "skip"], *, by_col: bool
@@ -706,7 +742,7 @@ class Factorization(Model):
     @of_one_state
     def similar_rows(
         self,
-        rows: ArrayLike | slice | Factorization,
+        x: ArrayLike | slice | Factorization,
         n: int = 10,
         *,
         exclude: Any = None,
@@ -718,13 +754,13 @@ class Factorization(Model):
 
         Parameters
         ----------
-        rows : int or str, 1-D array of them, slice, or Factorization
+        x : int or str, 1-D array of them, slice, or Factorization
             Ids or positions of rows; or new rows, which `fold_in_rows` of this factorization
             returned, or an (r, k) array of float with their factors.
         n : int, default 10
             The number of similar rows.
         exclude, only : array or list, optional
-            Rows not to return, and those to rank: one list for all of `rows`, a list with a list
+            Rows not to return, and those to rank: one list for all of `x`, a list with a list
             for each, or a boolean array with a mark for each row of the matrix.
         ids, unknown
             As for `top`.
@@ -752,12 +788,12 @@ class Factorization(Model):
         array([[1],
                [3]])
         """
-        return self._similar(self._rows, rows, n, exclude, only, ids, unknown)
+        return self._similar(self._rows, x, n, exclude, only, ids, unknown)
 
     @of_one_state
     def similar_cols(
         self,
-        cols: ArrayLike | slice | Factorization,
+        x: ArrayLike | slice | Factorization,
         n: int = 10,
         *,
         exclude: Any = None,
@@ -769,7 +805,7 @@ class Factorization(Model):
 
         Parameters
         ----------
-        cols : int or str, 1-D array of them, slice, or Factorization
+        x : int or str, 1-D array of them, slice, or Factorization
             Ids or positions of columns; or new columns, which `fold_in_cols` of this factorization
             returned, or an (r, k) array of float with their factors.
         n : int, default 10
@@ -790,7 +826,7 @@ class Factorization(Model):
         >>> funkc.factorize(None, table, k=3).similar_cols(0, 1)[0]
         array([1])
         """
-        return self._similar(self._cols, cols, n, exclude, only, ids, unknown)
+        return self._similar(self._cols, x, n, exclude, only, ids, unknown)
 
     def _similar(
         self,
@@ -810,7 +846,7 @@ class Factorization(Model):
 
     @of_one_state
     def explain(
-        self, row: Any, col: Any, n: int = 5, *, seen: Any, ids: bool | None = None
+        self, row: Any, col: Any, n: int = 5, seen: Any = None, *, ids: bool | None = None
     ) -> Explanation:
         """What the observed entries of a row contribute to a prediction.
 

@@ -524,9 +524,17 @@ def similar(draw, name):
     given = draw.some(0.6, n=lambda: draw.integer(1, 12))
     given |= draw.some(unknown=lambda: draw.one("raise", "skip"))
     side = int(name.endswith("cols"))
-    called_by(draw, fit, given, **{("rows", "cols")[side]: side})
+    called_by(draw, fit, given, x=side)
     some = lambda: choice_of(draw, fit, given, side)  # noqa: E731
     return getattr(fit, name.partition(".")[2]), given | draw.some(exclude=some, only=some)
+
+
+@called("Factorization.knows_rows", "Factorization.knows_cols")
+def knows(draw, name):
+    """Known ids, and others."""
+    fit = fit_of(draw)
+    given = called_by(draw, fit, {}, ids=int(name.endswith("cols")))
+    return getattr(fit, name.partition(".")[2]), {"ids": draw.one(given["ids"], [3, "u1"], 2**70)}
 
 
 @called("Explanation", "Factorization.explain")

@@ -27,7 +27,7 @@ def shown(value):
         if _is_of(value, "scipy.sparse"):
             parts = {k: shown(v) for k, v in vars(value).items() if isinstance(v, np.ndarray)}
             return f"<{kind} {value.dtype} {value.shape} {parts}>"
-        text = re.sub(" at 0x[0-9a-f]+", "", " ".join(repr(value).split()))
+        text = re.sub(" at 0x[0-9a-fA-F]+", "", " ".join(repr(value).split()))
     except Exception as error:
         return f"<{kind} whose repr raises {type(error).__name__}>"
     return text if len(text) < 300 else f"{text[:300]}..."

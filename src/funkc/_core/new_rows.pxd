@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from funkc._core.loss cimport SQUARED_LOSS, newton_step
+from funkc._core.memory cimport obtain_zeros
 from funkc._core.prior cimport RIDGE_CELLS, funkc_ridge_add, stride_for
 from funkc._core.types cimport (
     CELLS_CHANGED, DUPLICATE_CELL, MORE, OK, Loss, index_at, real_t, value_at,
@@ -25,6 +26,7 @@ cdef extern from "ridge.h" nogil:
 
 cdef enum:
     MOST_STEPS = 20             # of Newton's
+    MOST_ROWS_AT_ONCE = 64
 
 
 cdef struct NewRows:
@@ -69,6 +71,21 @@ cdef inline void put_row(const NewRows *new, const double *found, real_t *out) n
 cdef inline Py_ssize_t room_of(const NewRows *new) noexcept nogil:
     """Numbers that a worker works in."""
     return stride_of(new) * (stride_of(new) + 2 + RIDGE_CELLS)
+
+
+cdef inline int threads_for(const NewRows *new, int n_threads) noexcept nogil:
+    return <int>min(<Py_ssize_t>n_threads, new.n)
+
+
+cdef inline Py_ssize_t rows_at_once(const NewRows *new, int n_threads) noexcept nogil:
+    """What a thread takes: of few rows, which may have many entries, no thread goes without."""
+    return max(<Py_ssize_t>1, min(<Py_ssize_t>MOST_ROWS_AT_ONCE, new.n // n_threads))
+
+
+cdef inline double *rooms_for(const NewRows *new, int n_threads) noexcept nogil:
+    """What these threads work in, or NULL."""
+    return <double *>obtain_zeros(
+        new.memory, <size_t>threads_for(new, n_threads) * <size_t>room_of(new), sizeof(double))
 
 
 cdef inline int fit_row(const NewRows *new, Py_ssize_t i, const real_t *y, Py_ssize_t width,

@@ -27,7 +27,10 @@ from funkc._core.memory cimport give_back, obtain, obtain_zeros
 from funkc._core.loss cimport (
     LOGISTIC_LOSS, POISSON_LOSS, SQUARED_LOSS, least_cost, loss_of_new_rows, prediction_of, pulled,
 )
-from funkc._core.new_rows cimport NewRows, fit_row, group_by_row, room_of, size_of, stride_of
+from funkc._core.new_rows cimport (
+    NewRows, fit_row, group_by_row, room_of, rooms_for, rows_at_once, size_of, stride_of,
+    threads_for,
+)
 from funkc._core.prior cimport (
     RIDGE_CELLS, mean_of_rows, precision_of, spread_of_rows, stride_for,
 )
@@ -63,7 +66,6 @@ cdef enum:
     CELLS_AT_ONCE = 4096        # that one worker predicts
     COLS_AT_ONCE = 512          # that a worker scores before it looks for the best
     ROWS_AT_ONCE = 32           # that a worker scores against the same columns
-    NEW_ROWS_AT_ONCE = 64       # that a worker fits
 
 
 # ---------------------------------------------------------------- products
@@ -377,37 +379,29 @@ def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
 # ---------------------------------------------------------------- new rows
 
 cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
-                     int64_t *next, int64_t *more, real_t *out) noexcept nogil:
+                     Py_ssize_t at_once, int64_t *next, int64_t *more,
+                     real_t *out) noexcept nogil:
     cdef:
         Py_ssize_t i
         unsigned long long state = funkc_float_begin()
-        int64_t first = funkc_add(next, NEW_ROWS_AT_ONCE)
+        int64_t first = funkc_add(next, at_once)
     while first < new.n:
-        for i in range(first, min(<int64_t>new.n, first + NEW_ROWS_AT_ONCE)):
+        for i in range(first, min(<int64_t>new.n, first + at_once)):
             if fit_row(new, i, y, width, room, out + i * new.length) == MORE:
                 funkc_add(more, 1)
-        first = funkc_add(next, NEW_ROWS_AT_ONCE)
+        first = funkc_add(next, at_once)
     funkc_float_end(state)
-
-
-cdef int workers_for(const NewRows *new, int n_threads) noexcept nogil:
-    return <int>min(<Py_ssize_t>n_threads, (new.n + NEW_ROWS_AT_ONCE - 1) // NEW_ROWS_AT_ONCE)
-
-
-cdef double *rooms_for(const NewRows *new, int n_threads) noexcept nogil:
-    """What the workers work in, or NULL."""
-    return <double *>obtain_zeros(
-        new.memory, <size_t>workers_for(new, n_threads) * <size_t>room_of(new), sizeof(double))
 
 
 cdef int fit_rows(const NewRows *new, const real_t *y, Py_ssize_t width, double *rooms,
                   real_t *out, int n_threads) noexcept nogil:
     """A step of all rows: OK, or MORE until all of them stay."""
     cdef:
-        int w, workers = workers_for(new, n_threads)
+        int w, workers = threads_for(new, n_threads)
         int64_t next = 0, more = 0
+        Py_ssize_t at_once = rows_at_once(new, n_threads)
     for w in prange(workers, num_threads=granted(workers), schedule="static", chunksize=1):
-        fit_worker(new, y, width, rooms + w * room_of(new), &next, &more, out)
+        fit_worker(new, y, width, rooms + w * room_of(new), at_once, &next, &more, out)
     return MORE if more else OK
 
 

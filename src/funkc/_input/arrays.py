@@ -13,6 +13,8 @@ from funkc._input.foreign import as_numpy, labels_of, library_of, same_labels
 from funkc._input.scalars import integer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Sides = tuple[int | None, int | None]  # how many rows and columns; None: not said
@@ -58,6 +60,24 @@ def require_same_labels(name: str, frame: Any, values: Any) -> None:
             f"has other {what} than values, or in another order, by their labels",
             f"{REORDERED[library_of(frame)].format(name)}, or arrays",
         )
+
+
+def require_order_of_ids(name: str, table: Any, sides: Sequence[NDArray[Any] | None]) -> None:
+    """Refuse a table that is labelled with the ids of a model, but in another order: it is taken by
+    position.
+    """
+    names = ("rows", "columns"), ("row_ids", "col_ids")
+    for what, attribute, labels, ids in zip(*names, labels_of(table), sides, strict=True):
+        labels = labels[1] if isinstance(labels, tuple) else labels
+        if labels is None or ids is None or len(labels) != ids.size:
+            continue
+        texts, wanted = list(map(str, labels)), list(map(str, ids.tolist()))
+        if texts != wanted and sorted(texts) == sorted(wanted):
+            reject(
+                name,
+                f"has the ids of the {what} as labels, in another order",
+                f"bring its {what} into the order of {attribute}: tables are taken by position",
+            )
 
 
 def as_array(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -150,7 +170,7 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
         reject(
             name,
             f"has dtype {index.dtype}",
-            "pass integers; np.unique(ids, return_inverse=True)[1] numbers arbitrary ids",
+            "pass integers; of ids make Ratings with Ratings.from_arrays",
             TypeError,
         )
     lowest, highest = int(index.min()), int(index.max())
@@ -162,14 +182,14 @@ def as_index(name: str, value: ArrayLike, size: int | None) -> NDArray[Any]:
         reject(
             name,
             f"{name}[{at}] = {index[at]} is outside shape, which has {size} of them",
-            f"indices run from 0 to {size - 1}; pass a larger shape if needed",
+            f"indices run from 0 to {size - 1}",
         )
     if highest >= MOST_ROWS:
         at = int(np.argmax(index >= MOST_ROWS))
         reject(
             name,
             f"{name}[{at}] = {index[at]} is larger than any matrix in memory",
-            "number the ids from 0 with np.unique(ids, return_inverse=True)",
+            "of ids make Ratings with Ratings.from_arrays",
         )
     return for_core(index, index.dtype.newbyteorder("="))
 

@@ -22,6 +22,7 @@ from funkc._input.arrays import (
     numeric,
     own_index,
     own_pair,
+    require_order_of_ids,
     require_same_labels,
 )
 from funkc._input.forms import (
@@ -83,6 +84,12 @@ class Axis:
         """For an unknown id; None: it is skipped."""
         told = {"raise": 'omit it, or pass unknown="skip"', "skip": None}
         return told.get(self.unknown, "omit it")
+
+    @property
+    def remedy_of_pairs(self) -> str | None:
+        """The same where a caller may have meant positions, and can say so."""
+        asks = "" if self.by_id is None else "; ids=False asks for positions"
+        return self.remedy and self.remedy + asks
 
     @property
     def lists_ids(self) -> bool:
@@ -269,8 +276,8 @@ def _cells_of_ratings(
         if axis.ids is None and axis.size is not None:
             reject(
                 "values",
-                "are Ratings, but this factorization has no ids",
-                "train it on Ratings, or pass (ratings.rows, ratings.cols) and ratings.values",
+                f"are Ratings, but this factorization has no ids of {('rows', 'columns')[at]}",
+                "train it on Ratings, or pass a pair of positions in this factorization",
             )
         if axis.ids is None:
             known.append(Ids(ids))
@@ -316,8 +323,7 @@ def _positions_of_pair(
             ids = Ids(distinct(column, name))
         elif axis.grows:
             ids = ids.with_strangers(distinct(column, name))
-        remedy = axis.remedy and f"{axis.remedy}; ids=False asks for positions"
-        found[at] = ids.find(column, name, remedy, name)
+        found[at] = ids.find(column, name, axis.remedy_of_pairs, name)
         warn_of_skipped(found[at], column, name)
         known[at] = ids
     pair, values, weights = _known_entries((found[0], found[1]), by_id, values, weights)
@@ -332,10 +338,14 @@ def _known_entries(
     if not any(part.any() for part in strange):
         return pair, values, weights
     some = ~np.logical_or.reduce(strange)
-    rows, cols, values, weights = (
-        part if part is None or np.shape(part) != some.shape else np.asanyarray(part)[some]
-        for part in (*pair, values, weights)
-    )
+
+    def known(part: Any) -> Any:
+        array = None if part is None else as_array("values", part)
+        if array is None or array.size != some.size or max(array.shape, default=0) != some.size:
+            return part
+        return array.reshape(-1)[some]
+
+    rows, cols, values, weights = map(known, (*pair, values, weights))
     return (rows, cols), values, weights
 
 
@@ -396,6 +406,7 @@ def _in_place(
     else:
         require_no_second_mask(mask, values)
         require_same_labels("mask", mask, values)
+        _require_order_of_ids(mask, values, matrix)
         array = as_array("values", values)
         marks = None if mask is None else as_array("mask", mask)
         if array.ndim != 2 or (marks is not None and marks.shape != array.shape):
@@ -403,6 +414,12 @@ def _in_place(
         cells = _dense_in_place(marks, array, size, matrix)
     _grown_shape(cells.shape, shape, matrix, cells.ids, listed=False)
     return cells
+
+
+def _require_order_of_ids(mask: Any, values: Any, matrix: Matrix) -> None:
+    ids = [None if axis.ids is None else axis.ids.names for axis in matrix]
+    for name, table in (("mask", mask), ("values", values)):
+        require_order_of_ids(name, table, ids)
 
 
 def _listed(
@@ -445,6 +462,7 @@ def _listed(
     else:
         for name, labelled in (("mask", mask), ("weights", weights)):
             require_same_labels(name, labelled, values)
+        _require_order_of_ids(mask, values, matrix)
         cells = entries_of_arrays(mask, as_array("values", values), size)
     rows, cols, given, found = cells
     found = _grown_shape(found, shape, matrix, ids, listed=isinstance(mask, tuple))
@@ -642,6 +660,7 @@ def observed_by_blocks(
     if marks is not None:
         marks = checked_mask(marks)
     require_same_labels("mask", mask, values)
+    _require_order_of_ids(mask, values, matrix)
     for name, matrix_given in (("mask", marks), ("values", array)):
         if matrix_given is not None:
             matrix_shape(matrix_given, shape, name)

@@ -109,9 +109,10 @@ def _encoded(
     strange = found < 0
     if remedy is not None and strange.any():
         at = int(np.argmax(strange))
-        strangers = side.ids[np.unique(side.positions[strange])].tolist()
-        others = f", nor {len(strangers) - 1:,} others" if len(strangers) > 1 else ""
-        first = shown(side.ids.item(side.positions[at]))
+        strangers = list(dict.fromkeys(given.reshape(-1)[strange].tolist()))  # as they came
+        n = len(strangers) - 1
+        others = f", nor {n:,} other{'s' * (n > 1)}" if n else ""
+        first = shown(strangers[0])
         text = f"{place(at)}: the id {first} is not known{others}; {remedy}"
         raise UnknownIdError(text, strangers, axis)
     return found.reshape(given.shape)
@@ -122,6 +123,8 @@ def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
 
     NumPy would convert a list with text to text as a whole, and drop a trailing NUL.
     """
+    if hasattr(value, "as_py") and not hasattr(value, "__len__"):  # of Arrow
+        value = value.as_py()
     if isinstance(value, (list, tuple)):
         return np.array(value, object)
     if str(getattr(value, "dtype", None)) == "String":  # of polars, which makes them of one width
@@ -148,6 +151,9 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
     if column.dtype.kind in "OSTU":
         entries = column.tolist()
         kinds = set(map(type, entries))
+        if any(issubclass(kind, str) and kind is not str for kind in kinds):
+            # Which may be equal, or hash, as they like.
+            entries = [str.__str__(x) if isinstance(x, str) else x for x in entries]
         if not all(map(_may_be_id, kinds)):
             _refuse_entry(entries, place, what)
         if not any(issubclass(kind, str) for kind in kinds):
@@ -163,8 +169,13 @@ def side_of_array(column: NDArray[Any], source: str, what: str, place: Place) ->
     code.default_factory = code.__len__
     codes = np.fromiter(map(code.__getitem__, entries), np.int64, len(entries))
     # Not str(): members of an Enum that are text or integers give their names there.
-    texts = [str.__str__(x) if isinstance(x, str) else str(int(x)) for x in code]
+    texts = [str.__str__(x) if isinstance(x, str) else _digits(x) for x in code]
     return side_of_texts(texts, codes, place, what)
+
+
+def _digits(number: Any) -> str:
+    """Of an integer, of which Python writes no more than 4,300."""
+    return str(int(number)) if abs(int(number)) < 10**999 else hex(number)
 
 
 def _may_be_id(kind: type) -> bool:
@@ -183,6 +194,10 @@ def _refuse_entry(entries: Sequence[object], place: Place, what: str) -> None:
     if isinstance(entry, bytes):  # of which .astype(str) would make "b'...'", and NumPy drops zeros
         remedy = "ids are integers or text: decode text with .decode(), and pass .hex() of others"
     reject(place(at), f"{what} is {shown(entry)} of type {kind}", remedy)
+
+
+def _is_nothing(entry: Any) -> bool:
+    return _is_gap(entry) or (isinstance(entry, str) and not str.__len__(entry))
 
 
 def _is_gap(entry: Any) -> bool:
@@ -285,6 +300,8 @@ def distinct(column: NDArray[Any], name: str) -> NDArray[Any]:
 def looked_up(wanted: NDArray[Any], known: NDArray[Any]) -> NDArray[np.int64]:
     """Positions of ids in `known`, which is sorted; -1 for an unknown id."""
     fits = np.ones(wanted.size, bool)
+    if known.dtype.kind == "U" and wanted.size * known.itemsize > SPARE_MEMORY:
+        known = known.astype(object)  # or all that is wanted would become as wide
     if known.dtype.kind == "i" and wanted.dtype.kind in "UO":
         numbers = [_integers([text]) for text in wanted.tolist()]
         fits = np.array([number is not None for number in numbers], bool)
@@ -325,7 +342,14 @@ class Ids:
         self, ids: ArrayLike, name: str, remedy: str | None = None, axis: str = ""
     ) -> NDArray[np.int64]:
         """Positions of ids; for an unknown id -1, or an error with the remedy."""
-        found = _encoded(ids, self._sorted, name, remedy, axis)
+        given = as_column(name, ids)
+        if remedy is None and given.dtype.kind in "OU":  # what `top` pads with is unknown, too
+            some = np.array([not _is_nothing(entry) for entry in given.flat], bool)
+            if not some.all():
+                out = np.full(given.shape, -1, np.int64)
+                out[some.reshape(given.shape)] = self.find(given.reshape(-1)[some], name)
+                return out
+        found = _encoded(given, self._sorted, name, remedy, axis)
         return np.where(found < 0, -1, self._order[found])
 
     def among(self, ids: NDArray[Any]) -> NDArray[np.int64]:
@@ -363,6 +387,7 @@ class Ids:
         """These ids, followed by the new ones among others."""
         strangers = others[self.find(others, "ids") < 0]
         as_wide = strangers.dtype.itemsize <= self.names.dtype.itemsize
+        as_wide &= (self.names.size + strangers.size) * self.names.itemsize <= SPARE_MEMORY
         if strangers.dtype.kind == self.names.dtype.kind and as_wide:
             return Ids(np.concatenate([self.names, strangers]))
         both = [*self.names.tolist(), *strangers.tolist()]

@@ -15,6 +15,7 @@ from funkc._input.arrays import (
     is_sparse,
     matrix_shape,
     own_index,
+    require_order_of_ids,
 )
 from funkc._input.forms import entries_of_sparse, refuse_sparse, sparse_shape
 from funkc._input.ids import as_column, looked_up
@@ -70,6 +71,11 @@ class Names:
 
     def column(self, name: str, value: ArrayLike) -> NDArray[Any]:
         """What is passed, as an array: of objects if it lists ids, or marks if it lists those."""
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            reject(name, f"is of type {type(value).__name__}", f"pass {self.kind}", TypeError)
+        if isinstance(value, (set, frozenset, dict)) or hasattr(value, "__next__"):
+            found = f"is of type {type(value).__name__}"
+            reject(name, found, f"pass a list of {self.kind}", TypeError)
         if self.ids is None:
             return as_array(name, value)
         array = as_column(name, value)
@@ -82,21 +88,27 @@ class Names:
         return "integers" if self.ids is None else "ids"
 
     def _positions(self, name: str, index: NDArray[Any], remedy: str | None) -> NDArray[np.int64]:
+        passed = index
+        if index.dtype.kind == "O" and {type(entry) for entry in index.flat} == {int}:
+            # Beyond 64 bits, so that they are of no row.
+            within = np.vectorize(lambda entry: min(max(entry, -1), self.size), otypes="q")
+            index, passed = within(index), index
         if index.dtype.kind not in "iu":
             what = "these rows have no ids" if self.axis == "rows" else "these columns have no ids"
             reject(name, f"has dtype {index.dtype}", f"pass integers: {what}", TypeError)
-        found = index.astype(np.int64)  # what is checked is a copy, as in own_index
-        outside = (found < 0) | (found >= self.size)
+        places = index.astype(np.int64)  # what is checked is a copy, as in own_index
+        outside = (places < 0) | (places >= self.size)
         if remedy is not None and outside.any():
             at = tuple(int(i) for i in np.argwhere(outside)[0])
             place = f"[{', '.join(map(str, at))}]" if at else ""
+            found = f"{name}{place} = {shown(passed.item(at))} is not among"
             reject(
                 name,
-                f"{name}{place} = {index[at]} is not among the {self.size} that were trained",
+                f"{found} the {self.size} that were trained",
                 f"positions run from 0 to {self.size - 1}; {remedy}",
                 IndexError,
             )
-        return np.where(outside, -1, found)
+        return np.where(outside, -1, places)
 
     def named(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """What stands at positions, as the caller calls it; -1, or an empty text, for -1."""
@@ -112,8 +124,8 @@ def warn_of_skipped(found: NDArray[np.int64], value: ArrayLike, name: str) -> No
     """Tell which of the rows or columns that were passed are unknown."""
     skipped = np.atleast_1d(found < 0)
     if skipped.any():
-        first = shown(np.atleast_1d(np.asarray(value, object))[int(np.argmax(skipped))])
-        n = int(skipped.sum())
+        passed = np.atleast_1d(np.asarray(value, object))[skipped].tolist()
+        first, n = shown(passed[0]), len(dict.fromkeys(passed))
         what = f"{first} is unknown and was" if n == 1 else f"{first} and {n - 1:,} more were"
         warn(f"{name}: {what} skipped", UnknownIdWarning)
 
@@ -166,6 +178,16 @@ class Choice:
         nth = np.repeat(np.arange(len(lists)), [part.size for part in lists])
         return cls.of_each(len(lists), nth, np.concatenate([*lists, nth[:0]]))
 
+    @classmethod
+    def nothing(cls, n_rows: int) -> Choice:
+        """No columns."""
+        return cls(n_rows, None, *np.empty((2, 0), np.int64))
+
+    def without(self, others: NDArray[np.int64]) -> Choice:
+        """What each row has, but for some columns."""
+        left = ~np.isin(self.cols, others)
+        return Choice(self.n_rows, None, self.nth[left], self.cols[left])
+
     def each(self) -> Choice:
         """The same, as if each row had its own."""
         if self.shared is None:
@@ -203,15 +225,23 @@ class Choosing:
             return self._of_ratings(name, value)
         if is_sparse(value):
             return self._of_sparse(name, value)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and value:
             return self._of_pair(name, value)
+        if isinstance(value, slice):
+            return Choice.of_all(self.index.size, self._known(name, value))
         if isinstance(value, list) and any(map(_is_list, value)):
             return self._of_lists(name, value)
         array = self.cols.column(name, value)
         if isinstance(array, np.ma.MaskedArray):
             reject(name, "is a masked array", "pass a plain array", TypeError)
+        if array.shape in ((self.rows.size, self.cols.size), (self.cols.size,)):
+            array = self._marks(name, array)
         if array.ndim == 2 and array.dtype == bool:
             matrix_shape(array, self._of_matrix(name), name)
+            ids = [
+                None if names.ids is None else names.ids.names for names in (self.rows, self.cols)
+            ]
+            require_order_of_ids(name, value, ids)
             none = self.index[:0]
             rows = self.index.tolist()
             return Choice.of_lists([np.flatnonzero(array[i]) if i >= 0 else none for i in rows])
@@ -226,6 +256,11 @@ class Choosing:
             )
         return Choice.of_all(self.index.size, self._known(name, array))
 
+    def _marks(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """As booleans, if it has nothing but 0 and 1: no list of columns is as long as that."""
+        many = array.dtype.kind in "iu" and array.size > 2
+        return array.astype(bool) if many and np.isin(array, (0, 1)).all() else array
+
     def _of_matrix(self, name: str) -> tuple[int, int]:
         """The shape of a boolean or sparse array."""
         if self.rows.axis == self.cols.axis:
@@ -236,9 +271,12 @@ class Choosing:
             )
         return self.rows.size, self.cols.size
 
+    @property
+    def _remedy(self) -> str | None:
+        return None if self.unknown == "skip" else 'omit it, or pass unknown="skip"'
+
     def _known(self, name: str, value: Any) -> NDArray[np.int64]:
-        remedy = "omit it" if self.unknown == "raise" else None
-        found = self.cols.find(name, value, remedy, 1).reshape(-1)
+        found = self.cols.find(name, value, self._remedy, 1).reshape(-1)
         return found[found >= 0]
 
     def _of_lists(self, name: str, lists: list[Any]) -> Choice:
@@ -260,9 +298,8 @@ class Choosing:
                 TypeError,
             )
         self._of_matrix(name)
-        remedy = "omit it" if self.unknown == "raise" else None
-        rows = self.rows.find(f"{name}[0]", pair[0], remedy, 1)
-        cols = self.cols.find(f"{name}[1]", pair[1], remedy, 1)
+        rows = self.rows.find(f"{name}[0]", pair[0], self._remedy, 1)
+        cols = self.cols.find(f"{name}[1]", pair[1], self._remedy, 1)
         if rows.shape != cols.shape:
             reject(
                 name,
@@ -278,7 +315,7 @@ class Choosing:
             asked = np.isin(rows, self.index)
             rows, cols = rows[asked], cols[asked]
         sorted_ = Choice.of_each(0, rows, cols)
-        nth, at = _between(sorted_.nth, self.index)
+        nth, at = between(sorted_.nth, self.index)
         return Choice.of_each(self.index.size, nth, sorted_.cols[at])
 
     def _of_sparse(self, name: str, value: Any) -> Choice:
@@ -309,11 +346,11 @@ class Choosing:
             reject(
                 name,
                 f"is Ratings, but the {what} have no ids",
-                "train on Ratings, or pass (ratings.rows, ratings.cols)",
+                "train on Ratings, or pass a pair of positions in this factorization",
             )
         rows = looked_up(row_ids.names[self.index], ratings.row_ids)
         # Ratings are sorted by row: those of a few rows are found without a look at the others.
-        nth, at = _between(ratings.rows, np.where(self.index < 0, -1, rows))
+        nth, at = between(ratings.rows, np.where(self.index < 0, -1, rows))
         cols = own_index(name, ratings.cols[at], ratings.col_ids.size)
         if cols.size < ratings.col_ids.size:
             used, place = np.unique(cols, return_inverse=True)
@@ -328,13 +365,13 @@ def _is_list(value: Any) -> bool:
     return getattr(value, "ndim", int(listed)) > 0
 
 
-def _between(
+def between(
     ordered: NDArray[Any], wanted: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each of the wanted numbers stands, and which of them it is."""
-    wanted = wanted.astype(ordered.dtype)  # or NumPy would convert the others
-    begin, end = (np.searchsorted(ordered, wanted, side) for side in ("left", "right"))
-    n = np.maximum(0, end - begin)
+    those = wanted.astype(ordered.dtype)  # or NumPy would convert the others
+    begin, end = (np.searchsorted(ordered, those, side) for side in ("left", "right"))
+    n = np.where(wanted < 0, 0, np.maximum(0, end - begin))
     nth = np.repeat(np.arange(wanted.size), n)
     return nth, np.arange(nth.size) + np.repeat(begin - np.cumsum(n) + n, n)
 
