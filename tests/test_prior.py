@@ -106,7 +106,9 @@ def test_new_rows_keep_the_noise_and_the_other_side():
     assert (rows.noise, rows.n_seen) == (0.5, (2, 7))  # two of the four have entries
     cols = fit.fold_in_cols(([1, 1], [0, 3]), [1.0, 2.0])
     assert (cols.noise, cols.n_seen) == (0.5, (8, 2))
-    grown = fit._grown(fit._cells_to_learn(([9, 11], [1, 1]), [1.0, 2.0], None, None, "error"))
+    grown = fit._grown(
+        fit._cells_to_learn(([9, 11], [1, 1]), [1.0, 2.0], None, None, "error", None)
+    )
     assert grown.n_seen == (10, 7)
     trained = fitted(n_epochs=4)
     assert trained.n_seen == trained.shape

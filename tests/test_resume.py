@@ -164,9 +164,9 @@ def test_the_data_may_come_in_another_form(tmp_path):
     ratings = rated()
     with pytest.raises(Killed):
         funkc.factorize(None, ratings, 3, n_epochs=4, checkpoint=path, callback=killed_after(2))
-    positions = (ratings.rows, ratings.cols), ratings.values
+    pair = ratings.row_ids[ratings.rows], ratings.col_ids[ratings.cols]
     through = funkc.factorize(None, ratings, 3, n_epochs=4)
-    assert content(funkc.resume(path, *positions)) == content(through)
+    assert content(funkc.resume(path, pair, ratings.values)) == content(through)
     assert content(funkc.resume(path, None, ratings)) == content(through)
 
 

@@ -553,7 +553,6 @@ TAKES_RATINGS = {
     "fold_in_cols": lambda fit, bad: fit.fold_in_cols(None, bad),
     "cross_validate": lambda fit, bad: funkc.cross_validate(None, bad, 1, folds=2),
     "score": lambda fit, bad: fit.score(None, bad),
-    "top": lambda fit, bad: fit.top(0, exclude=bad),
 }
 
 

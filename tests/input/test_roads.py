@@ -111,7 +111,7 @@ def validation(mask, values, ids=True, **options):
 
 # What is wrong as a position; as an id, it may be right.
 POSITIONS = ["negative", "float rows", "a huge row", "nothing", "an unknown row",
-             "an unknown column"]  # fmt: skip
+             "an unknown column", "rows with NA", "a column that may be the matrix"]  # fmt: skip
 WITH_WEIGHTS = ["factorize", "resume", "cross_validate", "partial_fit", "init", "fold_in_rows",
                 "fold_in_cols"]  # fmt: skip
 WITH_SHAPE = ["factorize", "cross_validate", "partial_fit", "init", "fold_in_rows", "fold_in_cols"]

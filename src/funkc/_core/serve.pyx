@@ -379,8 +379,7 @@ def best(const real_t[:, ::1] x, const real_t[:, ::1] y, double offset,
 # ---------------------------------------------------------------- new rows
 
 cdef void fit_worker(const NewRows *new, const real_t *y, Py_ssize_t width, double *room,
-                     Py_ssize_t at_once, int64_t *next, int64_t *more,
-                     real_t *out) noexcept nogil:
+                     Py_ssize_t at_once, int64_t *next, int64_t *more, real_t *out) noexcept nogil:
     cdef:
         Py_ssize_t i
         unsigned long long state = funkc_float_begin()

@@ -299,7 +299,10 @@ def _cells_of_ratings(
         )
     values = np.asarray(numeric("values", as_array("values", ratings.values)))
     pair, values, weights = _known_entries(
-        (positions[0], positions[1]), [True, True], values, ratings.weights
+        (positions[0], positions[1]),
+        [axis.unknown == "skip" and axis.ids is not None for axis in matrix],
+        values,
+        ratings.weights,
     )
     return entries_of_pair(pair, values, sizes), (known[0], known[1]), weights
 
