@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from fits import bits, everything, fitted, observed
+from fits import bits, fitted, observed
 
 import funkc
 

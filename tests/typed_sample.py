@@ -244,6 +244,7 @@ def tables(folder: Path) -> None:
     print(
         known.top(["ann"], 1, exclude=made, only=[20]), known.similar_rows("ann", 1, only=["bob"])
     )
+    print(known.knows_rows(["ann"]), known.knows_cols(20))
     print(known.explain("ann", 20, seen=made).columns, known.without_rows("bob").row_ids)
     print(known.knows_rows(["ann"]), known.knows_cols(20))
     new = known.fold_in_rows((["eve"], [20]), [4.0], unknown="skip")
