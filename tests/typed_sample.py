@@ -139,6 +139,7 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
     assert best[0].shape == (2, 3)
     assert alike[0].shape == result.similar_cols([0, 1], 2)[0].shape
     result.top(0, exclude=[[1, 2]])
+    print(result.knows_rows([0, 99]), result.knows_cols(1))
     why = result.explain(0, 1, 3, seen=(mask, table), ids=False)
     assert_type(why, funkc.Explanation)
     assert_type(why.score - why.baseline, float)
@@ -244,9 +245,7 @@ def tables(folder: Path) -> None:
     print(
         known.top(["ann"], 1, exclude=made, only=[20]), known.similar_rows("ann", 1, only=["bob"])
     )
-    print(known.knows_rows(["ann"]), known.knows_cols(20))
     print(known.explain("ann", 20, seen=made).columns, known.without_rows("bob").row_ids)
-    print(known.knows_rows(["ann"]), known.knows_cols(20))
     new = known.fold_in_rows((["eve"], [20]), [4.0], unknown="skip")
     print(known.top(new, 1, unknown="skip"), known.score((["ann"], [20]), [4.0], ids=True))
     try:

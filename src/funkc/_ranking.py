@@ -173,7 +173,7 @@ class Ranking:
         return np.where(found < 0, -1, some[found]), scores
 
     def _but_for(self, only: Choice, hidden: Choice) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Where every row ranks most columns: all but those that are left, by blocks of rows."""
+        """Where every row ranks most columns: the others are hidden, by blocks of rows."""
         n, n_cols = len(self.x), len(self.y)
         found, scores = self._nothing(n)
         at_once = max(1, MARKS_AT_ONCE // n_cols)

@@ -184,7 +184,7 @@ class Choice:
         return cls(n_rows, None, *np.empty((2, 0), np.int64))
 
     def without(self, others: NDArray[np.int64]) -> Choice:
-        """What each row has, but for some columns."""
+        """What each row has, except some columns."""
         left = ~np.isin(self.cols, others)
         return Choice(self.n_rows, None, self.nth[left], self.cols[left])
 
