@@ -52,7 +52,7 @@ _ranking.py: _answers.py _errors.py _input/arrays.py _input/lookups.py _input/sc
 _model.py: _answers.py _errors.py _errstate.py _fold_in.py _input/cells.py _input/loss.py
     _input/options.py _input/scalars.py _sides.py
 _fold_in.py: _core/newton.pyx _core/serve.pyx _errors.py _input/cells.py _input/ids.py
-    _input/lookups.py _input/loss.py _input/scalars.py _schedule.py _sides.py
+    _input/loss.py _input/scalars.py _schedule.py _sides.py
 _train.py: _average.py _biases.py _core/biases.pyx _core/engine.pyx _core/plan.pyx _errors.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _schedule.py _validation.py
 _average.py: _core/average.pyx _errors.py _schedule.py

@@ -20,7 +20,6 @@ import numpy as np
 from funkc._core import newton, serve
 from funkc._errors import MORE, raise_for_status, reject
 from funkc._input.cells import by_row
-from funkc._input.lookups import require_finite_factors
 from funkc._input.scalars import require_memory
 from funkc._schedule import parts
 from funkc._sides import Side
@@ -73,24 +72,39 @@ class Fitting:
                 )
             prior = looked_for.precision(self.n_threads)
             ridge = self.noise * self.noise if prior.size else math.inf
-        out = np.zeros((n, fixed.ready.shape[1]), fixed.factors.dtype)
+        given = np.flatnonzero(np.diff(cells.first))
+        begins = np.append(cells.first[given], cells.first[-1:])
+        out = np.zeros((given.size, fixed.ready.shape[1]), fixed.factors.dtype)
         most = int(np.diff(cells.first).max(initial=0))
         delta = newton.delta_of_new_rows(self.loss.kind, self.loss.delta, self.noise or 0.0)
-        for some in parts(n, (most + size) * size * size, self.n_threads):
+        for some in parts(given.size, (most + size) * size * size, self.n_threads):
             now = np.tile(looked_for.mean, (some.stop - some.start, 1))
             steps = np.zeros(len(now), np.intc)
             status = MORE
             while status == MORE:
                 status = serve.fold_in(
                     fixed.ready, k, fixed.bias_at, self.offset,
-                    cells.first[some.start : some.stop + 1], cells.cols, cells.values,
+                    begins[some.start : some.stop + 1], cells.cols, cells.values,
                     cells.weights, looked_for.mean, prior, ridge, self.nonnegative, self.loss.kind,
                     delta, now, steps, out[some], self.n_threads,
                 )  # fmt: skip
             raise_for_status(status)
-        require_finite_factors(out, "row" if looked_for.first else "column", first)
-        seen = int(np.count_nonzero(np.diff(cells.first)))
-        return Side.of_ready(out, k, ids, biased=biased, first=looked_for.first, n_seen=seen)
+        finite = np.isfinite(out).all(axis=1)
+        if not finite.all():
+            what = "row" if looked_for.first else "column"
+            reject(
+                "values",
+                f"the factors of {what} {first + given[np.argmin(finite)]} exceed the range of "
+                f"{out.dtype}",
+                "divide the values by a constant, or raise regularization",
+            )
+        if given.size < n:  # a row without entries is the mean row
+            solved, out = out, np.empty((n, out.shape[1]), out.dtype)
+            out[:] = looked_for.taken(np.array([-1]))
+            out[given] = solved
+        made = Side.of_ready(out, k, ids, biased=biased, first=looked_for.first)
+        made.n_seen = given.size
+        return made
 
     def grouped(self, cells: Cells, fixed: Side, *, by_col: bool, first: int = 0) -> CellsByRow:
         """The entries by row (or column), of which there may be so many: an id that was taken for

@@ -240,8 +240,8 @@ def check(number):
         assert fingerprint(made) == answer, "it was loaded, and is another one"
     if verify:  # of forged factors that are large, the products may be infinite
         require_finite(of_fit(made)[:-1], "load")
-    made.predict(0, 0)
-    made.top(0)
+    made.predict(0, 0, ids=False)
+    made.top(0, ids=False)
     again = os.path.join(FOLDER, "again")
     if verify:
         made.save(again)

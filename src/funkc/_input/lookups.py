@@ -374,15 +374,3 @@ def between(
     n = np.where(wanted < 0, 0, np.maximum(0, end - begin))
     nth = np.repeat(np.arange(wanted.size), n)
     return nth, np.arange(nth.size) + np.repeat(begin - np.cumsum(n) + n, n)
-
-
-def require_finite_factors(fitted: NDArray[Any], what: str, first: int) -> None:
-    """Refuse rows (or columns) whose factors exceed the range of their dtype."""
-    finite = np.isfinite(fitted).all(axis=1)
-    if not finite.all():
-        reject(
-            "values",
-            f"the factors of {what} {first + int(np.argmin(finite))} exceed the range of "
-            f"{fitted.dtype}",
-            "divide the values by a constant, or raise regularization",
-        )
