@@ -344,7 +344,10 @@ class Ids:
         """Positions of ids; for an unknown id -1, or an error with the remedy."""
         given = as_column(name, ids)
         if remedy is None and given.dtype.kind in "OU":  # what `top` pads with is unknown, too
-            some = np.array([not _is_nothing(entry) for entry in given.flat], bool)
+            if given.dtype.kind == "U":
+                some = given.reshape(-1) != ""
+            else:
+                some = np.array([not _is_nothing(entry) for entry in given.flat], bool)
             if not some.all():
                 out = np.full(given.shape, -1, np.int64)
                 out[some.reshape(given.shape)] = self.find(given.reshape(-1)[some], name)
