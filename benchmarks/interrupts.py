@@ -3,7 +3,8 @@
     python -m benchmarks.interrupts [--small] [--only NAME]
 
 A timer fires every 10 ms; a handler of Ctrl-C or SIGTERM would run where this one does. The
-longest time between two of its runs is told, and how long the call took.
+longest time between two of its runs is told, and how long the call took; after half a minute the
+handler ends it by an exception.
 """
 
 import argparse
@@ -19,16 +20,30 @@ import numpy as np
 import funkc
 
 EVERY = 0.01
+ENOUGH = 30.0  # seconds of a call
+
+
+class Enough(BaseException):
+    """The call has been watched for long enough."""
 
 
 def longest_wait(call: Callable[[], object]) -> tuple[float, float]:
     """Seconds without a run of the handler, and of the call."""
     runs: list[float] = []
-    signal.signal(signal.SIGALRM, lambda *_: runs.append(time.perf_counter()))
-    signal.setitimer(signal.ITIMER_REAL, EVERY, EVERY)
+
+    def handle(*_: object) -> None:
+        runs.append(time.perf_counter())
+        if runs[-1] - began > ENOUGH:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise Enough
+
+    signal.signal(signal.SIGALRM, handle)
     began = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, EVERY, EVERY)
     try:
         call()
+    except Enough:
+        pass
     finally:
         ended = time.perf_counter()
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -99,7 +99,7 @@ _input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
 _core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/machine.pxd _core/memory.pxd
     _core/nogil.h _core/pulls.pxd _core/types.pxd
 _input/ids.py: _errors.py _input/arrays.py _input/scalars.py
-_input/forms.py: _errors.py _input/arrays.py
+_input/forms.py: _errors.py _input/arrays.py _input/scalars.py
 _core/update.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd _core/update.h
 _core/pulls.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _core/callers.pxd: _core/loss.pxd _core/types.pxd capi.pxd

@@ -81,7 +81,7 @@ cdef enum:
     TILES_AT_ONCE = 4096        # of a thread, with the usual factors and sweeps: some .2 s
     USUAL_SWEEPS = 14           # for those
     PATCH_WAVES = 2
-    PLACES_AT_ONCE = 16384      # of a thread, twice, where patches begin: some .2 s
+    PLACES_AT_ONCE = 16384      # of a thread, where patches begin: some .1 s
     SMOOTHED_AT_ONCE = 10000000     # holes times steps
     MIXED_SIDE = 5              # of squares of holes in which a smooth fill is mixed
 
@@ -335,7 +335,7 @@ cdef void pass_part(Restoration *r) noexcept nogil:
         lines = lines_of_band(&task)
         task.first = r.line
         task.last = min(lines, r.line + max(<int64_t>1, PLACES_AT_ONCE // width))
-        n_at_once = r.n_threads * max(<int64_t>2, PLACES_AT_ONCE // (lines * width))
+        n_at_once = r.n_threads * max(<int64_t>1, PLACES_AT_ONCE // (lines * width))
         last = min(n_bands(&task), r.first + PATCH_WAVES * n_at_once)
         fit_bands_of_patches(&task, r.scratch, r.first, last, r.n_threads)
         if not r.complete:

@@ -19,6 +19,7 @@ from funkc._input.arrays import (
     numeric,
     own_pair,
 )
+from funkc._input.scalars import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +116,7 @@ def one_each(
 
 def entries_of_pair(mask: tuple[Any, ...], values: NDArray[Any], shape: Sides) -> tuple[Any, ...]:
     rows, cols = _as_pair(mask)
+    require_memory(16 * rows.size, f"{rows.size:,} entries", "pass them in parts")
     values = one_each("values", values, rows, cols, shape)
     if values.ndim == 2:
         shape = matrix_shape(values, shape, "values")
