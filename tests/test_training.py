@@ -345,6 +345,10 @@ def test_the_default_number_of_threads_heeds_the_environment():
     }
     assert found["1"] == 1
     assert found["64"] <= (os.cpu_count() or 1)
+    places = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "OMP_NUM_THREADS")
+    usual = {name: value for name, value in os.environ.items() if name not in places}
+    for bound in ({"OMP_PROC_BIND": "true"}, {"OMP_PLACES": "cores"}):  # each thread to one
+        assert run(program, env=usual | bound).stdout == run(program, env=usual).stdout
 
 
 def test_the_quota_of_a_control_group_is_rounded_up(monkeypatch):

@@ -36,7 +36,8 @@ def _quota_of(group: Path) -> float:
 
 def _processors() -> int:
     """The processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
+    bound = {"OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY"} & os.environ.keys()
+    if hasattr(os, "sched_getaffinity") and not bound:  # OpenMP binds this thread to one of them
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
