@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from funkc._input.cells import Cells, Duplicates, Matrix
+    from funkc._input.cells import Cells, Duplicates
     from funkc._input.ids import Ids
     from funkc._input.options import History
     from funkc._model_file import Reader, Writer
@@ -575,9 +575,9 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(0, 1)))
         ((1, 3), 10)
         """
-        matrix = self._matrix_of_new(ids, unknown, by_col=False)
-        options: dict[str, Any] = {"weights": weights, "shape": shape, "duplicates": duplicates}
-        cells = observed_cells(mask, values, **options, matrix=matrix, nothing=True)
+        cells = self._cells_of_new(
+            mask, values, shape, weights, duplicates, ids, unknown, by_col=False
+        )
         return self._fold_in(cells, regularization, by_col=False)
 
     @of_one_state
@@ -619,19 +619,36 @@ class Factorization(Model):
         >>> new.shape, round(float(new.predict(1, 0)))
         ((3, 1), 10)
         """
-        matrix = self._matrix_of_new(ids, unknown, by_col=True)
-        options: dict[str, Any] = {"weights": weights, "shape": shape, "duplicates": duplicates}
-        cells = observed_cells(mask, values, **options, matrix=matrix, nothing=True)
+        cells = self._cells_of_new(
+            mask, values, shape, weights, duplicates, ids, unknown, by_col=True
+        )
         return self._fold_in(cells, regularization, by_col=True)
 
-    def _matrix_of_new(
-        self, ids: bool | None, unknown: Literal["raise", "skip"], *, by_col: bool
-    ) -> Matrix:
-        """What is known of new rows, or columns, and of those on the other side."""
+    def _cells_of_new(
+        self,
+        mask: Any,
+        values: Any,
+        shape: Any,
+        weights: Any,
+        duplicates: Any,
+        ids: bool | None,
+        unknown: Literal["raise", "skip"],
+        *,
+        by_col: bool,
+    ) -> Cells:
+        """Entries of new rows, or columns, and of those on the other side."""
         scalars.choice("unknown", unknown, ("raise", "skip"))
         matrix = list(self._matrix(ids=ids, unknown=unknown))
         matrix[by_col] = Axis(by_id=matrix[by_col].lists_ids)
-        return matrix[0], matrix[1]
+        return observed_cells(
+            mask,
+            values,
+            weights=weights,
+            shape=shape,
+            duplicates=duplicates,
+            matrix=(matrix[0], matrix[1]),
+            nothing=True,
+        )
 
     def _fold_in(
         self, cells: Cells, regularization: float | None, *, by_col: bool
