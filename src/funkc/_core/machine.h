@@ -35,12 +35,18 @@ static __thread int funkc_most = 1;      /* what was granted where fewer were th
 static __thread double funkc_until = 0;  /* ... which counts until then */
 static __thread int funkc_refused_of = 0, funkc_refused_but = 0; /* what nobody was told yet */
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9 && defined(__ELF__)
+#define FUNKC_MAY_BE_LIBGOMP
+extern int kmp_get_blocktime(void) __attribute__((weak)); /* of LLVM's library in its place */
+#endif
+
 /* Gives the calling thread's idle workers back.  A forked child inherits libgomp's record
-   of them but not the threads themselves, and would wait for them for ever. */
+   of them but not the threads themselves, and would wait for them for ever.  LLVM's library minds
+   forks itself, and after a pause it crashes at the next question about threads. */
 static void funkc_release_workers(void)
 {
-#if _OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9)
-    if (omp_pause_resource_all(omp_pause_hard) == 0) funkc_there = 1;
+#ifdef FUNKC_MAY_BE_LIBGOMP
+    if (kmp_get_blocktime == NULL && omp_pause_resource_all(omp_pause_hard) == 0) funkc_there = 1;
 #endif
 }
 
@@ -52,6 +58,12 @@ static void funkc_before_fork(void)
 
 static void funkc_after_fork(void) { pthread_mutex_unlock(&funkc_asking); }
 
+static void funkc_in_child(void)
+{
+    funkc_there = 1;
+    pthread_mutex_unlock(&funkc_asking);
+}
+
 /* Prepares for threads of so many bytes of stack (0: as many as the system chooses), and for
    forks, of C and of Python.  Once in a process. */
 static void funkc_prepare(size_t stack_size)
@@ -61,7 +73,7 @@ static void funkc_prepare(size_t stack_size)
     prepared = 1;
     pthread_attr_init(&funkc_like_openmp);
     if (stack_size) pthread_attr_setstacksize(&funkc_like_openmp, stack_size);
-    pthread_atfork(funkc_before_fork, funkc_after_fork, funkc_after_fork);
+    pthread_atfork(funkc_before_fork, funkc_after_fork, funkc_in_child);
 }
 
 typedef struct funkc_trial {

@@ -123,8 +123,9 @@ def as_column(name: str, value: ArrayLike) -> NDArray[Any]:
 
     NumPy would convert a list with text to text as a whole, and drop a trailing NUL.
     """
-    if hasattr(value, "as_py") and not hasattr(value, "__len__"):  # of Arrow
-        value = value.as_py()
+    if hasattr(value, "as_py") and not hasattr(value, "__len__"):
+        arrow: Any = value
+        value = arrow.as_py()
     if isinstance(value, (list, tuple)):
         return np.array(value, object)
     if str(getattr(value, "dtype", None)) == "String":  # of polars, which makes them of one width
