@@ -236,7 +236,8 @@ class Factorization(Model):
         >>> funkc.factorize(None, ratings, k=1).knows_rows(["bob", "eve"])
         array([ True, False])
         """
-        return (self._rows.called(None).find("ids", ids, None) >= 0)[()]
+        known = self._rows.called(None).find("ids", ids, None) >= 0
+        return known if known.ndim else bool(known)
 
     @of_one_state
     def knows_cols(self, ids: ArrayLike) -> Any:
@@ -259,7 +260,8 @@ class Factorization(Model):
         >>> funkc.factorize(None, ratings, k=1).knows_cols(10)
         True
         """
-        return (self._cols.called(None).find("ids", ids, None) >= 0)[()]
+        known = self._cols.called(None).find("ids", ids, None) >= 0
+        return known if known.ndim else bool(known)
 
     # ------------------------------------------------------------ entries
 
