@@ -22,7 +22,7 @@ _cli/demo.py: __init__.py _cli/arguments.py _cli/image.py _errors.py
 _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.py _input/loss.py
     _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
-__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py
+__init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py evaluation.py
     factorization.py images.py ratings.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
@@ -36,6 +36,11 @@ _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _inpu
     factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _export.py _input/cells.py
     _input/options.py _input/pixels.py _input/scalars.py _sides.py _train.py
+evaluation.py: _baselines.py _errstate.py _input/arrays.py _input/cells.py _input/lookups.py
+    _input/options.py _input/split.py _judging.py _splits.py factorization.py
+_baselines.py: _biases.py _input/cells.py _input/options.py _schedule.py factorization.py
+_judging.py: _bar.py _errors.py _input/arrays.py _input/cells.py _input/lookups.py _input/scalars.py
+    _ranking.py _scores.py factorization.py
 factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _export.py
     _history.py _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py
@@ -63,6 +68,8 @@ _sides.py: _core/serve.pyx _errors.py _input/ids.py _input/lookups.py _schedule.
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
+_splits.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/cells.py _input/ids.py
+    _input/scalars.py _input/split.py _input/tables.py ratings.py
 ratings.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/cells.py _input/forms.py
     _input/ids.py _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd
@@ -113,6 +120,7 @@ _core/new_rows.pxd: _core/loss.pxd _core/memory.pxd _core/prior.pxd _core/ridge.
     capi.pxd
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _export.py: _errors.py _input/arrays.py _input/foreign.py
+_scores.py: _errors.py _input/arrays.py _input/scalars.py
 _input/arrays.py: _errors.py _input/foreign.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd

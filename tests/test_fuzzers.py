@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funkc
-from funkc import capi, progress, ratings
+from funkc import capi, evaluation, progress, ratings
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,7 +30,7 @@ def public_names():
     """Functions, classes, methods and properties that may be set, as the fuzzers name them."""
     names = {f"funkc.h: {name}" for name in capi.addresses() if name != "api"}
     things = {name: getattr(funkc, name) for name in [*funkc.__all__, "FunkImputer"]}
-    for module in (capi, progress, ratings):
+    for module in (capi, evaluation, progress, ratings):
         for name, thing in vars(module).items():
             if not name.startswith("_") and name not in things and name in own_names(module):
                 things[f"{module.__name__.rpartition('.')[2]}.{name}"] = thing

@@ -14,6 +14,7 @@ except ImportError as error:
     ) from error
 
 from funkc import _capi as _capi  # PyCapsule_Import needs it imported
+from funkc import evaluation as evaluation
 from funkc._api import factorize, resume
 from funkc._core.machine import openmp_enabled
 from funkc._errors import (

@@ -26,9 +26,10 @@ from funkc._input.tables import (
     Table,
     Wanted,
     are_names,
-    columns_of,
     read_table,
     table_of_arrays,
+    table_of_frame,
+    times_of_column,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Ratings:
         The names of the row, column and value columns in the file or data frame.
     weights : (c,) array of float64, or None
         The weight of each rating, in the same order, if weights were given.
+    times : (c,) array of int, float64 or datetime64, or None
+        The time of each rating, in the same order, if times were given; for
+        `funkc.evaluation.split_time`.
 
     Examples
     --------
@@ -89,10 +93,12 @@ class Ratings:
     col_ids: NDArray[Any]
     names: tuple[str, str, str] = NAMES
     weights: NDArray[np.float64] | None = None
+    times: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         parts = ["rows", "cols", "values", "row_ids", "col_ids"]
-        for name in parts + ["weights"] * (self.weights is not None):
+        optional = [name for name in ("weights", "times") if getattr(self, name) is not None]
+        for name in parts + optional:
             part = getattr(self, name)
             of_entries = not name.endswith("_ids")
             if not isinstance(part, np.ndarray) or (of_entries and part.ndim != 1):
@@ -111,6 +117,8 @@ class Ratings:
                 at = int(np.argmax(bad))
                 found = f"weights[{at}] = {self.weights[at]}"
                 reject("weights", found, "pass finite numbers that are not negative")
+        if self.times is not None:
+            times_of_column(self.times, "times", "the time", "times[{}]".format)
         _require_sorted(self.rows, self.cols, self.col_ids.size)
 
     @property
@@ -126,6 +134,7 @@ class Ratings:
         values: ArrayLike,
         *,
         weight: ArrayLike | None = None,
+        time: ArrayLike | None = None,
         duplicates: Duplicates = "error",
     ) -> Ratings:
         """Map the ids in columns of equal length to indices.
@@ -140,9 +149,12 @@ class Ratings:
         weight : (c,) array, optional
             The weight of each rating, in the order of the columns: finite and not negative.
             The weights are sorted with the ratings, and apply wherever the ratings are used.
+        time : (c,) array, optional
+            The time of each rating: numbers, or dates as datetime64 or text in ISO 8601 (for
+            `funkc.evaluation.split_time`).
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            How to resolve duplicate pairs of row and column. Not together with
-            `weight`, unless it is "error".
+            How to resolve duplicate pairs of row and column; with times, "last" is the latest one.
+            Not together with `weight`, unless it is "error".
 
         Returns
         -------
@@ -160,11 +172,15 @@ class Ratings:
         >>> ratings.row_ids, ratings.values
         (array(['a', 'b'], dtype='<U1'), array([2., 2.]))
         """
-        names, columns = ["row_ids", "col_ids", "values"], [row_ids, col_ids, values]
-        if weight is not None:
-            names.append("weight")
-            columns.append(weight)
-        table = table_of_arrays("ratings", names, columns, "position {}".format)
+        names, columns = ("row_ids", "col_ids", "values"), (row_ids, col_ids, values)
+        table = table_of_arrays(
+            "ratings",
+            names,
+            columns,
+            "position {}".format,
+            None if weight is None else ("weight", weight),
+            None if time is None else ("time", time),
+        )
         return _ratings(replace(table, names=NAMES), "ratings", duplicates)
 
     @staticmethod
@@ -176,6 +192,7 @@ class Ratings:
         col: Any,
         value: Any,
         weight: Any = None,
+        time: Any = None,
         duplicates: Duplicates = "error",
     ) -> Ratings:
         """Map the ids in two columns of a data frame to indices.
@@ -193,9 +210,11 @@ class Ratings:
         weight : str, optional
             Name of the column of weights of the ratings: finite numbers that are not negative.
             The weights are sorted with the ratings, and apply wherever the ratings are used.
+        time : str, optional
+            Name of the column of times of the ratings: numbers, or dates.
         duplicates : {"error", "last", "mean", "sum"}, default "error"
-            How to resolve duplicate pairs of row and column. Not together with
-            `weight`, unless it is "error".
+            How to resolve duplicate pairs of row and column; with times, "last" is the latest one.
+            Not together with `weight`, unless it is "error".
 
         Returns
         -------
@@ -217,11 +236,7 @@ class Ratings:
         >>> ratings.row_ids[ratings.rows], ratings.col_ids[ratings.cols], ratings.values
         (array(['ann', 'bob'], dtype='<U3'), array(['Jaws', 'Up'], dtype='<U4'), array([5., 4.]))
         """
-        names = {"row": row, "col": col, "value": value}
-        if weight is not None:
-            names["weight"] = weight
-        columns = columns_of(df, names)
-        table = table_of_arrays("df", list(names.values()), columns, "position {}".format)
+        table = table_of_frame(df, row, col, value, weight, time)
         return _ratings(table, "df", duplicates)
 
 
@@ -423,21 +438,29 @@ def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
     if not table.rows.positions.size:
         reject(source, "holds no ratings", "pass at least one")
     duplicates = scalars.choice("duplicates", duplicates, POLICIES)
-    rows, cols, values, weights = (
+    rows, cols, values, weights, times = (
         table.rows.positions,
         table.cols.positions,
         table.values,
         table.weights,
+        table.times,
     )
     if duplicates == "error":
         order = _order_once(table, source)
         rows, cols, values = rows[order], cols[order], values[order]
         weights = None if weights is None else weights[order]
+        times = None if times is None else times[order]
     elif weights is not None:
         found = f'is given together with duplicates="{duplicates}"'
         reject("weight", found, "resolve the duplicates first")
     else:
         shape = (table.rows.ids.size, table.cols.ids.size)
+        if times is not None:
+            order = np.argsort(times, kind="stable")
+            rows, cols, values, times = rows[order], cols[order], values[order], times[order]
+            order = np.lexsort((cols, rows))
+            latest = (np.diff(rows[order], append=-1) != 0) | (np.diff(cols[order], append=-1) != 0)
+            times = times[order[latest]]
         cells = observed_cells((rows, cols), values, shape=shape, duplicates=duplicates)
         rows, cols, values = cells.rows, cells.cols, cells.values
     return Ratings(
@@ -448,6 +471,7 @@ def _ratings(table: Table, source: str, duplicates: Duplicates) -> Ratings:
         table.cols.ids,
         (table.names[0], table.names[1], table.names[2]),
         weights,
+        times,
     )
 
 

@@ -31,7 +31,7 @@ def columns_of(draw):
 def by_fields(draw):
     """The data class itself."""
     made = draw.one(*world()["ratings"])
-    names = ("rows", "cols", "values", "row_ids", "col_ids", "names", "weights")
+    names = ("rows", "cols", "values", "row_ids", "col_ids", "names", "weights", "times")
 
     def use(**fields):
         table = funkc.Ratings(**fields)

@@ -62,8 +62,12 @@ def fingerprint(value, depth=0):
     if isinstance(value, funkc.Factorization):
         return fingerprint(of_fit(value), depth + 1)
     if isinstance(value, funkc.Ratings):
-        names = ("rows", "cols", "values", "row_ids", "col_ids", "names", "weights")
+        names = ("rows", "cols", "values", "row_ids", "col_ids", "names", "weights", "times")
         return fingerprint([getattr(value, name) for name in names], depth + 1)
+    if isinstance(value, funkc.evaluation.Split):
+        return fingerprint([value.train, value.test, value.given], depth + 1)
+    if isinstance(value, funkc.evaluation.Evaluation):
+        return fingerprint(value.table, depth + 1)
     if isinstance(value, funkc.CrossValidation):
         return fingerprint([value.table, value.best_parameters, value.fit], depth + 1)
     if type(value) in (int, float, complex, str, bytes, bool, type(None), slice, range):

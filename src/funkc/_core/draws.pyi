@@ -10,3 +10,10 @@ def unobserved(
     rows: NDArray[np.int64],
     cols: NDArray[np.int64],
 ) -> int: ...
+def keys(
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    n_cols: int,
+    seed: int,
+    out: NDArray[np.uint64],
+) -> None: ...

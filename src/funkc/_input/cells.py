@@ -594,27 +594,41 @@ class CellsByRow:
     weights: NDArray[np.float64]  # or none
 
 
+def keys(rows: NDArray[Any], cols: NDArray[Any], n_cols: int) -> NDArray[np.uint64]:
+    """A number for each entry, which grows by row and then by column."""
+    return rows.astype(np.uint64) * np.uint64(n_cols) + cols.astype(np.uint64)
+
+
+def among(wanted: NDArray[np.uint64], ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which keys occur among others, which are sorted."""
+    if not ordered.size:
+        return np.zeros(wanted.size, bool)
+    at = np.minimum(np.searchsorted(ordered, wanted), ordered.size - 1)
+    found: NDArray[np.bool_] = ordered[at] == wanted
+    return found
+
+
 def in_order(
     rows: NDArray[Any], cols: NDArray[Any], n_cols: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64] | None]:
     """Sorted keys of the entries, and the order that sorts them (None: sorted already)."""
-    keys = rows.astype(np.uint64) * np.uint64(n_cols) + cols.astype(np.uint64)
-    if np.all(keys[1:] >= keys[:-1]):
-        return keys, None
-    order = np.argsort(keys, kind="stable")
-    return keys[order], order
+    listed = keys(rows, cols, n_cols)
+    if np.all(listed[1:] >= listed[:-1]):
+        return listed, None
+    order = np.argsort(listed, kind="stable")
+    return listed[order], order
 
 
-def _listed_twice(keys: NDArray[np.uint64], n_cols: int) -> tuple[int, int] | None:
+def _listed_twice(ordered: NDArray[np.uint64], n_cols: int) -> tuple[int, int] | None:
     """Row and column of the first of the ordered keys that occurs again."""
-    again = keys[1:] == keys[:-1]
-    return divmod(int(keys[int(np.argmax(again))]), n_cols) if again.any() else None
+    again = ordered[1:] == ordered[:-1]
+    return divmod(int(ordered[int(np.argmax(again))]), n_cols) if again.any() else None
 
 
 def require_once(cells: Cells | _Listed) -> None:
     """Refuse duplicates."""
-    keys, _ = in_order(cells.rows, cells.cols, cells.shape[1])
-    if twice := _listed_twice(keys, cells.shape[1]):
+    ordered, _ = in_order(cells.rows, cells.cols, cells.shape[1])
+    if twice := _listed_twice(ordered, cells.shape[1]):
         raise_for_status(DUPLICATE_CELL, twice)
 
 
@@ -624,8 +638,8 @@ def by_row(cells: Cells, *, by_col: bool, first: int = 0) -> CellsByRow:
     if by_col:
         rows, cols, n_rows, n_cols = cols, rows, n_cols, n_rows
     rows, cols = own_pair("mask", rows, cols, (n_rows, n_cols))
-    keys, order = in_order(rows, cols, n_cols)
-    if twice := _listed_twice(keys, n_cols):
+    ordered, order = in_order(rows, cols, n_cols)
+    if twice := _listed_twice(ordered, n_cols):
         row, col = first + twice[0], twice[1]
         raise_for_status(DUPLICATE_CELL, (col, row) if by_col else (row, col))
     chosen = slice(None) if order is None else order

@@ -183,6 +183,11 @@ class Choice:
         """No columns."""
         return cls(n_rows, None, *np.empty((2, 0), np.int64))
 
+    def part(self, first: int, last: int) -> Choice:
+        """Of some of the rows, each of which has its own."""
+        begin, end = np.searchsorted(self.nth, [first, last])
+        return Choice(last - first, None, self.nth[begin:end] - first, self.cols[begin:end])
+
     def without(self, others: NDArray[np.int64]) -> Choice:
         """What each row has, except some columns."""
         left = ~np.isin(self.cols, others)

@@ -2,24 +2,157 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from funkc._errors import UnknownIdError, reject
 from funkc._input.arrays import are_ratings
-from funkc._input.cells import Draw, observed_cells, require_once
+from funkc._input.cells import Draw, among, keys, observed_cells, require_once
 from funkc._input.scalars import integer, real
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
     from funkc._input.cells import Cells
     from funkc._input.options import Options
 
 MOST_FOLDS = 1_000
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """All entries of data to split, as the caller listed them; each occurs once."""
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    values: NDArray[Any]
+    shape: tuple[int, int]
+    ratings: Any = None  # the same as Ratings, if they have ids
+    order: NDArray[np.int64] | None = None  # the position of each rating among them
+    times: NDArray[Any] | None = None
+
+    @classmethod
+    def of(cls, mask: Any, values: Any, shape: object = None) -> Entries:
+        """Of any form that `funkc.factorize` takes."""
+        ratings = values if are_ratings(values) else None
+        if ratings is not None:  # also those with a weight of 0, or positions would differ
+            values = replace(ratings, weights=None)
+        cells = observed_cells(mask, values, shape=shape).listed()
+        require_once(cells)
+        places = cells.rows.astype(np.int64), cells.cols.astype(np.int64)
+        times = None if ratings is None else ratings.times
+        return cls(*places, cells.values, cells.shape, ratings, None, times)
+
+    def part(self, chosen: NDArray[np.int64]) -> Any:
+        """Some entries: Ratings with the same ids, or ((rows, cols), values)."""
+        if self.ratings is None:
+            return (self.rows[chosen], self.cols[chosen]), self.values[chosen]
+        if self.order is not None:
+            marks = np.zeros(self.rows.size, bool)
+            marks[chosen] = True
+            chosen = np.flatnonzero(marks[self.order])
+        names = ("rows", "cols", "values", "weights", "times")
+        columns = {name: getattr(self.ratings, name) for name in names}
+        kept = {name: column[chosen] for name, column in columns.items() if column is not None}
+        return replace(self.ratings, **kept)
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """What tells each entry from all others."""
+        return keys(self.rows, self.cols, self.shape[1])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Entries to train on, and others to test with: what the functions of `funkc.evaluation` give.
+
+    Pass it to `funkc.factorize` as `validation`, a list of them to `funkc.cross_validate` as
+    `cv`, or use the data of its parts. Iterating yields `train` and `test`, so that a list of
+    splits is an iterable as scikit-learn takes it.
+
+    Attributes
+    ----------
+    train, test : (c,) array of int64
+        Positions of entries, in ascending order: in the arrays of Ratings and of a pair ((rows,
+        cols), values), among the rows of a data frame, or in the list of the observed entries of a
+        matrix, by row and then by column (of a sparse one: as it stores them).
+    given : (c,) array of int64, or None
+        Entries of rows (or columns) that are new in the test, from which their factors are fitted.
+
+    Examples
+    --------
+    >>> import funkc
+    >>> from funkc import evaluation
+    >>> ratings = funkc.Ratings.from_arrays([1, 1, 2, 2], [5, 6, 5, 7], [4, 2, 5, 3])
+    >>> split = evaluation.leave_one_out(ratings)
+    >>> split.train.size, split.test.size, split.train_data.values.size
+    (2, 2, 2)
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    given: NDArray[np.int64] | None
+    _entries: Entries
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return iter((self.train, self.test))
+
+    def __repr__(self) -> str:
+        given = "" if self.given is None else f", given={self.given.size}"
+        return f"Split(train={self.train.size}, test={self.test.size}{given}, shape={self.shape})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of the matrix: pass it to `funkc.factorize`, for data of pairs."""
+        return self._entries.shape
+
+    @property
+    def train_data(self) -> Any:
+        """The entries to train on: Ratings, or a pair ((rows, cols), values)."""
+        return self._entries.part(self.train)
+
+    @property
+    def test_data(self) -> Any:
+        """The entries to test with, likewise."""
+        return self._entries.part(self.test)
+
+    @property
+    def given_data(self) -> Any:
+        """The entries to fit new rows (or columns) to, likewise; or None."""
+        return None if self.given is None else self._entries.part(self.given)
+
+    def _of(self, cells: Cells, name: str) -> tuple[Cells, Cells]:
+        """The entries of a training that it trains on, and those that it tests with."""
+        entries, listed = self._entries, cells.listed()
+        own = (None, None)
+        if entries.ratings is not None:
+            own = (entries.ratings.row_ids, entries.ratings.col_ids)
+        same = all(
+            ids is None or mine is None or np.array_equal(ids.names, mine)
+            for ids, mine in zip(cells.ids, own, strict=True)
+        )
+        found, every = keys(listed.rows, listed.cols, self.shape[1]), entries.keys
+        if not same or cells.shape != self.shape or not among(found, np.sort(every)).all():
+            reject(
+                name,
+                f"is a Split of other data, of shape {self.shape} and {every.size} entries, where "
+                f"there are {found.size} in {cells.shape}",
+                "split the data that are passed, or pass split.train_data and split.test_data",
+            )
+        parts = [listed.part(among(found, np.sort(every[part]))) for part in self]
+        for part, what in zip(parts, ("to train on", "to test with"), strict=True):
+            if not part.values.size:
+                reject(name, f"leaves no entry {what}", "pass another split")
+        return parts[0], parts[1]
+
+
 def is_own(validation: object) -> bool:
     """Whether it is entries chosen by the caller, rather than a share."""
-    return isinstance(validation, (tuple, list)) or are_ratings(validation)
+    return isinstance(validation, (tuple, list, Split)) or are_ratings(validation)
 
 
 def held_out(
@@ -28,6 +161,8 @@ def held_out(
     """Split into entries to train on and entries to validate on."""
     if validation is None:
         return cells, None
+    if isinstance(validation, Split):
+        return validation._of(cells, "validation")
     if is_own(validation):
         return cells, _own_validation(validation, cells, duplicates)
     share = real("validation", validation, 0.0, above=True)
@@ -53,7 +188,7 @@ def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
         reject(
             "validation",
             f"has {len(pair)} parts",
-            "pass a share between 0 and 1, a pair (mask, values), or Ratings",
+            "pass a share between 0 and 1, a pair (mask, values), Ratings or a Split",
         )
     try:
         held = observed_cells(*pair, duplicates=duplicates, matrix=cells.matrix).listed()

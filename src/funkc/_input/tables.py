@@ -7,6 +7,7 @@ import gzip
 import itertools
 import math
 import numbers
+import warnings
 import zlib
 from array import array
 from collections import defaultdict
@@ -58,6 +59,7 @@ class Table:
     values: NDArray[Any]  # empty for pairs
     place: Place
     weights: NDArray[np.float64] | None = None
+    times: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -371,14 +373,23 @@ def _arrow_table(df: Any) -> Any:
 
 
 def table_of_arrays(
-    source: str, names: Sequence[Any], columns: Sequence[Any], place: Place
+    source: str,
+    names: Sequence[Any],
+    columns: Sequence[Any],
+    place: Place,
+    weight: Any = None,
+    time: Any = None,
 ) -> Table:
-    """Of two columns of ids, for ratings one of values, and perhaps one of weights."""
+    """Of two columns of ids, for ratings one of values, and perhaps of weights and of times, each
+    of which is a name and a column.
+    """
 
     def where(entry: int) -> str:
         return f"{source}, {place(entry)}"
 
-    names = tuple(map(str, names))
+    more = [one for one in (weight, time) if one is not None]
+    columns = [*columns, *(column for _, column in more)]
+    names = tuple(map(str, [*names, *(name for name, _ in more)]))
     arrays = [as_column(f"{source}, {name}", x) for name, x in zip(names, columns, strict=True)]
     if any(array.ndim != 1 or array.size != arrays[0].size for array in arrays):
         shapes = ", ".join(str(array.shape) for array in arrays)
@@ -391,13 +402,51 @@ def table_of_arrays(
     values = np.empty(0)
     if len(arrays) > 2:
         values = _numbers(arrays[2], source, names[2], where)
-    weights = None
-    if len(arrays) > 3:
+    weights = times = None
+    if weight is not None:
         weights = _numbers(arrays[3], source, names[3], where)
         if (weights < 0).any():
             at = int(np.argmax(weights < 0))
             reject(where(at), f"{names[3]} is {weights[at]}", "pass weights that are not negative")
-    return Table(names, sides[0], sides[1], values, place, weights)
+    if time is not None:
+        times = times_of_column(arrays[-1], source, names[-1], where)
+    return Table(names, sides[0], sides[1], values, place, weights, times)
+
+
+def table_of_frame(
+    df: Any, row: Any, col: Any, value: Any, weight: Any = None, time: Any = None
+) -> Table:
+    """Of the columns of a data frame, by their names."""
+    wanted = {"row": row, "col": col, "value": value}
+    wanted |= {k: v for k, v in (("weight", weight), ("time", time)) if v is not None}
+    columns = dict(zip(wanted, columns_of(df, wanted), strict=True))
+    more = [(wanted[k], columns[k]) if k in wanted else None for k in ("weight", "time")]
+    three = ("row", "col", "value")
+    names, ratings = [wanted[k] for k in three], [columns[k] for k in three]
+    return table_of_arrays("df", names, ratings, "position {}".format, *more)
+
+
+def times_of_column(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[Any]:
+    """Times that can be compared: integers, finite floats, or dates of NumPy; also from text."""
+    texts = column.dtype.kind in "OTU" and not any(
+        isinstance(entry, numbers.Real) for entry in column.tolist()
+    )
+    if texts:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # NumPy drops a time zone
+                column = np.array([plain(entry) for entry in column.tolist()], "datetime64")
+        except (TypeError, ValueError, UserWarning, DeprecationWarning):
+            remedy = "pass numbers, or dates of NumPy without a time zone (.dt.tz_convert(None))"
+            reject(source, f"{what} holds what is neither a number nor a date", remedy)
+    if column.dtype.kind == "M":
+        if np.isnat(column).any():
+            at = int(np.argmax(np.isnat(column)))
+            reject(where(at), f"{what} is NaT", "drop the entry, or give it a time")
+        return column.astype(column.dtype.newbyteorder("="))
+    if column.dtype.kind in "iu":
+        return column.astype(column.dtype.newbyteorder("="))  # float64 would round nanoseconds
+    return _numbers(column, source, what, where)
 
 
 def _numbers(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[np.float64]:

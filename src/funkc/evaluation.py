@@ -1,0 +1,215 @@
+"""How good a factorization is: splits of the entries, and scores on those that were held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from funkc._baselines import baselines_of
+from funkc._errstate import own_errstate
+from funkc._input.arrays import are_ratings, as_array
+from funkc._input.cells import (
+    UNKNOWN,
+    Axis,
+    Cells,
+    observed_cells,
+)
+from funkc._input.lookups import Choice, Choosing
+from funkc._input.options import checked_options
+from funkc._input.split import Split
+from funkc._judging import Evaluation, Judging
+from funkc._splits import k_fold, leave_one_out, split_cols, split_random, split_rows, split_time
+from funkc.factorization import Factorization
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from funkc._input.cells import Matrix
+
+__all__ = [
+    "Evaluation",
+    "Split",
+    "baselines",
+    "evaluate",
+    "k_fold",
+    "leave_one_out",
+    "split_cols",
+    "split_random",
+    "split_rows",
+    "split_time",
+]
+
+
+@own_errstate
+def evaluate(
+    fit: Any,
+    test: Any,
+    *,
+    train: Any = None,
+    scoring: str | Sequence[str] = ("rmse", "mae"),
+    n: int = 10,
+    relevant: float | Callable[[NDArray[np.float64]], Any] | None = None,
+    only: Any = None,
+    ids: bool | None = None,
+    verbose: bool = False,
+) -> Evaluation:
+    """Score predictions, and rankings, of held-out entries.
+
+    Parameters
+    ----------
+    fit : Factorization, or array
+        What is judged. Instead of a factorization, for models of other libraries: the predictions
+        of the test entries, in their order, as a 1-D array of floats; or the columns recommended to
+        each row, best first, as an (m, r) array of positions (r at least `n`; -1 where there are no
+        more), without columns of `train`.
+    test : Ratings or pair
+        The held-out entries: Ratings, or ((rows, cols), values), such as ``split.test_data``.
+        Weights are ignored.
+    train : Ratings or pair, optional
+        The entries that the fit was trained on, such as ``split.train_data``: they are not
+        recommended again, "popularity" counts them, and rows are grouped by their number.
+    scoring : str or list of str, default ("rmse", "mae")
+        Names of scores; see Notes.
+    n : int, default 10
+        How many columns are recommended to each row.
+    relevant : float or callable, optional
+        Which test entries are relevant: those of at least this value; or a function of the array of
+        values, which returns booleans, or gains (above 0: relevant). By default those above 0.
+    only : list, optional
+        Columns to rank, as in `Factorization.top`: one list for all rows, a pair (rows, cols), a
+        boolean or sparse array, or Ratings. By default all columns of the factorization.
+    ids : bool, optional
+        Whether pairs list ids; see `Factorization.predict`.
+    verbose : bool, default False
+        Whether to show a progress bar while columns are ranked (requires tqdm).
+
+    Returns
+    -------
+    Evaluation
+        Scores with standard errors, for all rows and by their numbers of training entries.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Invalid input; a score that is not defined for these values or predictions; a test entry
+        that is also in `train`, with scores of rankings.
+
+    Notes
+    -----
+    **Of predictions**: "rmse"; "mae", the mean absolute error; "r2", one minus the ratio of squared
+    errors to squared deviations from the mean of the test values; "log_loss" and "brier" (the mean
+    squared error) of probabilities; "auc", the probability that a relevant entry is predicted
+    higher than another, over all rows; "poisson", the mean Poisson deviance. The values that
+    "log_loss", "auc" and "brier" compare with are 1 for relevant entries and 0 for others if
+    `relevant` is given, otherwise those of the test, which must be within 0 and 1. Predictions are
+    within ``fit.clip``.
+
+    **Of rankings**, means over the rows that have relevant entries: "precision", the share of the n
+    columns that are relevant; "recall", the share of the relevant entries that are among them;
+    "hit_rate", whether any is; "ndcg", the discounted cumulative gain with linear gains (the values
+    of relevant entries, or what `relevant` returns) over that of the best ranking (K. Järvelin and
+    J. Kekäläinen, 2002, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20); "map",
+    the mean over rows of the average precision, divided by min(n, relevant entries); "mrr", the
+    mean of 1 / rank of the first relevant column. Further "coverage", the share of all columns that
+    is recommended to anyone, and "popularity", the mean number of training entries of recommended
+    columns. Relevant entries in columns that the factorization lacks count as not found.
+
+    **Standard errors** are over rows: of a mean over rows the usual one; for ratios of sums over
+    entries, rows are clusters; of the coverage by the jackknife. Differences between two fits on
+    the same test are more certain than the standard errors of both suggest.
+
+    **Reproducible**: the same bits with any number of threads and the entries in any order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> from funkc import evaluation
+    >>> rng = np.random.default_rng(0)
+    >>> ratings = np.rint(np.clip(3 + rng.normal(size=(80, 2)) @ rng.normal(size=(2, 40)), 1, 5))
+    >>> split = evaluation.split_random(ratings, 0.25)
+    >>> fit = funkc.factorize(*split.train_data, k=2, shape=split.shape)
+    >>> result = evaluation.evaluate(
+    ...     fit, split.test_data, train=split.train_data, scoring=["rmse", "ndcg"], relevant=4
+    ... )
+    >>> result["rmse"] < 0.6, result["ndcg"] > 0.8
+    (True, True)
+    """
+    judging = Judging.checked(scoring, n, relevant, verbose)
+    matrix: Matrix = UNKNOWN
+    held = fit._held() if isinstance(fit, Factorization) else None
+    if held is not None:
+        matrix = held._matrix(grows=True, ids=ids)
+    tested = _read("test", test, matrix)
+    trained = None
+    if train is not None:
+        rows, cols = (
+            Axis(size, own, True, axis.by_id)
+            for size, own, axis in zip(tested.shape, tested.ids, matrix, strict=True)
+        )
+        trained = _read("train", train, (rows, cols))
+    if held is None:
+        return judging.of_arrays(as_array("fit", fit), tested, trained, only)
+    shown_only = None if only is None else lambda index: _only(held, only, index, ids)
+    return judging.of_fit(held, tested, trained, shown_only)
+
+
+@own_errstate
+def baselines(
+    train: Any, *, loss: str = "squared", n_threads: int | None = None
+) -> dict[str, Factorization]:
+    """Models without factors, which a factorization should beat.
+
+    Parameters
+    ----------
+    train : Ratings, pair, array or sparse array
+        The observed entries: as for `split_random`, such as ``split.train_data``.
+    loss : {"squared", "absolute", "logistic", "poisson"}, default "squared"
+        As for `funkc.factorize`.
+    n_threads : int, optional
+        As for `funkc.factorize`.
+
+    Returns
+    -------
+    dict of str to Factorization
+        "mean" predicts the mean everywhere; "biases" adds a bias of each row and column, as
+        `funkc.factorize` fits them; the score of a column in "popularity" is its number of entries,
+        so that `Factorization.top` recommends the most popular ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from funkc import evaluation
+    >>> ratings = np.array([[5.0, np.nan, 4.0], [4.0, 2.0, np.nan], [3.0, 1.0, np.nan]])
+    >>> simple = evaluation.baselines(ratings)
+    >>> float(simple["mean"].predict(0, 1)), simple["popularity"].top(0, 3)[0].tolist()
+    (3.1666667..., [0, 1, 2])
+    """
+    pair = train if isinstance(train, tuple) and len(train) == 2 else (None, train)
+    options = checked_options(1, loss=loss, n_threads=n_threads)
+    return baselines_of(observed_cells(*pair), options, lambda: None)
+
+
+# ---------------------------------------------------------------- entries, rows and columns
+
+
+def _read(name: str, data: Any, matrix: Matrix) -> Cells:
+    """Held-out entries, or those of training, in the numbers of a matrix that may grow."""
+    pair = data if isinstance(data, tuple) and len(data) == 2 else (None, data)
+    if are_ratings(pair[1]):
+        pair = (pair[0], replace(pair[1], weights=None))
+    try:
+        return observed_cells(*pair, matrix=matrix).listed()
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}, {error}") from None
+
+
+def _only(
+    fit: Factorization, only: Any, index: NDArray[np.int64], ids: bool | None
+) -> Choice | None:
+    """The columns that a caller wants to be ranked for rows at these positions."""
+    called = fit._rows.called(ids), fit._cols.called(ids)
+    return Choosing(index, *called, (fit._rows.ids, fit._cols.ids), "raise").read("only", only)
