@@ -95,7 +95,7 @@ def of_models(n: int, k: int, folder: Path) -> Iterator[tuple[str, Callable[[], 
     yield "factorize", lambda: funkc.factorize((rows, cols), values, k, n_epochs=2)
     yield (
         "cross_validate",
-        lambda: funkc.cross_validate((rows[few], cols[few]), values[few], k, folds=2, n_epochs=1),
+        lambda: funkc.cross_validate((rows[few], cols[few]), values[few], k, cv=2, n_epochs=1),
     )
     yield "save", lambda: fit.save(folder / "model")
     yield "load", lambda: funkc.load(folder / "model")

@@ -26,9 +26,9 @@ __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimato
     factorization.py images.py ratings.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
-selection.py: _core/machine.pyx _core/threads.py _errors.py _errstate.py _input/cells.py
-    _input/options.py _input/scalars.py _input/split.py _judge.py _schedule.py _train.py
-    _validation.py factorization.py
+selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py
+    _input/cells.py _input/loss.py _input/options.py _input/scalars.py _input/split.py _judge.py
+    _judging.py _schedule.py _scores.py _train.py factorization.py
 progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py
     images.py
 _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _input/loss.py

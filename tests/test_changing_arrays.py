@@ -68,7 +68,7 @@ def calls(fit):
         "COO": lambda v, later: fitted_to(None, coo(v, pair, later)),
         "exclude COO": lambda v, later: fit.top(later(pair), 3, exclude=coo(v, pair)),
         "cross_validate": lambda v, later: funkc.cross_validate(
-            (v, later(pair)), VALUES, 1, folds=2, n_epochs=2
+            (v, later(pair)), VALUES, 1, cv=2, n_epochs=2
         ),
         "Ratings": lambda v, later: fit.top(
             later(pair), 3, exclude=np.zeros((M, N), bool)

@@ -162,9 +162,8 @@ def test_the_stack_is_that_of_openmp(text, size, monkeypatch):
         "fit.partial_fit(MASK, VALUES).row_factors",
         "funkc.inpaint(IMAGE, n_threads=8)",
         "funkc.inpaint(IMAGE, method='tiles', n_threads=8)",
-        "funkc.cross_validate(MASK, VALUES, [1, 2], n_epochs=2, folds=3, n_threads=8)"
-        ".fit.row_factors",
-        "funkc.cross_validate(MASK, VALUES, 2, n_epochs=2, folds=2, n_threads=8).best_rmse",
+        "funkc.cross_validate(MASK, VALUES, [1, 2], n_epochs=2, cv=3, n_threads=8).fit.row_factors",
+        "funkc.cross_validate(MASK, VALUES, 2, n_epochs=2, cv=2, n_threads=8).best_score",
     ],
 )
 @pytest.mark.parametrize("most", [1, 3])

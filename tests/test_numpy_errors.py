@@ -136,7 +136,7 @@ CALLS = {
         "offset", "regularization", "bias_regularization", "learning_rate")],
     "duplicates": lambda t: [funkc.factorize(([0, 0, 1], [0, 0, 1]), t[places(t)][:3], 1,
                                              duplicates=how) for how in ("mean", "sum", "last")],
-    "cross_validate": lambda t: funkc.cross_validate(None, t, [1, 2], folds=3, n_epochs=2,
+    "cross_validate": lambda t: funkc.cross_validate(None, t, [1, 2], cv=3, n_epochs=2,
                                                      n_threads=2).table[0]["fold_rmse"],
     **{f"{name} by {loss}": lambda t, name=name, loss=loss: getattr(fit(loss), name)(
         None, fit_for(loss, t))
@@ -229,7 +229,7 @@ def test_callbacks_run_under_what_the_caller_has_set():
         fit().partial_fit(None, numbers(), callback=note)
         funkc.inpaint(numbers(), callback=note)
         progress.by_rank(numbers(), ranks=[1], callback=note)
-        funkc.cross_validate(None, numbers(), [1], folds=2, n_epochs=2, callback=note)
+        funkc.cross_validate(None, numbers(), [1], cv=2, n_epochs=2, callback=note)
         assert np.geterr() == state
     assert len(seen) > 8
     assert all(one == state for one in seen)

@@ -47,7 +47,7 @@ ROADS = {
     ).reconstruct(),
     "impute": lambda mask, values, **k: funkc.factorize(mask, values, 4, **k).impute(mask, values),
     "cross_validate": lambda mask, values, **k: funkc.cross_validate(
-        mask, values, 4, folds=2, **k
+        mask, values, 4, cv=2, **k
     ).fit.reconstruct(),
     "init": lambda mask, values, **k: (
         funkc.factorize(mask, values, 4, init=funkc.factorize(mask, values, 4, **k), **k)
@@ -258,7 +258,7 @@ PLACES = {
     "partial_fit": lambda mask, values: funkc.factorize(mask, table()[0], 3).partial_fit(
         mask, values
     ),
-    "cross_validate": lambda mask, values: funkc.cross_validate(mask, values, 3, folds=2),
+    "cross_validate": lambda mask, values: funkc.cross_validate(mask, values, 3, cv=2),
 }
 
 
@@ -551,7 +551,7 @@ TAKES_RATINGS = {
     "partial_fit": lambda fit, bad: fit.partial_fit(None, bad),
     "fold_in_rows": lambda fit, bad: fit.fold_in_rows(None, bad),
     "fold_in_cols": lambda fit, bad: fit.fold_in_cols(None, bad),
-    "cross_validate": lambda fit, bad: funkc.cross_validate(None, bad, 1, folds=2),
+    "cross_validate": lambda fit, bad: funkc.cross_validate(None, bad, 1, cv=2),
     "score": lambda fit, bad: fit.score(None, bad),
 }
 

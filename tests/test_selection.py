@@ -4,6 +4,7 @@ import io
 import math
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import funkc
+from funkc import evaluation
 from funkc._input import scalars
+from funkc._scores import UNDEFINED
 
 
 def ratings(seed=0, shape=(40, 30), share=0.5):
@@ -33,6 +36,9 @@ def same_fit(a, b):
         a.col_factors, b.col_factors
     )
 
+
+# Where training is cut short to save time, it is not worth its factors.
+pytestmark = pytest.mark.filterwarnings("ignore:cross_validate. the best combination:UserWarning")
 
 # ---------------------------------------------------------------- folds
 
@@ -89,7 +95,7 @@ def test_every_error_is_that_of_a_fit_that_never_saw_the_fold(dtype, seed):
     rows, cols, values = ratings(seed)
     result = funkc.cross_validate(
         (rows, cols), values, [1, 3], [0.02, (0.3, 0.1)], biases=[False, True], n_epochs=6,
-        folds=4, shape=(40, 30), random_state=seed, dtype=dtype, refit=False,
+        cv=4, shape=(40, 30), random_state=seed, dtype=dtype, refit=False,
     )  # fmt: skip
     fold = fold_of(rows, cols, (40, 30), 4, seed)
     table = iter(result.table)
@@ -102,14 +108,6 @@ def test_every_error_is_that_of_a_fit_that_never_saw_the_fold(dtype, seed):
                 )  # fmt: skip
                 for nth in range(4):
                     held = fold == nth
-                    test = (rows[held], cols[held]), values[held]
-                    fit = funkc.factorize(
-                        (rows[~held], cols[~held]), values[~held], k, biases=biases, n_epochs=6,
-                        regularization=regularization, shape=(40, 30), random_state=seed,
-                        dtype=dtype, validation=test, patience=6,
-                    )  # fmt: skip
-                    if not biases:
-                        assert row["fold_rmse"][nth] == fit.history["validation_rmse"][-1]
                     fit = funkc.factorize(
                         (rows[~held], cols[~held]), values[~held], k, biases=biases, n_epochs=6,
                         regularization=regularization, shape=(40, 30), random_state=seed,
@@ -121,16 +119,18 @@ def test_every_error_is_that_of_a_fit_that_never_saw_the_fold(dtype, seed):
                     )
                 errors = np.array(row["fold_rmse"])
                 assert row["rmse"] == pytest.approx(errors.mean(), rel=1e-14)
-                assert row["standard_error"] == pytest.approx(errors.std(ddof=1) / 2, rel=1e-12)
+                assert row["rmse_standard_error"] == pytest.approx(
+                    errors.std(ddof=1) / 2, rel=1e-12
+                )
     assert next(table, None) is None
     assert result.fit is None
 
 
 def test_the_best_is_the_lowest_mean_and_is_trained_on_all_cells():
     rows, cols, values = ratings(shape=(150, 90))
-    result = funkc.cross_validate((rows, cols), values, range(1, 6), n_epochs=[2, 40], folds=3)
+    result = funkc.cross_validate((rows, cols), values, range(1, 6), n_epochs=[2, 40], cv=3)
     best = min(result.table, key=lambda row: row["rmse"])
-    assert result.best_rmse == best["rmse"]
+    assert result.best_score == best["rmse"]
     assert result.best_parameters == {"k": best["k"], "n_epochs": best["n_epochs"]}
     assert result.best_parameters == {"k": 2, "n_epochs": 40}
     fit = funkc.factorize((rows, cols), values, **result.best_parameters)
@@ -142,14 +142,15 @@ def test_the_last_epoch_is_scored_not_the_best():
     """Without regularization it overfits, and the table must say so."""
     rows, cols, values = ratings(shape=(150, 90), share=0.2)
     options = dict(regularization=0.0, learning_rate=0.05, n_epochs=200, biases=False)
-    result = funkc.cross_validate((rows, cols), values, 8, folds=3, **options)
+    result = funkc.cross_validate((rows, cols), values, 8, cv=3, **options)
     held = fold_of(rows, cols, (150, 90), 3) == 0
     fit = funkc.factorize(
         (rows[~held], cols[~held]), values[~held], 8, patience=200, shape=(150, 90),
         validation=((rows[held], cols[held]), values[held]), **options,
     )  # fmt: skip
     told = fit.history["validation_rmse"]
-    assert result.table[0]["fold_rmse"][0] == told[-1] > 1.1 * min(told)
+    assert result.table[0]["fold_rmse"][0] == pytest.approx(told[-1], rel=1e-6)
+    assert told[-1] > 1.1 * min(told)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
@@ -157,7 +158,7 @@ def test_threads_leave_no_trace(n_threads, monkeypatch):
     monkeypatch.setattr(scalars, "MOST_THREADS", 8)
     rows, cols, values = ratings(shape=(150, 90))
     runs = [
-        funkc.cross_validate((rows, cols), values, [2, 5], folds=3, n_threads=n)
+        funkc.cross_validate((rows, cols), values, [2, 5], cv=3, n_threads=n)
         for n in (1, n_threads)
     ]
     assert same_scores(*runs)
@@ -178,7 +179,7 @@ def test_as_many_fits_run_at_once_as_there_are_threads(monkeypatch):
     monkeypatch.setattr("funkc._train.train", train)
     rows, cols, values = ratings()
     with pytest.raises(funkc.DivergedError):
-        funkc.cross_validate((rows, cols), values, [1, 2], folds=2, n_threads=8)
+        funkc.cross_validate((rows, cols), values, [1, 2], cv=2, n_threads=8)
     assert threads == [2, 2, 2, 2]
 
 
@@ -222,7 +223,7 @@ def test_lists_ranges_and_arrays_are_axes_the_last_changing_fastest():
     rows, cols, values = ratings()
     result = funkc.cross_validate(
         (rows, cols), values, range(1, 3), [None, 0.1, (0.1, 0.2)],
-        learning_rate=np.array([0.01, 0.02]), n_epochs=2, folds=2, refit=False,
+        learning_rate=np.array([0.01, 0.02]), n_epochs=2, cv=2, refit=False,
     )  # fmt: skip
     names = ("k", "regularization", "learning_rate")
     assert [tuple(row[name] for name in names) for row in result.table] == [
@@ -231,7 +232,7 @@ def test_lists_ranges_and_arrays_are_axes_the_last_changing_fastest():
         for regularization in (None, 0.1, (0.1, 0.2))
         for rate in (0.01, 0.02)
     ]
-    assert list(result.table[0]) == [*names, "rmse", "standard_error", "fold_rmse", "seconds"]
+    assert list(result.table[0]) == [*names, "rmse", "rmse_standard_error", "fold_rmse", "seconds"]
     assert {type(row["learning_rate"]) for row in result.table} == {float}
 
 
@@ -253,11 +254,11 @@ def test_every_option_of_training_may_be_a_list():
         biases=[True, False], nonnegative=[False, True], offset=["auto", 0], group_size=[8, 1],
         decay=["linear", "constant"],
     )  # fmt: skip
-    result = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, folds=2, **axes)
+    result = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, cv=2, **axes)
     assert len(result.table) == 32
     assert len({tuple(row["fold_rmse"]) for row in result.table}) > 16
     fixed = {name: axis[1] for name, axis in axes.items()}
-    alone = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, folds=2, **fixed)
+    alone = funkc.cross_validate((rows, cols), values, 1, n_epochs=2, cv=2, **fixed)
     assert alone.table[0]["fold_rmse"] == result.table[-1]["fold_rmse"]
 
 
@@ -265,7 +266,7 @@ def test_the_callback_hears_of_every_fit():
     rows, cols, values = ratings()
     heard = []
     funkc.cross_validate(
-        (rows, cols), values, [1, 2], folds=3, callback=lambda *numbers: heard.append(numbers)
+        (rows, cols), values, [1, 2], cv=3, callback=lambda *numbers: heard.append(numbers)
     )
     assert heard == sorted(set(heard))
     assert heard[-1] == (6, 6)
@@ -294,9 +295,9 @@ def test_the_callback_hears_of_every_fit():
         (dict(offset=["auto", "mean"]), ValueError, r"^offset\[1\]: got 'mean'"),
         (dict(decay=["cosine"]), ValueError, r"^decay\[0\]: got 'cosine'"),
         (dict(group_size=[8, 2]), ValueError, r"^group_size\[1\]: got 2"),
-        (dict(folds=1), ValueError, r"^folds: got 1; pass an integer from 2 to 1,000"),
-        (dict(folds=2.0), TypeError, r"^folds: got 2\.0"),
-        (dict(folds=400), ValueError, r"^folds: got 400, and none of \d+ observed entries falls "),
+        (dict(cv=1), ValueError, r"^cv: got 1; pass an integer from 2 to 1,000"),
+        (dict(cv=2.0), TypeError, r"^cv: got 2\.0"),
+        (dict(cv=400), ValueError, r"^cv: got 400, and none of \d+ observed entries falls "),
         (dict(refit=1), TypeError, r"^refit: got 1"),
         (dict(callback=1), TypeError, r"^callback: got 1.*function of \(done, total\)"),
         (dict(n_threads=0), ValueError, r"^n_threads: got 0"),
@@ -314,9 +315,9 @@ def test_bad_arguments_are_named_with_their_position(change, error, message):
 def test_every_fold_needs_a_cell(seed):
     empty = 1 - fold_of([0] * 50, range(50), (1, 50), 2, seed)[49]
     with pytest.raises(
-        ValueError, match=f"folds: got 2, .* 1 observed entries falls into fold {empty}"
+        ValueError, match=f"cv: got 2, .* 1 observed entries falls into fold {empty}"
     ):
-        funkc.cross_validate(([0], [49]), [1.0], 1, folds=2, random_state=seed)
+        funkc.cross_validate(([0], [49]), [1.0], 1, cv=2, random_state=seed)
 
 
 def test_what_a_fit_refuses_comes_out():
@@ -341,13 +342,13 @@ def test_an_exception_in_the_callback_ends_the_search():
 
 def test_a_combination_that_diverges_is_said_and_not_chosen():
     rows, cols, values = ratings()
-    result = funkc.cross_validate((rows, cols), values, 2, learning_rate=[1e9, 0.02], folds=3)
+    result = funkc.cross_validate((rows, cols), values, 2, learning_rate=[1e9, 0.02], cv=3)
     bad, good = result.table
     assert bad["fold_rmse"] == [math.inf] * 3
     assert bad["rmse"] == math.inf
-    assert math.isnan(bad["standard_error"])
+    assert math.isnan(bad["rmse_standard_error"])
     assert result.best_parameters == {"k": 2, "learning_rate": 0.02}
-    assert result.best_rmse == good["rmse"] < 2
+    assert result.best_score == good["rmse"] < 2
     lines = str(result).splitlines()
     assert lines[1].endswith("diverged in 3 of 3 folds")
     assert lines[2].endswith("best")
@@ -355,7 +356,7 @@ def test_a_combination_that_diverges_is_said_and_not_chosen():
 
 def test_an_infinite_error_counts_as_divergence(monkeypatch):
     rows, cols, values = ratings()
-    monkeypatch.setattr("funkc._train.Validation.loss", lambda *_: math.nan)
+    monkeypatch.setattr("funkc._scores.Predicted._rmse", lambda _: UNDEFINED)
     with pytest.raises(funkc.DivergedError, match="epoch 2 "):
         funkc.cross_validate((rows, cols), values, 2, n_epochs=2)
 
@@ -364,6 +365,200 @@ def test_nothing_but_divergence_is_an_error():
     rows, cols, values = ratings()
     with pytest.raises(funkc.DivergedError, match=r"at a learning rate of 9.77e\+05"):
         funkc.cross_validate((rows, cols), values, [1, 2], learning_rate=1e9)
+
+
+# ---------------------------------------------------------------- scores, splits, draws
+
+
+SCORING = ["mae", "rmse", "ndcg", "coverage"]
+
+
+def by_fold(split, k, scoring, **options):
+    """The scores of a fit to one split, and on what trained it."""
+    fit = funkc.factorize(*split.train_data, k, shape=split.shape, **options)
+    held = {"train": split.train_data, "scoring": scoring}
+    own = evaluation.evaluate(fit, split.train_data, scoring=scoring[:3])
+    return evaluation.evaluate(fit, split.test_data, **held), own
+
+
+@pytest.mark.parametrize("how", ["number", "splits", "pairs", "marks", "scikit-learn"])
+def test_several_scores_of_several_kinds_of_folds(how):
+    rows, cols, values = ratings()
+    data = (rows, cols), values
+    splits = evaluation.k_fold(data, 3)
+    cv = {"number": 3, "splits": splits, "pairs": [(s.train, s.test) for s in splits]}.get(how)
+    if how == "marks":
+        cv = [tuple(np.isin(np.arange(rows.size), part) for part in split) for split in splits]
+    if how == "scikit-learn":
+        cv = pytest.importorskip("sklearn.model_selection").KFold(3)
+        every = np.arange(rows.size)
+        splits = [evaluation.Split(train, test, None, splits[0]._entries)
+                  for train, test in cv.split(every)]  # fmt: skip
+    result = funkc.cross_validate(*data, [1, 2], cv=cv, scoring=SCORING, n_epochs=9, refit=False)
+    assert result.scoring == SCORING
+    for k, row in zip([1, 2], result.table, strict=True):
+        judged = [by_fold(split, k, SCORING, n_epochs=9) for split in splits]
+        for name in SCORING:
+            found = np.array([held[name] for held, _ in judged])
+            assert row[f"fold_{name}"] == pytest.approx(found, rel=1e-12)
+            assert row[name] == pytest.approx(found.mean(), rel=1e-12)
+            error = found.std(ddof=1) / math.sqrt(3)
+            assert row[f"{name}_standard_error"] == pytest.approx(error, rel=1e-9)
+            assert (f"train_{name}" in row) == (name != "coverage")
+        for name in SCORING[:3]:
+            own = np.mean([own[name] for _, own in judged])
+            assert row[f"train_{name}"] == pytest.approx(own, rel=1e-12)
+    best = min(result.table, key=lambda row: row["mae"])
+    assert result.best_parameters == {"k": best["k"]}
+
+
+def test_a_score_that_is_better_when_higher_chooses_the_highest():
+    rows, cols, values = ratings(shape=(150, 90))
+    result = funkc.cross_validate(
+        (rows, cols), values, [1, 2], n_epochs=[1, 30], cv=3, scoring=["r2", "rmse"]
+    )
+    best = max(result.table, key=lambda row: row["r2"])
+    assert result.best_parameters == {"k": best["k"], "n_epochs": best["n_epochs"]}
+    assert result.best_score == best["r2"]
+    assert "best" in str(result).splitlines()[1 + result.table.index(best)]
+    bad = funkc.cross_validate((rows, cols), values, 1, learning_rate=[0.01, 1e9], scoring="r2")
+    assert bad.best_parameters["learning_rate"] == 0.01
+    assert bad.table[1]["r2"] == -math.inf
+
+
+def test_new_rows_of_a_split_are_folded_in():
+    rows, cols, values = ratings(shape=(150, 90))
+    data = (rows, cols), values
+    for make, fold_in in ((evaluation.split_rows, "fold_in_rows"),
+                          (evaluation.split_cols, "fold_in_cols")):  # fmt: skip
+        split = make(data, 0.3, given=6)
+        result = funkc.cross_validate(*data, 2, cv=[split], scoring=["rmse", "recall"])
+        fit = funkc.factorize(*split.train_data, 2, shape=split.shape)
+        new = getattr(fit, fold_in)(*split.given_data, shape=split.shape)
+        told = evaluation.evaluate(
+            new, split.test_data, train=split.given_data, scoring=["rmse", "recall"]
+        )
+        assert result.table[0]["fold_rmse"] == [told["rmse"]]
+        assert result.table[0]["fold_recall"] == [told["recall"]]
+        assert math.isnan(result.table[0]["rmse_standard_error"])
+
+
+def test_folds_by_time_train_on_the_past_alone():
+    rows, cols, values = ratings()
+    when = np.random.default_rng(0).integers(0, 1000, rows.size)
+    folds = evaluation.k_fold(((rows, cols), values), 3, by="time", time=when)
+    for fold in folds:
+        assert when[fold.train].max() < when[fold.test].min()
+    result = funkc.cross_validate((rows, cols), values, 2, cv=folds, n_epochs=9)
+    wanted = [by_fold(fold, 2, ["rmse"], n_epochs=9)[0]["rmse"] for fold in folds]
+    assert result.table[0]["fold_rmse"] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_random_search_draws_combinations():
+    stats = pytest.importorskip("scipy.stats")
+    rows, cols, values = ratings()
+
+    def search(**options):
+        return funkc.cross_validate(
+            (rows, cols), values, stats.randint(1, 5), stats.loguniform(1e-3, 1), n_epochs=[2, 3],
+            cv=2, refit=False, **options,
+        )  # fmt: skip
+
+    one, two, other = search(n_iter=8), search(n_iter=8), search(n_iter=8, random_state=1)
+    drawn = [(row["k"], row["regularization"], row["n_epochs"]) for row in one.table]
+    assert len(set(drawn)) == 8
+    assert {k for k, _, _ in drawn} <= {1, 2, 3, 4}
+    assert all(1e-3 <= regularization <= 1 for _, regularization, _ in drawn)
+    assert {n for _, _, n in drawn} == {2, 3}
+    assert same_scores(one, two)
+    assert drawn != [(row["k"], row["regularization"], row["n_epochs"]) for row in other.table]
+    by_list = funkc.cross_validate(
+        (rows, cols), values, [1, 2, 3], [0.1, 0.2], n_epochs=2, cv=2, n_iter=4, refit=False
+    )
+    pairs = [(row["k"], row["regularization"]) for row in by_list.table]
+    assert len(set(pairs)) == len(pairs) == 4
+    everything = funkc.cross_validate(
+        (rows, cols), values, [1, 2], n_epochs=2, cv=2, n_iter=50, refit=False
+    )
+    assert sorted(row["k"] for row in everything.table) == [1, 2]
+
+
+def test_baselines_stand_in_the_same_table():
+    rows, cols, values = ratings()
+    result = funkc.cross_validate((rows, cols), values, 2, cv=3, scoring=["rmse", "recall"])
+    splits = evaluation.k_fold(((rows, cols), values), 3)
+    told = {line["baseline"]: line for line in result.baselines}
+    assert list(told) == ["mean", "biases", "popularity"]
+    for name, scores in (("mean", ["rmse"]), ("biases", ["rmse", "recall"]),
+                         ("popularity", ["recall"])):  # fmt: skip
+        for score in scores:
+            wanted = []
+            for split in splits:
+                # Of all rows and columns, as in the search.
+                fit = evaluation.baselines(split.train_data)[name]
+                assert fit.shape == split.shape
+                wanted.append(evaluation.evaluate(fit, split.test_data, train=split.train_data,
+                                                  scoring=score)[score])  # fmt: skip
+            assert told[name][f"fold_{score}"] == pytest.approx(wanted, rel=1e-6)
+        assert set(scores) == {"rmse", "recall"} & told[name].keys()
+    lines = str(result).splitlines()
+    assert [line.split()[-1] for line in lines[-3:]] == ["mean", "biases", "popularity"]
+    frame = result.to_pandas()
+    assert frame["baseline"].tolist()[1:] == ["mean", "biases", "popularity"]
+    counts = funkc.cross_validate(
+        (rows, cols), np.round(np.abs(values)), 2, cv=3, loss="poisson", n_epochs=30
+    )
+    assert counts.scoring == ["loss"]
+    assert [line["baseline"] for line in counts.baselines] == ["mean", "biases"]
+    assert counts.table[0]["loss"] < counts.baselines[0]["loss"]
+
+
+def test_a_model_that_beats_no_baseline_is_told():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(30, 20))
+    with pytest.warns(UserWarning, match=r"rmse .* is no better than '(mean|biases)', a model wi"):
+        funkc.cross_validate(None, noise, 8, regularization=0.0, cv=3)
+    rows, cols, values = ratings(shape=(150, 90))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        funkc.cross_validate((rows, cols), values, 2, cv=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"cv": "5"}, "cv: got '5'; pass a number of folds, a list"),
+        ({"cv": []}, "cv: is empty"),
+        ({"cv": [1, 2]}, r"cv\[0\]: got 1"),
+        ({"cv": [([0], [1], [2])]}, r"cv\[0\]: has 3 parts"),
+        ({"cv": [([0, 1], [1])]}, r"cv\[0\]: has position 1 in training and in test"),
+        ({"cv": [([0, 1], [-1])]}, r"cv\[0\], test: .* = -1 is negative"),
+        ({"cv": [([0, 10**6], [1])]}, r"cv\[0\], training: .* = 1000000 is outside"),
+        ({"cv": [([0, 1], [])]}, r"cv\[0\]: leaves no entry to test with"),
+        ({"cv": [([], [1])]}, r"cv\[0\]: leaves no entry to train on"),
+        ({"cv": evaluation.leave_one_out(np.ones((3, 3)))}, "cv: got Split"),
+        ({"cv": [evaluation.leave_one_out(np.ones((3, 3)))]}, r"cv\[0\]: is a Split of other"),
+        ({"scoring": "rsme"}, "scoring: got 'rsme'"),
+        ({"scoring": ["popularity", "rmse"]}, "scoring: begins with 'popularity'"),
+        ({"scoring": "ndcg", "relevant": 99}, "has no relevant entry"),
+        ({"scoring": "ndcg", "n": 0}, "n: got 0"),
+        ({"n_iter": 0}, "n_iter: got 0"),
+        ({"k": [1] * 1001, "n_epochs": [1] * 1001}, "n_iter: got None for a grid of 1,002,001"),
+    ],
+)
+def test_bad_folds_scores_and_draws(options, text):
+    rows, cols, values = ratings()
+    with pytest.raises((TypeError, ValueError), match=text):
+        funkc.cross_validate((rows, cols), values, **{"k": 1, **options})
+
+
+def test_a_distribution_needs_a_number_of_draws():
+    stats = pytest.importorskip("scipy.stats")
+    rows, cols, values = ratings()
+    with pytest.raises(ValueError, match="n_iter: is not given, but k is a distribution"):
+        funkc.cross_validate((rows, cols), values, stats.randint(1, 5))
+    with pytest.raises((TypeError, ValueError), match="k: got -"):
+        funkc.cross_validate((rows, cols), values, stats.randint(-5, -1), n_iter=2)
 
 
 INTERRUPTED = """
@@ -389,23 +584,26 @@ def test_ctrl_c_ends_all_fits(n, k, threads):
 
 
 def by_hand(rows, best, **axes):
-    return funkc.CrossValidation(rows, {name: best[name] for name in axes}, best["rmse"], None)
+    simple = [dict(baseline="mean", rmse=1.5, rmse_standard_error=0.1, fold_rmse=[1.5])]
+    chosen = {name: best[name] for name in axes}
+    return funkc.CrossValidation(rows, simple, ["rmse"], chosen, best["rmse"], None)
 
 
 def test_the_table_marks_the_best_and_what_is_as_good():
     errors = dict(fold_rmse=[1.0], seconds=1.25)
     rows = [
-        dict(k=8, regularization=None, rmse=1.04, standard_error=0.02, **errors),
-        dict(k=16, regularization=0.125, rmse=1.0, standard_error=0.05, **errors),
-        dict(k=100, regularization=(1e-5, 2.0), rmse=1.0625, standard_error=0.01, **errors),
+        dict(k=8, regularization=None, rmse=1.04, rmse_standard_error=0.02, **errors),
+        dict(k=16, regularization=0.125, rmse=1.0, rmse_standard_error=0.05, **errors),
+        dict(k=100, regularization=(1e-5, 2.0), rmse=1.0625, rmse_standard_error=0.01, **errors),
     ]
     result = by_hand(rows, rows[1], k=0, regularization=0)
     assert str(result) == repr(result)
     assert str(result).splitlines() == [
-        "  k  regularization    rmse  standard error  seconds",
-        "  8         default    1.04            0.02     1.25  within one standard error",
-        " 16           0.125       1            0.05     1.25  best",
-        "100    (1e-05, 2.0)  1.0625            0.01     1.25",
+        "  k  regularization  rmse ± standard error  seconds",
+        "  8         default            1.04 ± 0.02     1.25  within one standard error",
+        " 16           0.125               1 ± 0.05     1.25  best",
+        "100    (1e-05, 2.0)          1.0625 ± 0.01     1.25",
+        "                                 1.5 ± 0.1           baseline: mean",
     ]
 
 
@@ -418,7 +616,7 @@ def drawn(result):
 def test_the_plot_shows_every_error():
     rows, cols, values = ratings()
     result = funkc.cross_validate(
-        (rows, cols), values, 2, [0.1, 0.01, 1.0], learning_rate=[0.02, None, 1e9], folds=3
+        (rows, cols), values, 2, [0.1, 0.01, 1.0], learning_rate=[0.02, None, 1e9], cv=3
     )
     axes = drawn(result)
     assert (axes.get_xlabel(), axes.get_xscale()) == ("regularization", "log")
@@ -434,13 +632,13 @@ def test_the_plot_shows_every_error():
         assert line.get_xdata().tolist() == [0.01, 0.1, 1.0]
         assert line.get_ydata().tolist() == [told[x]["rmse"] for x in (0.01, 0.1, 1.0)]
         for x, segment in zip((0.01, 0.1, 1.0), vertical.get_segments(), strict=True):
-            reach = told[x]["standard_error"] * np.array([-1, 1])
+            reach = told[x]["rmse_standard_error"] * np.array([-1, 1])
             assert segment[:, 1] == pytest.approx(told[x]["rmse"] + reach)
     (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
     assert crosses.get_xdata().tolist() == [0.01, 0.1, 1.0]
     (ring,) = [line for line in axes.lines if line.get_markersize() == 12]
     assert ring.get_xdata()[0] == result.best_parameters["regularization"]
-    assert ring.get_ydata()[0] == result.best_rmse
+    assert ring.get_ydata()[0] == result.best_score
 
 
 def test_what_is_no_positive_number_is_drawn_at_even_spaces():
@@ -454,7 +652,7 @@ def test_what_is_no_positive_number_is_drawn_at_even_spaces():
     assert [tick.get_text() for tick in flags.get_xticklabels()] == ["True", "False"]
     alone = drawn(funkc.cross_validate((rows, cols), values, 2, n_epochs=3))
     assert alone.get_xlabel() == "k"
-    many = drawn(funkc.cross_validate((rows, cols), values, range(1, 25), n_epochs=1, folds=2))
+    many = drawn(funkc.cross_validate((rows, cols), values, range(1, 25), n_epochs=1, cv=2))
     assert len(many.get_xticks()) <= 10
 
 

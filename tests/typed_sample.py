@@ -189,18 +189,18 @@ def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
         learning_rate=np.geomspace(0.001, 0.01, 2),
         n_epochs=[2],
         biases=[True, False],
-        folds=2,
+        cv=2,
         callback=lambda done, total: print(f"{done} of {total} fits"),
     )
     assert_type(result, funkc.CrossValidation)
     assert_type(result.table, list[dict[str, Any]])
     assert_type(result.best_parameters, dict[str, Any])
-    assert_type(result.best_rmse, float)
+    assert_type(result.best_score, float)
     assert result.fit is not None
     assert_type(result.fit, funkc.Factorization)
     figure: Figure = result.plot()
     figure.clear()
-    funkc.cross_validate(None, table, 1, (0.1, 0.2), n_epochs=2, folds=2, offset="auto")
+    funkc.cross_validate(None, table, 1, (0.1, 0.2), n_epochs=2, cv=2, offset="auto")
 
 
 def pictures(folder: Path) -> None:

@@ -37,11 +37,19 @@ def baselines_of(
         else:
             fitted.fit(math.nan, None, heed)
         sides = fitted.taken(False), fitted.taken(True)
-        out[name] = _without_factors(cells, options, *sides, schedule.offset + fitted.level)
+        level = schedule.offset + fitted.level
+        left = schedule.deviation if alone else fitted.fitted.left
+        out[name] = _without_factors(cells, options, *sides, level, left)
     cols = cells.listed().cols
     counts = np.bincount(cols, minlength=cells.shape[1]).astype(options.dtype)
     out["popularity"] = _without_factors(
-        cells, options, np.zeros(cells.shape[0], options.dtype), counts, 0.0, ranks_only=True
+        cells,
+        options,
+        np.zeros(cells.shape[0], options.dtype),
+        counts,
+        0.0,
+        schedule.deviation,
+        ranks_only=True,
     )
     return out
 
@@ -52,6 +60,7 @@ def _without_factors(
     row_bias: NDArray[np.floating],
     col_bias: NDArray[np.floating],
     offset: float,
+    noise: float,
     *,
     ranks_only: bool = False,
 ) -> Factorization:
@@ -64,6 +73,7 @@ def _without_factors(
         row_bias=row_bias,
         col_bias=col_bias,
         offset=offset,
+        noise=noise,
         row_ids=None if cells.ids[0] is None else cells.ids[0].names,
         col_ids=None if cells.ids[1] is None else cells.ids[1].names,
         loss=named,  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ OF_ENTRIES = ("rmse", "mae", "r2", *OF_PROBABILITIES, "poisson")
 OF_RANKINGS = (
     "precision", "recall", "hit_rate", "ndcg", "map", "mrr", "coverage", "popularity",
 )  # fmt: skip
-LOWER_IS_BETTER = ("rmse", "mae", "log_loss", "brier", "poisson")
+HIGHER_IS_BETTER = ("r2", "auc", *OF_RANKINGS[:7])
+NEITHER_IS_BETTER = ("popularity",)
 
 
 class Score(NamedTuple):
@@ -61,7 +62,8 @@ def relevance(
     if relevant is None:
         chosen, gains = values > 0, values
     elif callable(relevant):
-        found = numeric("relevant", as_array("relevant", relevant(values.copy())))
+        returned: Any = relevant(values.copy())
+        found = numeric("relevant", as_array("relevant", returned))
         if found.shape != values.shape:
             what = f"returned shape {found.shape} for {values.size} values"
             reject("relevant", what, "return one for each")

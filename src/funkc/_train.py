@@ -531,11 +531,6 @@ class Training:
         if self.validation is not None:
             self.validation_loss = self.validation.loss(self.x, self.y, self.bases)
 
-    def error(self, test: Validation) -> float:
-        """The mean loss of the result on other entries."""
-        test.delta = self._delta
-        return test.loss(self.x, self.y, self.bases)
-
     @property
     def clip(self) -> tuple[float, float] | None:
         """The range of predictions."""

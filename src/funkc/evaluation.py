@@ -138,6 +138,7 @@ def evaluate(
     >>> result["rmse"] < 0.6, result["ndcg"] > 0.8
     (True, True)
     """
+    array: Any = fit
     judging = Judging.checked(scoring, n, relevant, verbose)
     matrix: Matrix = UNKNOWN
     held = fit._held() if isinstance(fit, Factorization) else None
@@ -152,7 +153,7 @@ def evaluate(
         )
         trained = _read("train", train, (rows, cols))
     if held is None:
-        return judging.of_arrays(as_array("fit", fit), tested, trained, only)
+        return judging.of_arrays(as_array("fit", array), tested, trained, only)
     shown_only = None if only is None else lambda index: _only(held, only, index, ids)
     return judging.of_fit(held, tested, trained, shown_only)
 
@@ -198,11 +199,14 @@ def baselines(
 
 def _read(name: str, data: Any, matrix: Matrix) -> Cells:
     """Held-out entries, or those of training, in the numbers of a matrix that may grow."""
-    pair = data if isinstance(data, tuple) and len(data) == 2 else (None, data)
-    if are_ratings(pair[1]):
-        pair = (pair[0], replace(pair[1], weights=None))
+    values: Any = data
+    mask = None
+    if isinstance(data, tuple) and len(data) == 2:
+        mask, values = data
+    if are_ratings(values):
+        values = replace(values, weights=None)
     try:
-        return observed_cells(*pair, matrix=matrix).listed()
+        return observed_cells(mask, values, matrix=matrix).listed()
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}, {error}") from None
 

@@ -10,18 +10,23 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from funkc import _train
+from funkc._baselines import baselines_of
 from funkc._core import machine
 from funkc._core.threads import warn_if_refused
-from funkc._errors import DivergedError, missing_extra
+from funkc._errors import DivergedError, missing_extra, reject, warn
 from funkc._errstate import own_errstate
 from funkc._input import scalars
-from funkc._input.cells import Draw, observed_cells
-from funkc._input.options import checked_grid, is_axis
+from funkc._input.cells import observed_cells
+from funkc._input.loss import mean_loss
+from funkc._input.options import checked_grid, is_axis, is_distribution
 from funkc._input.split import checked_folds
 from funkc._judge import warn_of_outliers
+from funkc._judging import Judging
 from funkc._schedule import cut
-from funkc._validation import Validation
+from funkc._scores import HIGHER_IS_BETTER, NEITHER_IS_BETTER, OF_RANKINGS
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -32,9 +37,11 @@ if TYPE_CHECKING:
 
     from funkc._input.cells import Cells, Duplicates
     from funkc._input.options import Options
+    from funkc._input.split import Folds
 
 WAIT_SECONDS = 0.1  # without a timeout, Ctrl-C would have to wait on Windows
 MOST_TICKS = 10
+OF_CATALOGUE = ("coverage", "popularity")  # which entries of training don't change
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -44,17 +51,23 @@ class CrossValidation:
     Attributes
     ----------
     table : list of dict
-        One for every combination, in grid order: ``k`` and the parameters that were given as
-        lists, ``rmse`` (the mean over the folds), ``standard_error`` (of that mean),
-        ``fold_rmse`` (a list) and ``seconds`` (total of its fits). If a fit diverged, its RMSE
-        and the mean are infinite and the standard error is NaN. With another loss than the
-        squared one there are ``loss`` and ``fold_loss`` instead, means per entry.
-        ``pandas.DataFrame(result.table)`` converts it to a data frame.
+        One for every combination, in grid order or as they were drawn: ``k`` and the parameters
+        that were given as lists or distributions; for every score its name, such as ``rmse`` (the
+        mean over the folds), ``rmse_standard_error`` (of that mean), ``fold_rmse`` (a list) and, if
+        `scoring` was given, ``train_rmse`` (the mean over the folds of the score on the entries
+        that trained them); and ``seconds`` (total of its fits). If a fit diverged, its scores and
+        their means are infinite and the standard errors are NaN.
+    baselines : list of dict
+        The same scores of models without factors: ``baseline`` ("mean", "biases", "popularity"),
+        and the scores that the model can have.
+    scoring : list of str
+        The names of the scores; the first one chooses the best combination. Without `scoring` it
+        is "rmse", or with another loss than the squared one "loss", the mean per entry.
     best_parameters : dict
-        ``k`` and the parameters that were given as lists, as `funkc.factorize` takes them,
-        of the combination with the lowest ``rmse`` (or ``loss``).
-    best_rmse : float
-        The mean RMSE (or loss) of that combination.
+        ``k`` and the parameters that were given as lists or distributions, as `funkc.factorize`
+        takes them, of the best combination.
+    best_score : float
+        The mean score of that combination.
     fit : Factorization or None
         Trained on all entries with the best parameters, if `refit` is True.
 
@@ -63,32 +76,42 @@ class CrossValidation:
     >>> import numpy as np
     >>> import funkc
     >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
-    >>> result = funkc.cross_validate(None, ratings, k=[1, 2], folds=3)
+    >>> result = funkc.cross_validate(None, ratings, k=[1, 2], cv=3)
     >>> [row["k"] for row in result.table], len(result.table[0]["fold_rmse"])
     ([1, 2], 3)
     """
 
     table: list[dict[str, Any]]
+    baselines: list[dict[str, Any]]
+    scoring: list[str]
     best_parameters: dict[str, Any]
-    best_rmse: float
+    best_score: float
     fit: Factorization | None
 
     def __repr__(self) -> str:
-        best, kind = self._best, self._kind
-        limit = self.best_rmse + best["standard_error"]
-        lines = [[*self.best_parameters, kind, "standard error", "seconds", ""]]
+        best, kind = self._best, self.scoring[0]
+        trained = [name for name in self.scoring if f"train_{name}" in best]
+        heads = [f"{name} ± standard error" for name in self.scoring]
+        heads += [f"train {name}" for name in trained]
+        lines = [[*self.best_parameters, *heads, "seconds", ""]]
+        sign = -1 if kind in HIGHER_IS_BETTER else 1
+        limit = sign * self.best_score + best[f"{kind}_standard_error"]
         for row in self.table:
             mark = ""
             if row is best:
                 mark = "best"
-            elif row[kind] <= limit:
+            elif sign * row[kind] <= limit:
                 mark = "within one standard error"
             elif math.isinf(row[kind]):
                 errors = row[f"fold_{kind}"]
                 mark = f"diverged in {sum(map(math.isinf, errors))} of {len(errors)} folds"
             shown = [_text(row[name]) for name in self.best_parameters]
-            numbers = [f"{row[kind]:.5g}", f"{row['standard_error']:.2g}"]
-            lines.append([*shown, *numbers, f"{row['seconds']:.2f}", mark])
+            numbers = [f"{row[f'train_{name}']:.5g}" for name in trained]
+            lines.append([*shown, *self._scores_of(row), *numbers, f"{row['seconds']:.2f}", mark])
+        for row in self.baselines:
+            blanks = [""] * len(self.best_parameters)
+            more = [""] * (len(trained) + 1)
+            lines.append([*blanks, *self._scores_of(row), *more, f"baseline: {row['baseline']}"])
         *columns, marks = zip(*lines, strict=True)
         widths = [max(map(len, column)) for column in columns]
         return "\n".join(
@@ -96,13 +119,42 @@ class CrossValidation:
             for *line, mark in zip(*columns, marks, strict=True)
         )
 
-    @property
-    def _kind(self) -> str:
-        return "rmse" if "rmse" in self.table[0] else "loss"
+    def _scores_of(self, row: dict[str, Any]) -> list[str]:
+        """All scores of a line of the table, as text."""
+        both = ((row.get(name), row.get(f"{name}_standard_error")) for name in self.scoring)
+        return ["" if score is None else f"{score:.5g} ± {error:.2g}" for score, error in both]
+
+    def to_pandas(self) -> Any:
+        """The table as a data frame, whose last rows are the baselines.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its column ``baseline`` is missing for combinations of parameters.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
+        >>> result = funkc.cross_validate(None, ratings, k=[1, 2], cv=3)
+        >>> result.to_pandas()["baseline"].tolist()
+        [nan, nan, 'mean', 'biases']
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise missing_extra("pandas", "pandas", "a data frame") from error
+        return pandas.DataFrame([*self.table, *self.baselines])
 
     @property
     def _best(self) -> dict[str, Any]:
-        return min(self.table, key=lambda row: row[self._kind])
+        return self.table[_best_of(self.table, self.scoring[0])]
 
     @own_errstate
     def plot(self) -> Figure:
@@ -120,7 +172,7 @@ class CrossValidation:
         >>> import numpy as np
         >>> import funkc
         >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
-        >>> figure = funkc.cross_validate(None, ratings, k=[1, 2], folds=3).plot()
+        >>> figure = funkc.cross_validate(None, ratings, k=[1, 2], cv=3).plot()
         >>> figure.axes[0].get_xlabel()
         'k'
         """
@@ -129,7 +181,7 @@ class CrossValidation:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise missing_extra("matplotlib", "plot", "a figure") from error
-        best, kind = self._best, self._kind
+        best, kind = self._best, self.scoring[0]
         values = {name: _distinct(row[name] for row in self.table) for name in self.best_parameters}
         across, *others = [name for name in values if len(values[name]) > 1] or ["k"]
         ticks = values[across]
@@ -149,7 +201,7 @@ class CrossValidation:
             axes.errorbar(
                 places,
                 [row[kind] if math.isfinite(row[kind]) else math.nan for row in rows],
-                [row["standard_error"] for row in rows],
+                [row[f"{kind}_standard_error"] for row in rows],
                 color=color,
                 marker="o",
                 markersize=4,
@@ -181,7 +233,7 @@ class CrossValidation:
         )
         axes.set_xticks([], minor=True)
         axes.set_xlabel(across)
-        axes.set_ylabel(f"{'RMSE' if kind == 'rmse' else 'loss'} on held-out entries")
+        axes.set_ylabel(f"{'RMSE' if kind == 'rmse' else kind} on held-out entries")
         axes.grid(alpha=0.3)
         drawn.legend(loc="outside lower center", ncols=2, fontsize="small")
         return drawn
@@ -218,7 +270,11 @@ def cross_validate(
     members: int | Sequence[int] | NDArray[Any] = 1,
     loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
     huber_delta: float | None = None,
-    folds: int = 5,
+    cv: Any = 5,
+    scoring: str | Sequence[str] | None = None,
+    n: int = 10,
+    relevant: float | Callable[[NDArray[np.float64]], Any] | None = None,
+    n_iter: int | None = None,
     refit: bool = True,
     shape: tuple[int, int] | None = None,
     weights: ArrayLike | None = None,
@@ -242,18 +298,32 @@ def cross_validate(
         As for `funkc.factorize`, or several values to try: a **list, a range or an array is
         an axis of the grid**; anything else is a single value, so a tuple is a pair of
         regularizations (of rows, of columns), but a list of two numbers is not. None in a list
-        means the default chosen from the data. All combinations are tried.
+        means the default chosen from the data. All combinations are tried, or with `n_iter` some
+        of them; then an axis may also be a **distribution**: an object with a method ``rvs``, such
+        as ``scipy.stats.loguniform(0.01, 1)``.
     bias_regularization, group_size, stages, members
         Likewise.
     loss, huber_delta
         As for `funkc.factorize`: a single one, as different losses can't be compared. (By default
         `huber_delta` depends on what biases leave: to compare `biases` or `offset`, pass it.)
-    folds : int, default 5
-        The number of folds, from 2 to 1,000. Each has about the same number of entries.
+    cv : int, list or splitter, default 5
+        The number of folds, from 2 to 1,000, into which entries are drawn; or splits of the same
+        data: of `funkc.evaluation` (such as ``k_fold(ratings, by="time")``), pairs of positions to
+        train on and to test with, or an object of scikit-learn with a method ``split`` (for which
+        the rows are groups). Positions are those of `funkc.evaluation.Split`. Rows (or columns)
+        whose entries are `given` are folded in before they are tested.
+    scoring : str or list of str, optional
+        Scores of `funkc.evaluation.evaluate`, all of which are computed, also on the entries that
+        trained a fit; the first one chooses the best combination. By default the RMSE, or the mean
+        loss, on the held-out entries.
+    n, relevant
+        As for `funkc.evaluation.evaluate`.
+    n_iter : int, optional
+        The number of combinations to draw at random, instead of trying all of them.
     refit : bool, default True
         Whether to train on all entries with the best parameters at the end.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        Seeds the folds, and every fit as in `funkc.factorize`.
+        Seeds the folds, what is drawn with `n_iter`, and every fit as in `funkc.factorize`.
     n_threads : int, optional
         As for `funkc.factorize`. At most this many fits run in parallel.
     callback : callable, optional
@@ -263,7 +333,7 @@ def cross_validate(
     Returns
     -------
     CrossValidation
-        A table of errors, the best parameters, and the fit to all entries.
+        A table of scores, those of simpler models, the best parameters, and the fit to all entries.
 
     Raises
     ------
@@ -277,15 +347,18 @@ def cross_validate(
 
     Notes
     -----
-    **The end of training counts.** The RMSE (or loss) of a fold is that of the factors and biases
+    **Baselines.** In the table are also the scores of the mean, of biases alone and, with scores of
+    rankings, of the most popular columns. A warning says if the best combination is no better.
+
+    **The end of training counts.** The scores of a fold are those of the factors and biases
     that `funkc.factorize` returns for the other folds. Stopping at the best epoch would let the
-    held-out entries choose it, and their RMSE would be too low; nor would there be held-out
+    held-out entries choose it, and their score would be too good; nor would there be held-out
     entries for the fit to all entries. A list of `n_epochs` tells little, because the default
     learning rate falls as their number grows; to find how long to train, pass a list of
     `learning_rate` or of `stages`.
 
-    **One standard error.** Combinations whose mean is less than one standard error above the
-    lowest can hardly be distinguished from the best; the printed table marks them. A common
+    **One standard error.** Combinations whose mean is within one standard error of the best
+    can hardly be distinguished from the best; the printed table marks them. A common
     rule chooses the simplest of them: the smallest k, the largest regularization.
 
     **Reproducible**: the same data, seed and parameters give the same bits, with any number
@@ -327,52 +400,177 @@ def cross_validate(
         "stages": stages,
         "members": members,
     }
-    grid = checked_grid(parameters, seed, n_threads, dtype, loss, huber_delta)
-    number = checked_folds(folds, cells, seed)
+    grid = checked_grid(parameters, seed, n_threads, dtype, loss, huber_delta, n_iter)
+    folds = checked_folds(cv, (mask, values, shape), cells, seed)
+    judging = None
+    if scoring is not None or grid[0][1].loss.squared:
+        judging = Judging.checked("rmse" if scoring is None else scoring, n, relevant, False)
+        if judging.names[0] in NEITHER_IS_BETTER:
+            remedy = "put another score first, by which to choose"
+            reject("scoring", f"begins with {judging.names[0]!r}, which has no best", remedy)
     wanted = scalars.flag("refit", refit)
     warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids)
     listen = scalars.callback(callback, "(done, total)")
-    scores, refused = _scores(cells, number, [options for _, options in grid], listen)
-    named = [name for name in parameters if name == "k" or is_axis(parameters[name])]
-    n_folds = len(scores) // len(grid)
-    kind = grid[0][1].loss.measure
+    search = _Search(folds, [options for _, options in grid], judging, scoring is not None)
+    scores, refused = _run(search, listen)
+    named = [
+        name
+        for name in parameters
+        if name == "k" or is_axis(parameters[name]) or is_distribution(parameters[name])
+    ]
     table = [
         {
             **{name: combination[name] for name in named},
-            **_summary(scores[nth * n_folds : (nth + 1) * n_folds], kind),
+            **search.summary(scores[nth * folds.number : (nth + 1) * folds.number]),
         }
         for nth, (combination, _) in enumerate(grid)
     ]
-    best = min(range(len(grid)), key=lambda nth: table[nth][kind])
-    if math.isinf(table[best][kind]):
+    simple = search.baselines()
+    best = _best_of(table, search.names[0])
+    if math.isinf(table[best][search.names[0]]):
         raise next(score.diverged for score in scores if score.diverged is not None)
+    _warn_of_baselines(table[best], simple, search.names[0])
     fit = None
     if wanted:
         fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)
     warn_if_refused(*refused)
     return CrossValidation(
-        table, {name: table[best][name] for name in named}, table[best][kind], fit
+        table,
+        simple,
+        search.names,
+        {name: table[best][name] for name in named},
+        table[best][search.names[0]],
+        fit,
     )
+
+
+def _best_of(table: list[dict[str, Any]], name: str) -> int:
+    """The line with the best score."""
+    sign = -1 if name in HIGHER_IS_BETTER else 1
+    return min(range(len(table)), key=lambda nth: sign * table[nth][name])
+
+
+def _warn_of_baselines(best: dict[str, Any], simple: list[dict[str, Any]], name: str) -> None:
+    """Say which models without factors are as good as the best combination."""
+    sign = -1 if name in HIGHER_IS_BETTER else 1
+    as_good = [row for row in simple if name in row and sign * row[name] <= sign * best[name]]
+    if as_good:
+        row = min(as_good, key=lambda row: sign * row[name])
+        warn(
+            f"cross_validate: the best combination ({name} {best[name]:.5g}) is no better than "
+            f"{row['baseline']!r}, a model without factors ({row[name]:.5g}); try other "
+            "parameters, or collect more entries",
+            UserWarning,
+        )
 
 
 @dataclass(frozen=True)
 class _Score:
-    """The result of one fit."""
+    """The result of one fit: scores by name, also those of training."""
 
-    error: float
+    scores: dict[str, float]
     seconds: float
     diverged: DivergedError | None = None
 
 
-def _scores(
-    cells: Cells,
-    folds: int,
-    grid: list[Options],
-    listen: Callable[[int, int], object] | None,
+@dataclass(frozen=True)
+class _Search:
+    """All fits of a cross-validation, and what is asked of them."""
+
+    folds: Folds
+    grid: list[Options]
+    judging: Judging | None  # None: the mean loss
+    trained: bool  # whether fits are judged on their own entries too
+
+    @property
+    def names(self) -> list[str]:
+        """Of the scores."""
+        return ["loss"] if self.judging is None else self.judging.names
+
+    def fitted(self, options: Options, nth: int, heed: Callable[[], object]) -> dict[str, float]:
+        """The scores of one fit."""
+        training, held, given = self.folds.part(nth)
+        made = _train.train(training, options, between_spans=heed)
+        fit = Factorization._of(*made, *training.ids)
+        told = self.judged(fit, held, training, given)
+        if self.trained:
+            assert self.judging is not None
+            own = replace(self.judging, names=[x for x in self.names if x not in OF_CATALOGUE])
+            if own.names:
+                found = own.of_fit(fit, training.listed(), None).scores
+                told |= {f"train_{name}": score for name, score in found.items()}
+        deciding = told[self.names[0]]
+        if not math.isfinite(deciding):
+            epoch, rate = (fit.history[name][-1] for name in ("epoch", "learning_rate"))
+            raise DivergedError(int(epoch), rate)
+        return told
+
+    def judged(
+        self, fit: Factorization, held: Cells, training: Cells, given: Cells | None
+    ) -> dict[str, float]:
+        """The scores of a model; new rows or columns are folded in."""
+        seen = training.listed()
+        if given is not None:
+            cold_rows = not np.isin(held.rows, seen.rows).any()
+            fold_in = fit.fold_in_rows if cold_rows else fit.fold_in_cols
+            pair = given.rows, given.cols
+            fit = fold_in(pair, given.values, shape=given.shape, ids=False)
+            seen = given
+        if self.judging is not None:
+            return self.judging.of_fit(fit, held, seen).scores
+        rows, cols = held.rows.astype(np.int64), held.cols.astype(np.int64)
+        scores = fit._answers.scores(rows, cols)
+        return {"loss": mean_loss(fit._loss, held.values, scores, np.empty(0))}
+
+    def baselines(self) -> list[dict[str, Any]]:
+        """The scores of models without factors."""
+        several: dict[str, tuple[_Search, list[_Score]]] = {}
+        for nth in range(self.folds.number):
+            training, held, given = self.folds.part(nth)
+            for name, fit in baselines_of(training, self.grid[0], lambda: None).items():
+                scored = self if name == "biases" else self._only_of(name == "popularity")
+                if scored is not None:
+                    found = scored.judged(fit, held, training, given)
+                    several.setdefault(name, (scored, []))[1].append(_Score(found, 0.0))
+        out = []
+        for name, (scored, scores) in several.items():
+            line = {"baseline": name, **replace(scored, trained=False).summary(scores)}
+            del line["seconds"]
+            out.append(line)
+        return out
+
+    def _only_of(self, rankings: bool) -> _Search | None:
+        """With those scores only that are of rankings, or of predictions."""
+        if self.judging is None:
+            return None if rankings else self
+        names = [name for name in self.names if (name in OF_RANKINGS) == rankings]
+        return replace(self, judging=replace(self.judging, names=names)) if names else None
+
+    def summary(self, scores: list[_Score]) -> dict[str, Any]:
+        """Means and standard errors over the folds of one combination."""
+        out: dict[str, Any] = {}
+        for name in self.names:
+            diverged = -math.inf if name in HIGHER_IS_BETTER else math.inf
+            found = [score.scores.get(name, diverged) for score in scores]
+            mean = math.fsum(found) / len(found)
+            squares = math.fsum((score - mean) ** 2 for score in found)
+            error = math.nan
+            if len(found) > 1:
+                error = math.sqrt(squares / (len(found) - 1) / len(found))
+            out |= {name: mean, f"{name}_standard_error": error, f"fold_{name}": found}
+            trained = [score.scores.get(f"train_{name}", diverged) for score in scores]
+            if self.trained and name not in OF_CATALOGUE:
+                out[f"train_{name}"] = math.fsum(trained) / len(trained)
+        return {**out, "seconds": math.fsum(score.seconds for score in scores)}
+
+
+def _run(
+    search: _Search, listen: Callable[[int, int], object] | None
 ) -> tuple[list[_Score], list[tuple[int, int]]]:
     """One score per combination and fold, and what was refused of threads; several fits run in
     parallel.
     """
+    grid, folds = search.grid, search.folds.number
     tasks = [(options, nth) for options in grid for nth in range(folds)]
     workers = min(grid[0].n_threads, len(tasks))
     each = grid[0].n_threads // workers
@@ -387,20 +585,13 @@ def _scores(
     def score(options: Options, nth: int) -> _Score:
         began = time.perf_counter()
         heed()
-        draw = Draw(False, options.seed, folds=folds, fold=nth)
         try:
-            training, _ = _train.train(replace(cells, draw=draw), options, between_spans=heed)
-            held = replace(cells, draw=replace(draw, drawn=True)).listed()
-            test = Validation(training.schedule, held, options.n_threads, options.loss)
-            error = options.loss.measured(training.error(test))
-            if not math.isfinite(error):
-                epoch, rate = (training.history[name][-1] for name in ("epoch", "learning_rate"))
-                raise DivergedError(int(epoch), rate)
+            found = search.fitted(options, nth, heed)
         except DivergedError as diverged:
-            return _Score(math.inf, time.perf_counter() - began, diverged)
+            return _Score({}, time.perf_counter() - began, diverged)
         finally:
             refused.append(machine.refused())
-        return _Score(error, time.perf_counter() - began)
+        return _Score(found, time.perf_counter() - began)
 
     left, done = SimpleQueue[int](), SimpleQueue[tuple[int, _Score | BaseException]]()
     for at in range(len(tasks)):
@@ -472,19 +663,6 @@ def _cause(error: BaseException, before: BaseException | None) -> BaseException:
             return cause
         cause = cause.__context__
     return error
-
-
-def _summary(scores: list[_Score], kind: str) -> dict[str, Any]:
-    """Mean and standard error over the folds of one combination."""
-    errors = [score.error for score in scores]
-    mean = math.fsum(errors) / len(errors)
-    squares = math.fsum((error - mean) ** 2 for error in errors)
-    return {
-        kind: mean,
-        "standard_error": math.sqrt(squares / (len(errors) - 1) / len(errors)),
-        f"fold_{kind}": errors,
-        "seconds": math.fsum(score.seconds for score in scores),
-    }
 
 
 def _distinct(values: Any) -> list[Any]:

@@ -294,7 +294,7 @@ def test_new_rows_are_folded_in_by_the_loss(loss):
 def test_cross_validation_judges_by_the_loss(loss):
     cells, values = problem(loss, 2, (100, 80), 0.5)
     found = funkc.cross_validate(
-        cells, values, k=[1, 2], folds=3, shape=(100, 80), loss=loss, refit=True
+        cells, values, k=[1, 2], cv=3, shape=(100, 80), loss=loss, refit=True
     )
     assert found.fit.loss == loss
     assert all(0 < row["loss"] < 10 for row in found.table)

@@ -73,7 +73,7 @@ def resume(mask, values, *, tmp_path, ids=True, **options):
 
 @road
 def cross_validate(mask, values, **options):
-    found = funkc.cross_validate(mask, values, K, n_epochs=3, folds=2, **options)
+    found = funkc.cross_validate(mask, values, K, n_epochs=3, cv=2, **options)
     return np.array([*found.table[0]["fold_rmse"], *found.fit.reconstruct().ravel()])
 
 

@@ -138,14 +138,14 @@ CHOICES = {
     "unknown of encode": ("raise", lambda x, _: ratings.encode(
         ["rö1"], rated().row_ids, unknown=x)),
     **{f"{name} of cross_validate": (text, lambda x, _, name=name: funkc.cross_validate(
-        None, observed(), 2, folds=2, n_epochs=1, refit=False, **{name: x}).table[0]["fold_rmse"])
+        None, observed(), 2, cv=2, n_epochs=1, refit=False, **{name: x}).table[0]["fold_rmse"])
        for name, text in (("biases", "auto"), ("offset", "auto"), ("decay", "constant"),
                           ("duplicates", "last"))},
     "a list for cross_validate": ("constant", lambda x, _: funkc.cross_validate(
-        None, observed(), 2, folds=2, n_epochs=1, refit=False, decay=["linear", x]
+        None, observed(), 2, cv=2, n_epochs=1, refit=False, decay=["linear", x]
         ).table[1]["fold_rmse"]),
     "loss of cross_validate": ("absolute", lambda x, _: funkc.cross_validate(
-        None, observed(), 2, folds=2, n_epochs=1, refit=False, loss=x).table[0]["fold_loss"]),
+        None, observed(), 2, cv=2, n_epochs=1, refit=False, loss=x).table[0]["fold_loss"]),
     "method": ("tiles", lambda x, _: funkc.inpaint(PICTURE, method=x)),
     "quality": ("fine", lambda x, _: funkc.inpaint(PICTURE, quality=x)),
     "offset of inpaint": ("auto", lambda x, _: funkc.inpaint(PICTURE, offset=x)),

@@ -270,7 +270,7 @@ def cross_validate(draw):
     mask, values = draw.entries(shape, loss)
     given = {
         "mask": mask, "values": values, "k": draw.one(2, [1, 2], np.array([1, 3])), "loss": loss,
-        "folds": draw.integer(2, 3), "n_epochs": draw.one(2, [1, 2]),
+        "cv": draw.integer(2, 3), "n_epochs": draw.one(2, [1, 2]),
         "n_threads": draw.integer(1, 3),
     }  # fmt: skip
     given |= draw.some(
@@ -330,7 +330,7 @@ def search(draw, name):
     found = world()["search"]
     if name.endswith("plot"):
         return found.plot, {}
-    parts = ("table", "best_parameters", "best_rmse", "fit")
+    parts = ("table", "baselines", "scoring", "best_parameters", "best_score", "fit")
     return funkc.CrossValidation, {name: copy.deepcopy(getattr(found, name)) for name in parts}
 
 

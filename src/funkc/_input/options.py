@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 MOST_FACTORS = 65_536
 MOST_MEMBERS = 1000
 MOST_BANDS = 256
+MOST_COMBINATIONS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -253,11 +253,24 @@ def checked_grid(
     dtype: DTypeLike | None,
     loss: object,
     huber_delta: object,
+    n_iter: object,
 ) -> list[tuple[dict[str, Any], Options]]:
-    """Every combination of the parameters given as lists, the last one varying fastest."""
+    """Every combination of the parameters given as lists, the last one varying fastest; or so many,
+    drawn at random.
+    """
+    number = None if n_iter is None else integer("n_iter", n_iter, 1, MOST_COMBINATIONS)
+    drawn = [name for name, value in parameters.items() if is_distribution(value)]
+    if drawn and number is None:
+        found = f"is not given, but {drawn[0]} is a distribution"
+        reject("n_iter", found, "pass how many combinations to draw")
+    # Numbered, so that values of distributions belong to their combination.
+    generator = np.random.default_rng(seed)
     axes: dict[str, list[Any]] = {}
     for name, value in parameters.items():
-        listed = list(value) if is_axis(value) else [value]
+        if name in drawn:
+            listed = _values_drawn(name, value, number or 1, generator)
+        else:
+            listed = list(value) if is_axis(value) else [value]
         if not listed:
             reject(name, "is empty", "pass at least one value")
         numpys = (np.generic, np.ndarray)
@@ -268,8 +281,23 @@ def checked_grid(
             except (TypeError, ValueError) as error:
                 place = f"{name}[{at}]" if is_axis(value) else name
                 raise type(error)(str(error).replace(name, place, 1)) from None
+    sizes = [1 if name in drawn else len(axes[name]) for name in axes]
+    total = math.prod(sizes)
+    if total > (MOST_COMBINATIONS if number is None else 2**62):
+        reject("n_iter", f"got {number} for a grid of {total:,} combinations", "shorten the lists")
+    if number is None:
+        chosen = np.arange(total)
+    elif drawn:
+        chosen = generator.integers(total, size=number)
+    else:
+        chosen = generator.choice(total, min(number, total), replace=False)
+    places = np.unravel_index(chosen, sizes)
     combinations = (
-        dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
+        {
+            name: axes[name][nth if name in drawn else int(place[nth])]
+            for name, place in zip(axes, places, strict=True)
+        }
+        for nth in range(len(chosen))
     )
     return [
         (
@@ -285,6 +313,21 @@ def checked_grid(
         )
         for each in combinations
     ]
+
+
+def _values_drawn(
+    name: str, distribution: Any, number: int, generator: np.random.Generator
+) -> list[Any]:
+    drawn = distribution.rvs(size=number, random_state=generator)
+    if np.shape(drawn) != (number,):
+        found = f"draws an array of shape {np.shape(drawn)} where {number} values are needed"
+        reject(name, found, "pass a distribution of single numbers, such as of scipy.stats")
+    return list(drawn)
+
+
+def is_distribution(value: object) -> bool:
+    """Whether values can be drawn from it, as from the frozen distributions of scipy.stats."""
+    return hasattr(value, "rvs")
 
 
 def is_axis(value: object) -> bool:

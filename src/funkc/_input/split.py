@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._errors import UnknownIdError, reject
-from funkc._input.arrays import are_ratings
+from funkc._errors import UnknownIdError, reject, shown
+from funkc._input.arrays import are_ratings, as_array, as_index, listed_at_most, own_index
 from funkc._input.cells import Draw, among, keys, observed_cells, require_once
-from funkc._input.scalars import integer, real
+from funkc._input.scalars import integer, plain, real
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from funkc._input.options import Options
 
 MOST_FOLDS = 1_000
+REMEDY = "pass a number of folds, a list of splits or of pairs (training, test), or a splitter"
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,14 +203,79 @@ def _own_validation(validation: Any, cells: Cells, duplicates: object) -> Cells:
     return held
 
 
-def checked_folds(n_folds: object, cells: Cells, seed: int) -> int:
-    """How many folds the entries are drawn into; no fold is empty."""
-    number = integer("folds", n_folds, 2, MOST_FOLDS)
-    for nth in range(number):
-        if not replace(cells, draw=Draw(True, seed, folds=number, fold=nth)).any():
+@dataclass(frozen=True)
+class Folds:
+    """How the entries of a cross-validation are split, again and again."""
+
+    number: int
+    cells: Cells
+    seed: int
+    splits: list[Split] | None = None  # None: every entry is drawn into one of the folds
+
+    def part(self, nth: int) -> tuple[Cells, Cells, Cells | None]:
+        """Entries to train on, to test with, and to fit new rows or columns to."""
+        if self.splits is not None:
+            split = self.splits[nth]
+            given = None
+            if split.given is not None:
+                given = replace(split, train=split.given)._of(self.cells, f"cv[{nth}]")[0]
+            return *split._of(self.cells, f"cv[{nth}]"), given
+        return self.drawn(nth, False), self.drawn(nth, True).listed(), None
+
+    def drawn(self, nth: int, held: bool) -> Cells:
+        """The entries of a fold, or all others."""
+        draw = Draw(held, self.seed, folds=self.number, fold=nth)
+        return replace(self.cells, draw=draw)
+
+
+def checked_folds(cv: Any, data: tuple[Any, Any, Any], cells: Cells, seed: int) -> Folds:
+    """Of a number of folds, or splits of the caller's: `Split`, pairs of positions, or an object
+    of scikit-learn that makes such; each has entries on both sides.
+    """
+    if isinstance(cv, Split) or are_ratings(cv) or isinstance(plain(cv), str):
+        reject("cv", f"got {shown(cv)}", REMEDY, TypeError)
+    if hasattr(cv, "split") or isinstance(cv, Iterable):
+        entries = Entries.of(*data)
+        pairs: Any = cv
+        if not isinstance(cv, Iterable):
+            places = np.column_stack([entries.rows, entries.cols])
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The groups parameter is ignored", UserWarning)
+                pairs = list(cv.split(places, entries.values, entries.rows))
+        listed = listed_at_most("cv", pairs, REMEDY, MOST_FOLDS)
+        if not listed:
+            reject("cv", "is empty", REMEDY)
+        splits = [_as_split(f"cv[{nth}]", one, entries) for nth, one in enumerate(listed)]
+        folds = Folds(len(splits), cells, seed, splits)
+        for nth in range(folds.number):
+            folds.part(nth)
+        return folds
+    folds = Folds(integer("cv", cv, 2, MOST_FOLDS), cells, seed)
+    for nth in range(folds.number):
+        if not folds.drawn(nth, True).any():
             reject(
-                "folds",
-                f"got {number}, and none of {cells.count()} observed entries falls into fold {nth}",
+                "cv",
+                f"got {folds.number}, and none of {cells.count()} observed entries falls into fold "
+                f"{nth}",
                 "pass fewer folds, or another random_state",
             )
-    return number
+    return folds
+
+
+def _as_split(name: str, one: Any, entries: Entries) -> Split:
+    if isinstance(one, Split):
+        return one
+    both = listed_at_most(name, one, REMEDY)
+    if len(both) != 2:
+        reject(name, f"has {len(both)} parts", REMEDY)
+    size, parts = entries.rows.size, []
+    for what, part in zip(("training", "test"), both, strict=True):
+        index = as_array(f"{name}, {what}", part)
+        if index.dtype == bool and index.shape == (size,):
+            index = np.flatnonzero(index)
+        index = own_index(f"{name}, {what}", as_index(f"{name}, {what}", index, size), size)
+        parts.append(np.unique(index))
+    twice = np.intersect1d(parts[0], parts[1])
+    if twice.size:
+        reject(name, f"has position {twice[0]} in training and in test", "pass each in one of both")
+    return Split(parts[0], parts[1], None, entries)
