@@ -53,6 +53,14 @@ def test_the_others_are_run_with_the_pages():
     assert len(left_out) == len(PACKAGES)
 
 
+def test_the_page_on_evaluation(tmp_path):
+    """Whose blocks continue each other."""
+    page = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    programs, printed = zip(*BLOCK.findall(page), strict=True)
+    assert len(programs) == page.count("```python")
+    assert run("".join(programs), tmp_path) == "".join(printed)
+
+
 # ---------------------------------------------------------------- LIBMF
 
 read_libmf = {}

@@ -37,9 +37,6 @@ def same_fit(a, b):
     )
 
 
-# Where training is cut short to save time, it is not worth its factors.
-pytestmark = pytest.mark.filterwarnings("ignore:cross_validate. the best combination:UserWarning")
-
 # ---------------------------------------------------------------- folds
 
 

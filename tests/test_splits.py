@@ -191,6 +191,18 @@ def test_the_order_of_listing_leaves_no_trace(seed):
         assert set(values[split(slice(None)).test]) == set(values[order][split(order).test])
 
 
+def test_a_split_is_resumed(tmp_path):
+    rows, cols, values, _ = problem()
+    split, path = ev.split_random(((rows, cols), values), 0.3), tmp_path / "checkpoint"
+    options = {"validation": split, "n_epochs": 6}
+    whole = funkc.factorize((rows, cols), values, 2, **options)
+    funkc.factorize((rows, cols), values, 2, checkpoint=path, callback=lambda n, _: n == 3,
+                    **options)  # fmt: skip
+    again = funkc.resume(path, (rows, cols), values, validation=split)
+    assert np.array_equal(whole.row_factors, again.row_factors)
+    assert whole.history["validation_rmse"] == again.history["validation_rmse"]
+
+
 def test_each_row_is_drawn_alike():
     held = np.zeros(6)
     for seed in range(600):

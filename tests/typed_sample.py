@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import funkc
-from funkc import progress, ratings
+from funkc import evaluation, progress, ratings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -200,7 +200,44 @@ def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
     assert_type(result.fit, funkc.Factorization)
     figure: Figure = result.plot()
     figure.clear()
-    funkc.cross_validate(None, table, 1, (0.1, 0.2), n_epochs=2, cv=2, offset="auto")
+    folds = evaluation.k_fold((mask, table), 2, by="rows", random_state=1)
+    scored = funkc.cross_validate(
+        mask, table, [1], cv=folds, scoring=["r2", "recall"], n=3, relevant=0.0, n_iter=1
+    )
+    assert_type(scored.baselines, list[dict[str, Any]])
+    assert_type(scored.scoring, list[str])
+    if find_spec("pandas"):
+        print(scored.to_pandas())
+
+
+def evaluations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
+    pair = (np.nonzero(mask), table[mask])
+    split = evaluation.split_random(pair, 0.3, random_state=3)
+    assert_type(split, evaluation.Split)
+    train: NDArray[np.int64] = split.train
+    assert_type(split.shape, tuple[int, int])
+    cold = [evaluation.split_rows(pair, 0.4, given=1), evaluation.split_cols(pair, 0.4, given=0.3)]
+    given: NDArray[np.int64] | None = cold[0].given
+    assert given is not None
+    print(cold[1].given_data, evaluation.leave_one_out(table))
+    when = np.arange(train.size + split.test.size)
+    evaluation.split_time(pair, last=1, time=when)
+    places, values = split.train_data
+    fit = funkc.factorize(places, values, 1, shape=split.shape, validation=split.test_data)
+    funkc.factorize(*pair, 1, validation=split)
+    result = evaluation.evaluate(
+        fit, split.test_data, train=split.train_data, scoring=["rmse", "ndcg"], n=3,
+        relevant=lambda values: values > 0, only=[0, 1], verbose=False,
+    )  # fmt: skip
+    assert_type(result, evaluation.Evaluation)
+    assert_type(result["rmse"], float)
+    assert_type(result.scores, dict[str, float])
+    assert_type(result.table, list[dict[str, Any]])
+    assert_type(result.n_ranked, int)
+    if find_spec("pandas"):
+        print(result.to_pandas())
+    simple = evaluation.baselines(split.train_data, loss="absolute", n_threads=1)
+    assert_type(simple, dict[str, funkc.Factorization])
 
 
 def pictures(folder: Path) -> None:
@@ -275,6 +312,7 @@ def main(folder: Path) -> None:
     if find_spec("sklearn"):
         completed(table)
     selections(table, mask)
+    evaluations(table, mask)
     pictures(folder)
     tables(folder)
 

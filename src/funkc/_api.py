@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from funkc._input.cells import Duplicates
     from funkc._input.ids import Ids
     from funkc._input.options import History
+    from funkc._input.split import Split
     from funkc.ratings import Ratings
 
     Callback = Callable[[int, History], object]
@@ -59,7 +60,7 @@ def factorize(
     loss: Literal["squared", "absolute", "huber", "logistic", "poisson"] = "squared",
     huber_delta: float | None = None,
     clip: Literal["auto"] | tuple[float, float] | None = None,
-    validation: float | tuple[Any, Any] | Ratings | None = None,
+    validation: float | tuple[Any, Any] | Ratings | Split | None = None,
     patience: int | None = None,
     init: Factorization | tuple[ArrayLike, ArrayLike] | None = None,
     random_state: Any = 0,
@@ -172,11 +173,12 @@ def factorize(
         outside becomes its end. "auto" is the range of the values. Training, `top`, `similar_rows`
         and `reconstruct` do not know of it, nor does `validation`. `Factorization.clip` may be
         set later.
-    validation : float, pair (mask, values) or Ratings, optional
+    validation : float, pair (mask, values), Ratings or Split, optional
         Held-out entries, which are predicted after every epoch to compute
         ``history["validation_loss"]`` (and ``["validation_rmse"]``): a share of the observed
         entries, drawn by the seed, or other entries in any form of `mask` and `values` (if `mask`
-        selects them too, the loss is that of training); Ratings are matched by their ids.
+        selects them too, the loss is that of training); Ratings are matched by their ids. A `Split`
+        of the same data (see `funkc.evaluation`) says both what to train on and what to hold out.
         Repeated entries are treated as `duplicates` says. The factors of the best epoch are
         returned, with biases refitted to them; these entries also determine the number of `stages`.
         A warning says when the factors don't predict them better than biases alone.
@@ -380,7 +382,7 @@ def resume(
     values: Any,
     *,
     weights: ArrayLike | None = None,
-    validation: tuple[Any, Any] | Ratings | None = None,
+    validation: tuple[Any, Any] | Ratings | Split | None = None,
     n_threads: int | None = None,
     duplicates: Duplicates = "error",
     on_interrupt: Literal["raise", "return"] = "raise",
@@ -398,7 +400,7 @@ def resume(
         The `checkpoint` of `factorize`; it continues to be updated.
     mask, values, weights, duplicates
         The same data as in the original call, in any form.
-    validation : pair (mask, values) or Ratings, optional
+    validation : pair (mask, values), Ratings or Split, optional
         The same entries as in the original call, if it had any; a share is stored.
     n_threads, on_interrupt, callback, verbose
         As for `factorize`.

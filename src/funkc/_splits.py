@@ -294,7 +294,7 @@ def k_fold(
     time : (c,) or (m, n) array, or str, optional
         As for `split_time`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        The seed. With the same one, the folds by "cells" are those of ``cv=n`` in
+        The seed. With the same one, the folds of single entries are those of ``cv=n`` in
         `funkc.cross_validate`.
 
     Returns

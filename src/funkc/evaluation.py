@@ -100,7 +100,7 @@ def evaluate(
     Notes
     -----
     **Of predictions**: "rmse"; "mae", the mean absolute error; "r2", one minus the ratio of squared
-    errors to squared deviations from the mean of the test values; "log_loss" and "brier" (the mean
+    errors to squared differences from the mean of the test values; "log_loss" and "brier" (the mean
     squared error) of probabilities; "auc", the probability that a relevant entry is predicted
     higher than another, over all rows; "poisson", the mean Poisson deviance. The values that
     "log_loss", "auc" and "brier" compare with are 1 for relevant entries and 0 for others if

@@ -198,7 +198,7 @@ def test_an_unknown_id_is_refused_by_any_kind_of_text(kind):
 
 @every_kind
 def test_best_parameters_are_plain(kind):
-    options = {"folds": 2, "n_epochs": 1, "refit": False}
+    options = {"cv": 2, "n_epochs": 1, "refit": False}
     decays = [kind("linear"), kind("constant")]
     found = funkc.cross_validate(None, observed(), 2, decay=decays, **options)
     assert [type(row["decay"]) for row in found.table] == [str, str]
