@@ -19,7 +19,10 @@ HEADING = "## Glossary"
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "changelog.d/*.md")
 EXAMPLE = r"(?m)^[ ]*(>>>|\.\.\.)( .*)?$"
 PARAMETER = r"(?m)^[ ]*\*{0,2}\w+(, \*{0,2}\w+)*( : |$)"  # a line of a numpydoc section
-CODE = r'''(`+)[^`]+\1|\]\([^)]*\)|[\w.*]*(->|\w\.\w|_)[\w.*]*|\w+\[[^\]]*\]|\{"[^}]*\}|default "\w+"'''
+CODE = (
+    r"(`+)[^`]+\1|\]\([^)]*\)|[\w.*]*(->|\w\.\w|_)[\w.*]*|\w+\[[^\]]*\]"
+    r'|\{"[^}]*\}|default "\w+"'  # the choices of a parameter
+)
 FENCED = r"(?ms)^```.*?^```$"
 
 
