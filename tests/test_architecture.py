@@ -23,9 +23,11 @@ _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.p
     _io.py ratings.py
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py evaluation.py
-    factorization.py images.py ratings.py selection.py
+    factorization.py images.py ratings.py recommender.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
+recommender.py: _api.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/foreign.py
+    _input/ids.py _input/options.py _input/scalars.py _sides.py factorization.py ratings.py
 selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _input/split.py _judge.py
     _judging.py _schedule.py _scores.py _train.py factorization.py

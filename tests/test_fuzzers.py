@@ -29,7 +29,9 @@ def fuzz(monkeypatch):
 def public_names():
     """Functions, classes, methods and properties that may be set, as the fuzzers name them."""
     names = {f"funkc.h: {name}" for name in capi.addresses() if name != "api"}
-    things = {name: getattr(funkc, name) for name in [*funkc.__all__, "FunkImputer"]}
+    things = {
+        name: getattr(funkc, name) for name in [*funkc.__all__, "FunkImputer", "FunkRecommender"]
+    }
     for module in (capi, evaluation, progress, ratings):
         for name, thing in vars(module).items():
             if not name.startswith("_") and name not in things and name in own_names(module):
@@ -55,6 +57,8 @@ def members(kind):
     """Methods of its own, and with a = what may be assigned."""
     whole = [base for base in kind.__mro__ if base.__module__.startswith("funkc")]
     for name, member in {k: v for base in whole for k, v in vars(base).items()}.items():
+        if type(member).__module__.startswith("sklearn"):  # set_fit_request, which it adds
+            continue
         if isinstance(member, property):
             if member.fset is not None and not name.startswith("_"):
                 yield f"{name}="

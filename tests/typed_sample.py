@@ -178,6 +178,15 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
 def completed(table: NDArray[np.float64]) -> None:
     imputer = funkc.FunkImputer(n_components=2)  # loaded when asked for
     print(imputer.fit_transform(np.where(table > 3.9, np.nan, table)))
+    recommender = funkc.FunkRecommender(n_components=2, clip="auto", unknown="raise", n_jobs=1)
+    pairs = [("ann", 1), ("bob", 1), ("bob", 2)]
+    assert_type(recommender.fit(pairs, [5, 4, 3], [1, 1, 2]), funkc.FunkRecommender)
+    predicted: NDArray[Any] = recommender.predict(pairs)
+    print(predicted, recommender.score(pairs, [5, 4, 3]), recommender.row_ids_.size)
+    best: tuple[NDArray[Any], NDArray[Any]] = recommender.recommend(
+        "ann", 1, exclude=[1], only=[1, 2], exclude_trained=False
+    )
+    assert best[0].tolist() == [2]
 
 
 def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:

@@ -35,6 +35,7 @@ from funkc.selection import CrossValidation, cross_validate
 
 if TYPE_CHECKING:
     from funkc.estimator import FunkImputer as FunkImputer
+    from funkc.recommender import FunkRecommender as FunkRecommender
 
 __all__ = [
     "ConstantValuesWarning",
@@ -84,8 +85,13 @@ def __getattr__(name: str) -> object:
         from funkc.estimator import FunkImputer
 
         return FunkImputer
+    if name == "FunkRecommender":
+        from funkc.recommender import FunkRecommender
+
+        return FunkRecommender
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", *(["FunkImputer"] if find_spec("sklearn") else [])])
+    estimators = ["FunkImputer", "FunkRecommender"] if find_spec("sklearn") else []
+    return sorted([*__all__, "__version__", *estimators])

@@ -172,16 +172,27 @@ class Ratings:
         >>> ratings.row_ids, ratings.values
         (array(['a', 'b'], dtype='<U1'), array([2., 2.]))
         """
-        names, columns = ("row_ids", "col_ids", "values"), (row_ids, col_ids, values)
-        table = table_of_arrays(
+        return Ratings._of(
             "ratings",
-            names,
-            columns,
-            "position {}".format,
+            {"row_ids": row_ids, "col_ids": col_ids, "values": values},
             None if weight is None else ("weight", weight),
             None if time is None else ("time", time),
+            duplicates,
         )
-        return _ratings(replace(table, names=NAMES), "ratings", duplicates)
+
+    @staticmethod
+    def _of(
+        source: str,
+        columns: dict[str, Any],
+        weight: tuple[str, Any] | None,
+        time: tuple[str, Any] | None,
+        duplicates: Duplicates,
+    ) -> Ratings:
+        """Of columns with the names that they have in errors."""
+        table = table_of_arrays(
+            source, list(columns), list(columns.values()), "position {}".format, weight, time
+        )
+        return _ratings(replace(table, names=NAMES), source, duplicates)
 
     @staticmethod
     @own_errstate

@@ -29,6 +29,7 @@ PATHS = ("path", "file", "source", "checkpoint")
 OUTPUTS = ("out", "file", "path")
 SLOW = ("Factorization.plot_history", "CrossValidation.plot", "progress.figure", "cross_validate")
 WHOLE = ("DivergedError", "UnknownIdError", "CrossValidation")  # made by funkc alone
+ESTIMATORS = ("FunkImputer", "FunkRecommender")
 OWN = str(Path(__file__).parent)
 FUNKC = str(Path(funkc.__file__).parent)
 hostile.FOLDER = FOLDER = new_folder()
@@ -188,7 +189,7 @@ def in_words(error, problem):
         return True
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1].filename
-    if problem.name.startswith("FunkImputer"):  # what scikit-learn refuses, it says itself
+    if problem.name.startswith(ESTIMATORS):  # what scikit-learn refuses, it says itself
         below = [frame.filename for frame in frames]
         at = max(i for i, name in enumerate(below) if i == 0 or name.startswith(FUNKC))
         if any(f"{os.sep}sklearn{os.sep}" in name for name in below[at + 1 :]):
@@ -280,12 +281,12 @@ def require_same_bits(number, result):
     for n_threads in (1, 3):
         again = Problem(number)
         own = getattr(again.function, "__self__", None)
-        key = "n_jobs" if again.name.startswith("FunkImputer") else "n_threads"
+        key = "n_jobs" if again.name.startswith(ESTIMATORS) else "n_threads"
         if {"n_threads", "n_jobs"} & again.broken.keys():
             return
         if isinstance(own, funkc.Factorization):
             own.n_threads = n_threads
-        elif "n_threads" in again.given or again.name == "FunkImputer":
+        elif "n_threads" in again.given or again.name in ESTIMATORS:
             again.given[key] = n_threads
         else:
             return

@@ -102,14 +102,14 @@ class Draw:
 
 @functools.cache
 def world():
-    """Fits of all kinds, Ratings, imputers, a search; made once, and only copied."""
+    """Fits of all kinds, Ratings, estimators, a search; made once, and only copied."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _new_world(np.random.default_rng(7))
 
 
 def _new_world(rng):
-    made = {"fits": [], "ratings": [], "imputers": []}
+    made = {"fits": [], "ratings": [], "imputers": [], "recommenders": []}
     users = np.array([f"u{i}" for i in range(11)])
     items = np.arange(9) * 5 - 3
     for nth, options in enumerate((
@@ -140,13 +140,17 @@ def _new_world(rng):
     made["fits"].append(funkc.factorize(None, objects, 3, n_epochs=4, n_threads=1))
     weighed = funkc.Ratings.from_arrays([3, 1, 3], ["b", "a", "a"], [1, 2, 3], weight=[1, 2, 0.5])
     made["ratings"].append(weighed)
-    from funkc import FunkImputer
+    from funkc import FunkImputer, FunkRecommender
 
     table = rng.normal(size=(12, 5))
     table[rng.random(table.shape) < 0.3] = np.nan
     for options in ({}, {"add_indicator": True}, {"scale": False, "keep_empty_features": True}):
         made["imputers"].append(FunkImputer(2, n_epochs=3, **options).fit(table))
     made["table"] = table
+    for options in ({}, {"biases": False, "unknown": "raise"}, {"loss": "poisson"}):
+        pairs = np.stack([users[rng.permutation(11)], items[rng.integers(0, 9, 11)]], axis=1)
+        recommender = FunkRecommender(2, n_epochs=3, **options)
+        made["recommenders"].append(recommender.fit(pairs, rng.poisson(3.0, 11)))
     made["search"] = funkc.cross_validate(
         None, rng.normal(size=(9, 8)), [1, 2], folds=2, n_epochs=2
     )

@@ -191,6 +191,55 @@ def fitted_imputer(draw, name):
     return getattr(made, name.partition(".")[2]), {"X": table}
 
 
+@called("FunkRecommender", "FunkRecommender.fit")
+def recommender(draw, name):
+    """All its parameters, and pairs in any form."""
+    from funkc import FunkRecommender
+
+    rows, cols, _ = columns_of(draw)
+    loss = draw.one(*LOSSES)
+    pairs = np.array(list(zip(rows, cols, strict=True)), object)
+    pairs = draw.one(pairs, pairs.tolist(), pd.DataFrame({"row": rows, "col": cols}))
+    given = {"n_components": draw.integer(1, 6), "n_epochs": draw.integer(1, 3), "loss": loss}
+    given |= draw.some(
+        0.1, learning_rate=lambda: 0.01, regularization=lambda: draw.one(0.1, (0.1, 0.2)),
+        biases=lambda: draw.one(True, False, "auto"), members=lambda: draw.integer(1, 2),
+        clip=lambda: draw.one("auto", (-1.0, 2.0)), unknown=lambda: draw.one("baseline", "raise"),
+        duplicates=lambda: draw.one(*POLICIES), random_state=lambda: draw.integer(0, 9),
+        n_jobs=lambda: draw.one(None, 1, -1, 2),
+    )  # fmt: skip
+    if loss == "squared":
+        given |= draw.some(0.1, nonnegative=lambda: True)
+    if loss == "huber":
+        given |= draw.some(huber_delta=lambda: 1.0)
+    if "duplicates" not in given:
+        given |= draw.some(sample_weight=lambda: draw.rng.random(len(rows)) + 0.1)
+
+    def run(X, y, sample_weight=None, **parameters):
+        made = FunkRecommender(**parameters).fit(X, y, sample_weight)
+        return made.predict(X), made.recommend(slice(2), 3)
+
+    return run, {**given, "X": pairs, "y": draw.values(len(rows), loss)}
+
+
+@called("FunkRecommender.predict", "FunkRecommender.recommend")
+def fitted_recommender(draw, name):
+    """What may be asked of a fitted one."""
+    made = copy.deepcopy(draw.one(*world()["recommenders"]))
+    some = lambda names: draw.rng.choice(names, draw.integer(1, 4))  # noqa: E731
+    if name.endswith("predict"):
+        rows = some(made.row_ids_)
+        cols = draw.rng.choice(made.col_ids_, rows.size)
+        pairs = draw.one(np.stack([rows, cols], axis=1), pd.DataFrame({"row": rows, "col": cols}))
+        return made.predict, {"X": pairs}
+    rows = draw.one(some(made.row_ids_), made.row_ids_[0], slice(None, None, 2))
+    given = draw.some(
+        n=lambda: draw.integer(1, 12), exclude=lambda: some(made.col_ids_),
+        only=lambda: some(made.col_ids_), exclude_trained=lambda: draw.one(True, False),
+    )  # fmt: skip
+    return made.recommend, {"rows": rows, **given}
+
+
 # ---------------------------------------------------------------- images
 
 
