@@ -119,6 +119,7 @@ def require_finite(value, name, depth=0):
             "Factorization.top",
             "Factorization.similar_rows",
             "Factorization.similar_cols",
+            "FunkRecommender.recommend",
         ):
             allowed |= value == -np.inf
         assert allowed.all(), "not finite"
