@@ -121,6 +121,25 @@ for _ in range(20):
     assert {line.split()[0] for line in others} == {str(most)}
 
 
+@pytest.mark.parametrize("size", ["64k", "512k", "3M", "32M"])
+@pytest.mark.parametrize("megabytes", [12, 33, 65])
+def test_memory_is_limited_and_stacks_have_another_size(megabytes, size):
+    printed = run(
+        """
+same = bits(train(1).reconstruct())
+limit_memory(int(sys.argv[1]))
+fit, told = warned(train)
+assert bits(fit.reconstruct()) == same
+print(len(told), n_threads())
+""",
+        megabytes,
+        OMP_STACKSIZE=size,
+    )
+    told, n = map(int, printed.split())
+    assert told == (n < 8)
+    assert n == 8 or size[-1] == "M"
+
+
 def test_a_stack_is_larger_than_memory():
     run(
         """
@@ -160,29 +179,26 @@ def test_the_stack_is_that_of_openmp(text, size, monkeypatch):
         "fit.top(np.arange(500), 5)",
         "bits(fit.fold_in_rows(MASK, VALUES).row_factors)",
         "fit.partial_fit(MASK, VALUES).row_factors",
-        "funkc.inpaint(IMAGE, n_threads=8)",
-        "funkc.inpaint(IMAGE, method='tiles', n_threads=8)",
-        "funkc.cross_validate(MASK, VALUES, [1, 2], n_epochs=2, cv=3, n_threads=8).fit.row_factors",
-        "funkc.cross_validate(MASK, VALUES, 2, n_epochs=2, cv=2, n_threads=8).best_score",
+        "funkc.inpaint(IMAGE, n_threads=n)",
+        "funkc.inpaint(IMAGE, method='tiles', n_threads=n)",
+        "funkc.cross_validate(MASK, VALUES, [1, 2], n_epochs=2, cv=3, n_threads=n).fit.row_factors",
+        "funkc.cross_validate(MASK, VALUES, 2, n_epochs=2, cv=2, n_threads=n).best_score",
     ],
 )
 @pytest.mark.parametrize("most", [1, 3])
 def test_every_call_warns_once_in_the_callers_line(call, most):
     run(
         f"""
-from funkc._core import machine
-
-
 def work():
     return {call}
 
 
 fit = train(1)
+n = 1  # OpenMP may keep threads that it has once started
 same = bits(work())
 fit = train(1)
-machine.release_workers()
 limit_threads(int(sys.argv[1]))
-fit.n_threads = 8
+fit.n_threads = n = 8
 answer, told = warned(work)
 assert bits(answer) == same
 assert len(told) == 1, told

@@ -37,7 +37,10 @@ static __thread int funkc_refused_of = 0, funkc_refused_but = 0; /* what nobody 
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9 && defined(__ELF__)
 #define FUNKC_MAY_BE_LIBGOMP
-extern int kmp_get_blocktime(void) __attribute__((weak)); /* of LLVM's library in its place */
+#endif
+#ifdef __ELF__ /* whichever library was compiled for, LLVM's may have taken its place */
+extern size_t kmp_get_stacksize_s(void) __attribute__((weak));
+#define FUNKC_IS_LLVM_OPENMP (kmp_get_stacksize_s != NULL)
 #endif
 
 /* Gives the calling thread's idle workers back.  A forked child inherits libgomp's record
@@ -46,7 +49,7 @@ extern int kmp_get_blocktime(void) __attribute__((weak)); /* of LLVM's library i
 static void funkc_release_workers(void)
 {
 #ifdef FUNKC_MAY_BE_LIBGOMP
-    if (kmp_get_blocktime == NULL && omp_pause_resource_all(omp_pause_hard) == 0) funkc_there = 1;
+    if (!FUNKC_IS_LLVM_OPENMP && omp_pause_resource_all(omp_pause_hard) == 0) funkc_there = 1;
 #endif
 }
 
@@ -93,6 +96,19 @@ static void *funkc_wait(void *given)
     return NULL;
 }
 
+/* LLVM's library says how much stack its threads have.  Each takes 128 bytes more for every thread
+   before it: an eighth and 16 KB do for hundreds, and the C library still hands the stacks of
+   threads that were tried to those of OpenMP. */
+static void funkc_ask_for_stack_size(void)
+{
+#ifdef FUNKC_IS_LLVM_OPENMP
+    if (FUNKC_IS_LLVM_OPENMP) {
+        const size_t size = kmp_get_stacksize_s();
+        pthread_attr_setstacksize(&funkc_like_openmp, size + size / 8 + (16 << 10));
+    }
+#endif
+}
+
 /* How many of n threads the system lets live at once.  None is left in the end. */
 static int funkc_try(int n)
 {
@@ -100,6 +116,7 @@ static int funkc_try(int n)
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     void *tables = malloc(1 << 20); /* no less than what OpenMP will want for its own */
     int count = 0, refusals = 0, i;
+    funkc_ask_for_stack_size();
     pthread_mutex_lock(&gate);
     while (tables && count < n && count < FUNKC_MOST_THREADS && refusals < 20) {
         trials[count].gate = &gate;
