@@ -5,9 +5,11 @@
 #     bash tools/sanitize.sh memory    # AddressSanitizer and UndefinedBehaviorSanitizer
 #     bash tools/sanitize.sh threads   # ThreadSanitizer, with Archer, which knows OpenMP
 #     bash tools/sanitize.sh leaks     # LeakSanitizer, and bytes held after thousands of calls
+#     bash tools/sanitize.sh fuzzer    # as memory, of calls that libFuzzer composes
 #
 # What runs is the tests, exercise.py or leaks.py; or `pytest` with the arguments that follow; or,
 # after `memory fuzz`, the campaign of tools/fuzz with those, by default its calls from Python and C.
+# `fuzzer` runs tools/fuzz/capi_fuzzer.c for so many seconds (600), or with an input that failed.
 # Builds in build/sanitized, and anew only what has changed; for one instruction set, since the
 # source is the same for all (FUNKC_LEVELS=base,v3,v4 builds all, and runs the best).  Needs
 # clang ($CC is another one; CC=gcc does for `memory`), and in $PYTHON (or python3) Cython,
@@ -20,11 +22,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 mode=${1:-}
+# Compilers take up to an hour for the engine with those checks of UndefinedBehaviorSanitizer that
+# stand at every access to memory, which AddressSanitizer watches as well.
+cheap=address,bounds,shift,integer-divide-by-zero,float-cast-overflow
 case $mode in
 memory | leaks) runtime=asan flags='-fsanitize=address,undefined -fno-sanitize-recover=all' ;;
 threads) runtime=tsan flags=-fsanitize=thread ;;
+fuzzer) runtime=asan flags="-g1 -fsanitize=fuzzer-no-link,$cheap -fno-sanitize-recover=all" ;;
 *)
-    echo 'usage: bash tools/sanitize.sh memory|threads|leaks [[fuzz] ARGUMENTS]' >&2
+    echo 'usage: bash tools/sanitize.sh memory|threads|leaks|fuzzer [[fuzz] ARGUMENTS]' >&2
     exit 2
     ;;
 esac
@@ -46,17 +52,16 @@ there() {
 }
 if "$compiler" -v 2>&1 | grep -q '^gcc version'; then
     if [ "$mode" != memory ]; then
-        echo "$mode needs clang, whose $runtime knows threads and leaks of OpenMP" >&2
+        echo "$mode needs clang, which has libFuzzer and knows threads and leaks of OpenMP" >&2
         exit 2
     fi
     shared=
-    # gcc takes an hour for the engine with those checks that stand at every access to memory, which
-    # AddressSanitizer watches as well.
-    flags='-g1 -fsanitize=address,bounds,shift,integer-divide-by-zero,float-cast-overflow'
-    flags+=' -fno-sanitize-recover=all'
-    # And the library whose exceptions it must know before others throw them.
+    flags="-g1 -fsanitize=$cheap -fno-sanitize-recover=all"
+    # With the library whose exceptions it must know before others throw them.
     preload=$(there "$("$compiler" -print-file-name=libasan.so)")
     preload+=" $(there "$("$compiler" -print-file-name=libstdc++.so.6)")"
+elif [ "$mode" = fuzzer ]; then
+    shared= preload= # all is in the program of libFuzzer
 else
     shared=-shared-libsan
     resources=$("$compiler" -print-resource-dir)
@@ -72,6 +77,7 @@ fi
 # ---------------------------------------------------------------- the build
 
 tree=$PWD/build/sanitized/$runtime
+if [ "$mode" = fuzzer ]; then tree=$PWD/build/sanitized/fuzzer; fi
 reports=$tree/reports
 mkdir -p "$tree"
 rm -rf "$reports"
@@ -99,6 +105,13 @@ if [ -n "$unwatched" ]; then
     echo "built without -fsanitize: $unwatched" >&2
     exit 1
 fi
+if [ "$mode" = fuzzer ]; then
+    read -r includes libraries version < <("$python" -c 'import sysconfig as s
+print(s.get_path("include"), s.get_config_var("LIBDIR"), s.get_config_var("LDVERSION"))')
+    "$tree/cc" -Wall -Wextra -fsanitize=fuzzer -I"$includes" -Isrc/funkc/include \
+        tools/fuzz/capi_fuzzer.c -o capi_fuzzer -rdynamic \
+        -L"$libraries" -Wl,-rpath,"$libraries" -lpython"$version"
+fi
 echo "built with $compiler in $((SECONDS - began)) s"
 
 # ---------------------------------------------------------------- the run
@@ -113,7 +126,19 @@ export TSAN_OPTIONS=$log:ignore_noninstrumented_modules=1:halt_on_error=1:histor
 # What measures the memory of the process would measure that of the sanitizer.
 program=(-m pytest -q -p no:cacheprovider --deselect tests/test_images.py::test_memory_is_bounded
     --deselect tests/test_resume.py::test_two_hundred_rounds_leave_memory_as_it_was)
-if [ "${1:-}" = fuzz ]; then
+runner=$python
+if [ "$mode" = fuzzer ]; then
+    runner=$tree/capi_fuzzer
+    export PYTHON=$python KMP_BLOCKTIME=0 # its threads need not wait for the next call
+    mkdir -p "$tree/corpus" "$tree/failed"
+    program=(-max_len=4000 -len_control=0 -timeout=300 -rss_limit_mb=4096
+        -artifact_prefix="$tree/failed/" -print_final_stats=1)
+    if [ -f "${1:-}" ]; then
+        program+=("$1")
+    else
+        program+=(-max_total_time="${1:-600}" "$tree/corpus")
+    fi
+elif [ "${1:-}" = fuzz ]; then
     shift
     if [ $# = 0 ]; then set -- --part calls --part capi --seconds 300; fi
     program=(-m tools.fuzz "$@")
@@ -133,7 +158,7 @@ fi
 
 # watched LEAKS PROGRAM...: without randomised addresses, which older sanitizers can't bear.
 watched() {
-    setarch -R env ASAN_OPTIONS="$asan:$1" LD_PRELOAD="$preload" "$python" "${@:2}"
+    setarch -R env ASAN_OPTIONS="$asan:$1" LD_PRELOAD="$preload" "$runner" "${@:2}"
 }
 began=$SECONDS
 status=0

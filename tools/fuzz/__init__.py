@@ -5,6 +5,7 @@
     python -m tools.fuzz --part calls --count 100000      # so many problems of one part
     python -m tools.fuzz --part calls --only 4711         # one problem, and what is passed
     CC=gcc bash tools/sanitize.sh memory fuzz --part calls --part capi --seconds 3600
+    CC=clang-19 bash tools/sanitize.sh fuzzer 3600        # calls of funkc.h, by libFuzzer
 
 A problem is made of its number alone, so that it comes again on every machine (but for the moment
 of a kill after a time, and of a thread that writes).  Problems run in a child process: one that
