@@ -146,3 +146,24 @@ except MemoryError as error:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert f"but {name} grants this process 3.0 GiB; lower k, or number" in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda endless, fit: setattr(fit, "clip", endless), TypeError, "clip: got array"),
+        (lambda endless, _: funkc.factorize(None, np.eye(4), 1, clip=endless), TypeError, "clip"),
+        (lambda endless, _: funkc.cross_validate(None, np.eye(4), endless[0]), ValueError,
+         "k: has 1,000,000,000 values; pass at most"),
+        (lambda endless, _: funkc.cross_validate(None, np.eye(4), range(10**15)), ValueError,
+         "k: has 1,000,000,000,000,000 values; pass at most"),
+        (lambda endless, _: funkc.cross_validate(None, np.eye(4), 1, [0.1, endless]), TypeError,
+         r"regularization\[1\]"),
+        (lambda endless, _: funkc.cross_validate(None, np.eye(4), 1, cv=endless[0]), TypeError,
+         "cv: got array"),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_larger_than_any_memory_are_refused_at_once(call, error, text):
+    fit = funkc.factorize(None, np.add.outer([1.0, 2.0, 3.0], [1.0, 2.0]), 1)
+    with pytest.raises(error, match=text):
+        call(np.broadcast_to(0.5, (10**9, 10**9)), fit)

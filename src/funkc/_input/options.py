@@ -134,7 +134,7 @@ def checked_clip(value: object) -> tuple[float, float] | Literal["auto"] | None:
     if isinstance(value, str):
         choice("clip", value, ("auto",))
         return "auto"
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and value.shape == (2,):
         value = value.tolist()
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         reject("clip", f"got {shown(value)}", 'pass a pair (low, high), "auto" or None', TypeError)
@@ -270,11 +270,12 @@ def checked_grid(
         if name in drawn:
             listed = _values_drawn(name, value, number or 1, generator)
         else:
+            if is_axis(value) and len(value) > MOST_COMBINATIONS:
+                reject(name, f"has {len(value):,} values", f"pass at most {MOST_COMBINATIONS:,}")
             listed = list(value) if is_axis(value) else [value]
         if not listed:
             reject(name, "is empty", "pass at least one value")
-        numpys = (np.generic, np.ndarray)
-        axes[name] = [one.tolist() if isinstance(one, numpys) else plain(one) for one in listed]
+        axes[name] = [_as_python(one) for one in listed]
         for at, one in enumerate(axes[name]):
             try:
                 checked_options(**{"k": 1, "loss": loss, "huber_delta": huber_delta, name: one})
@@ -313,6 +314,13 @@ def checked_grid(
         )
         for each in combinations
     ]
+
+
+def _as_python(value: Any) -> Any:
+    """A number, or a pair of them, of NumPy as those of Python; anything else is refused later."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.shape == (2,)):
+        return value.tolist()
+    return plain(value)
 
 
 def _values_drawn(
