@@ -25,7 +25,8 @@ _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py evaluation.py
     factorization.py images.py ratings.py recommender.py selection.py
 estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
-    _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py factorization.py
+    _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py _table.py
+    factorization.py
 recommender.py: _api.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/foreign.py
     _input/ids.py _input/options.py _input/scalars.py _sides.py factorization.py ratings.py
 selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py
@@ -159,6 +160,7 @@ _input/__init__.py:
 _errstate.py: _core/threads.py
 _core/threads.py: _core/limits.py _core/machine.pyx _errors.py
 _input/foreign.py: _errors.py
+_table.py: _errors.py
 _errors.py:
 _core/machine.pyx: _core/machine.h _core/machine.pxd
 _core/symmetric.pxd:

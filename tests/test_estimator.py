@@ -652,7 +652,7 @@ def test_other_names_are_refused_as_ever():
 
 
 def test_dense_and_sparse_tables_of_several_blocks_have_the_same_bits(monkeypatch):
-    monkeypatch.setattr("funkc.estimator.ENTRIES_AT_ONCE", 60)
+    monkeypatch.setattr("funkc._table.ENTRIES_AT_ONCE", 60)
     rng = np.random.default_rng(0)
     table = rng.normal(size=(60, 12)) * 10.0 ** np.arange(-6, 6)
     table[rng.random(table.shape) < 0.5] = np.nan

@@ -7,7 +7,7 @@ import itertools
 import math
 import numbers
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from funkc._input.loss import checked_loss, require_allowed_entries
 from funkc._input.options import MOST_FACTORS
 from funkc._judge import without_outliers
 from funkc._sides import Side
+from funkc._table import Cells, Moments, Table, ratio, robust_units
 
 try:
     from scipy.sparse import coo_array
@@ -32,14 +33,11 @@ except ImportError as error:
     raise missing_extra("scikit-learn 1.6 or newer", "sklearn", "FunkImputer") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import ArrayLike, NDArray
 
     from funkc._input.loss import Loss
     from funkc.factorization import Factorization
 
-ENTRIES_AT_ONCE = 1 << 19
 BATCH_EPOCHS = 20
 # The noise of columns is estimated in so many turns, from about so many entries at most; and as if
 # each column had so many more, with the mean noise of all.
@@ -48,8 +46,6 @@ NOISE_ENTRIES = 1 << 23
 NOISE_SHRINKAGE = 4
 # Entries of a column from which on its robust units stay.
 ENOUGH = 30
-# A standard deviation below this fraction of the mean is rounding error.
-ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 
 class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -193,7 +189,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     n_observed_: NDArray[Any]
     n_samples_seen_: int
     _rate: float  # initial learning rate
-    _moments: _Moments
+    _moments: Moments
 
     def __init__(
         self,
@@ -410,7 +406,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """The columns with missing values in the rows seen so far."""
         return np.flatnonzero(self.n_observed_ < self.n_samples_seen_)
 
-    def _table(self, X: Any, *, reset: bool) -> _Table:
+    def _table(self, X: Any, *, reset: bool) -> Table:
         """X, in any supported form."""
         missing = self.missing_values
         nan = _means_nan(missing)
@@ -444,7 +440,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         if not isinstance(X, np.ndarray) and not X.has_canonical_format:
             X = X.copy()  # X may be the caller's object
             X.sum_duplicates()
-        table = _Table(X, math.nan if nan else missing)
+        table = Table(X, math.nan if nan else missing)
         loss = self._checked_loss()
         if loss.linked:
             for first, cells in table.blocks():
@@ -455,25 +451,25 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return checked_loss(self.loss, self.huber_delta)
 
     def _units(
-        self, table: _Table, moments: _Moments, known: NDArray[np.bool_]
+        self, table: Table, moments: Moments, known: NDArray[np.bool_]
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Mean and scale of the columns; of robust losses, those that are known stay."""
         loss = self._checked_loss()
         if not loss.robust or not self.scale:
             return moments.units(self.scale and not loss.linked, self.nonnegative)
-        mean, scale = _robust_units(table)
+        mean, scale = robust_units(table)
         if known.any():
             mean, scale = (
                 np.where(known, old, new) for old, new in ((self.mean_, mean), (self.scale_, scale))
             )
         return mean, scale
 
-    def _learn(self, table: _Table, before: Factorization | None) -> FunkImputer:
+    def _learn(self, table: Table, before: Factorization | None) -> FunkImputer:
         """Train on the first entries, or continue from `before` with more."""
         for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
             scalars.flag(name, getattr(self, name))
         moments = functools.reduce(
-            _Moments.joined, (_Moments.of(cells) for _, cells in table.blocks())
+            Moments.joined, (Moments.of(cells) for _, cells in table.blocks())
         )
         n_observed, n_rows = int(moments.count.sum()), table.X.shape[0]
         dtype = table.X.dtype
@@ -500,8 +496,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         fit = fit._changed(_rows=average)
         noise = self._noise(table, fit, mean, scale)
         if before is not None:
-            squares = (_ratio(self.scale_, scale) * self.noise_) ** 2
-            old = _ratio(self.n_observed_, moments.count)
+            squares = (ratio(self.scale_, scale) * self.noise_) ** 2
+            old = ratio(self.n_observed_, moments.count)
             noise = np.sqrt(noise**2 + old * (squares - noise**2))
         self.factorization_, self.noise_ = fit, noise
         self._moments, self.mean_, self.scale_ = moments, mean, scale
@@ -512,14 +508,14 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self, before: Factorization, mean: NDArray[Any], scale: NDArray[Any]
     ) -> Factorization:
         """The model of the columns in other units."""
-        stretch, cols = _ratio(self.scale_, scale), before._cols
+        stretch, cols = ratio(self.scale_, scale), before._cols
         robust = self._checked_loss().robust
         if robust:  # what had no units keeps its factors
             stretch[self.scale_ == 0] = 1.0
         bias = cols.bias
         if bias is not None:
             level: NDArray[Any] = bias.astype(np.float64) + before.offset
-            moved = _ratio(level * self.scale_ + self.mean_ - mean, scale)
+            moved = ratio(level * self.scale_ + self.mean_ - mean, scale)
             level = np.where(self.scale_ == 0, level, moved) if robust else moved
             bias = (level - before.offset).astype(before.dtype)
         factors = (cols.factors * stretch[:, None]).astype(before.dtype)
@@ -572,7 +568,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return fit
 
     def _noise(
-        self, table: _Table, fit: Factorization, mean: NDArray[Any], scale: NDArray[Any]
+        self, table: Table, fit: Factorization, mean: NDArray[Any], scale: NDArray[Any]
     ) -> NDArray[Any]:
         """The noise of every column.
 
@@ -607,10 +603,10 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             noise = np.maximum(noise, 2.0**-10 * usual)
         return noise
 
-    def _products(self, cells: _Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
+    def _products(self, cells: Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
         """The predictions of the chosen rows for all columns, in the units of the columns."""
         used = chosen[cells.rows] & (self.n_observed_ > 0)[cells.cols]
-        cells = _Cells(
+        cells = Cells(
             (np.cumsum(chosen) - 1)[cells.rows[used]],
             cells.cols[used],
             cells.values[used],
@@ -627,140 +623,9 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         return np.clip(products, -largest, largest, out=products)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A table, dense or CSR, that is looked through in blocks of rows."""
-
-    X: Any
-    missing: float  # the value of what is missing
-
-    def blocks(self) -> Iterator[tuple[int, _Cells]]:
-        """The first row of each block, and its observed entries."""
-        n_rows, n_cols = self.X.shape
-        at_once = max(1, ENTRIES_AT_ONCE // n_cols)  # the same for dense and sparse tables
-        for first in range(0, n_rows, at_once):
-            yield first, self._cells(self.X[first : first + at_once])
-
-    def _cells(self, X: Any) -> _Cells:
-        if isinstance(X, np.ndarray):
-            observed = self._is_observed(X)
-            rows, cols = np.nonzero(observed)
-            return _Cells(rows, cols, X[observed], X.shape)
-        coo = X.tocoo()
-        observed = self._is_observed(coo.data)
-        return _Cells(coo.row[observed], coo.col[observed], coo.data[observed], X.shape)
-
-    def _is_observed(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        nan = math.isnan(self.missing)
-        return np.asarray(~np.isnan(values) if nan else values != self.missing)
-
-    def scaled(
-        self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]
-    ) -> tuple[Any, Any]:
-        """Mask and values for `factorize`, standardized by column."""
-        if isinstance(self.X, np.ndarray):
-            out = np.full(self.X.shape, np.nan, dtype)
-            for first, cells in self.blocks():
-                part = out[first : first + cells.shape[0]]
-                part[cells.rows, cells.cols] = cells.scaled(mean, scale, dtype)
-            return None, out
-        parts = [
-            (first + cells.rows, cells.cols, cells.scaled(mean, scale, dtype))
-            for first, cells in self.blocks()
-        ]
-        rows, cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return (rows, cols), values
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """The observed entries of some rows, row by row."""
-
-    rows: NDArray[Any]
-    cols: NDArray[Any]
-    values: NDArray[Any]  # of the dtype of the output
-    shape: tuple[int, int]
-
-    def scaled(self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """The values, standardized by column."""
-        return _ratio(self.values - mean[self.cols], scale[self.cols]).astype(dtype)
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """Number, mean and sum of squares about the mean of the observed entries of each column."""
-
-    count: NDArray[Any]
-    mean: NDArray[Any]
-    squares: NDArray[Any]
-
-    @classmethod
-    def of(cls, cells: _Cells) -> _Moments:
-        n = cells.shape[1]
-        count = np.bincount(cells.cols, minlength=n)
-        # `units` refuses what is not finite.
-        mean = np.bincount(cells.cols, cells.values, n) / np.maximum(count, 1)
-        squares = np.bincount(cells.cols, (cells.values - mean[cells.cols]) ** 2, n)
-        return cls(count, mean, squares)
-
-    def joined(self, more: _Moments) -> _Moments:
-        """The moments of both sets of entries together."""
-        count = self.count + more.count
-        share = more.count / np.maximum(count, 1)
-        away = more.mean - self.mean
-        squares = self.squares + more.squares + away**2 * self.count * share
-        return _Moments(count, self.mean + away * share, squares)
-
-    def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Mean and scale of the columns."""
-        count = np.maximum(self.count, 1)
-        variances = self.squares / count
-        finite = np.isfinite(self.squares + count * self.mean**2)
-        if not finite.all():
-            at = int(np.argmin(finite))
-            reject("X", f"the squares of column {at} exceed float64", "divide it by a constant")
-        if not scale:
-            return np.zeros_like(self.mean), np.ones_like(self.mean)
-        if nonnegative:
-            return np.zeros_like(self.mean), np.sqrt(variances + self.mean**2)
-        deviations = np.sqrt(variances)
-        deviations[deviations <= ROUNDING * np.abs(self.mean)] = 0
-        return self.mean, deviations
-
-
-def _ratio(x: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
-    """x / by, and 0 where `by` is 0."""
-    out = np.zeros(x.shape)
-    np.divide(x, by, out=out, where=by > 0)
-    return out
-
-
 def _is_linear(fit: Factorization) -> bool:
     """Whether predictions of new rows are linear in their entries."""
     return fit.loss == "squared" and not fit.parameters["nonnegative"]
-
-
-def _robust_units(table: _Table) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The median and the robust standard deviation of every column; where most entries are equal,
-    those that differ tell it.
-    """
-    parts = [(cells.cols, cells.values) for _, cells in table.blocks()]
-    cols, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-    counts = np.bincount(cols, minlength=table.X.shape[1])
-    middle = _medians(cols, values, counts)
-    sizes = np.abs(values - middle[cols])
-    scale = 1.4826 * _medians(cols, sizes, counts)
-    far = sizes > ROUNDING * np.abs(middle[cols])
-    others = 1.4826 * _medians(cols[far], sizes[far], np.bincount(cols[far], minlength=counts.size))
-    return middle, np.where(scale > ROUNDING * np.abs(middle), scale, others)
-
-
-def _medians(cols: NDArray[Any], values: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Of the values of every column; 0 without any."""
-    ordered = np.append(values[np.lexsort((values, cols))].astype(np.float64), 0.0)
-    first = np.cumsum(counts) - counts
-    halves = (ordered[np.minimum(first + at // 2, values.size)] for at in (counts - 1, counts))
-    return np.where(counts > 0, sum(halves) / 2, 0.0)
 
 
 def _weighed(
@@ -792,7 +657,7 @@ def _stretched(fit: Factorization, stretch: NDArray[Any]) -> Side:
     """The rows, after the units of columns changed and not only those of their factors: what was
     the bias becomes a multiple of it in every factor and in the bias, as far as these can tell.
     """
-    weights = _ratio(np.ones(stretch.size), stretch**2)  # errors count in the old units
+    weights = ratio(np.ones(stretch.size), stretch**2)  # errors count in the old units
     common = float(np.average(stretch, weights=weights))
     rows, cols = fit._rows, fit._cols
     nothing = np.zeros(len(stretch), fit.dtype)

@@ -53,7 +53,7 @@ FORMS = {
 def of_imputer(dtype):
     import funkc.estimator
 
-    funkc.estimator.ENTRIES_AT_ONCE = 1 << 15  # as small beside this table as by default
+    funkc._table.ENTRIES_AT_ONCE = 1 << 15  # as small beside this table as by default
     table = np.where(rng.random((15_000, 100)) < 0.2, np.nan, rng.normal(size=(15_000, 100)))
     table = table.astype(dtype)
     funkc.FunkImputer(2, n_epochs=1).fit_transform(table[:50])
