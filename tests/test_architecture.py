@@ -24,8 +24,8 @@ _cli/ratings.py: __init__.py _bar.py _cli/arguments.py _errors.py _input/cells.p
 _cli/image.py: __init__.py _cli/arguments.py _errors.py _io.py progress.py
 __init__.py: _api.py _capi.pyx _core/machine.pyx _errors.py _explain.py estimator.py evaluation.py
     factorization.py images.py ratings.py recommender.py selection.py
-estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/foreign.py _input/forms.py
-    _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py _table.py
+estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/features.py _input/foreign.py
+    _input/forms.py _input/loss.py _input/options.py _input/scalars.py _judge.py _sides.py _table.py
     factorization.py
 recommender.py: _api.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/foreign.py
     _input/ids.py _input/options.py _input/scalars.py _sides.py factorization.py ratings.py
@@ -124,6 +124,7 @@ _core/new_rows.pxd: _core/loss.pxd _core/memory.pxd _core/prior.pxd _core/ridge.
 _core/sums.pxd: _core/lanes.pxd _core/loss.pxd _core/types.pxd
 _export.py: _errors.py _input/arrays.py _input/foreign.py
 _scores.py: _errors.py _input/arrays.py _input/scalars.py
+_input/features.py: _errors.py _input/arrays.py _input/foreign.py
 _input/arrays.py: _errors.py _input/foreign.py _input/scalars.py
 _core/start.pxd: _core/float_state.pxd _core/stream.pxd _core/types.pxd
 _core/source.pxd: _core/stream.pxd _core/types.pxd capi.pxd

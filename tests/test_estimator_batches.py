@@ -54,7 +54,7 @@ def test_batches_give_the_same_bits_in_any_form():
     for batch in batches:
         expected.partial_fit(batch)
     for n_jobs in THREADS:
-        imputer = FunkImputer(n_jobs=n_jobs).fit(batches[0])
+        imputer = FunkImputer(n_jobs=n_jobs, sparse_means="missing").fit(batches[0])
         for batch in batches[1:]:
             imputer.partial_fit(as_sparse(batch))
         assert np.array_equal(imputer.transform(batches[0]), expected.transform(batches[0]))

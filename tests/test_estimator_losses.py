@@ -10,6 +10,8 @@ import funkc
 pytest.importorskip("sklearn", minversion="1.6", reason="FunkImputer needs scikit-learn")
 scipy_sparse = pytest.importorskip("scipy.sparse", reason="sparse tables come from SciPy")
 
+from sklearn.base import clone  # noqa: E402
+
 from funkc import FunkImputer  # noqa: E402
 
 LOSSES = ["absolute", "huber", "logistic", "poisson"]
@@ -104,7 +106,8 @@ def test_threads_and_forms_leave_no_trace(loss):
         assert np.array_equal(FunkImputer(5, loss=loss, n_jobs=n_jobs).fit_transform(table), made)
     seen = ~np.isnan(table)
     sparse = scipy_sparse.csr_array((table[seen], np.nonzero(seen)), shape=table.shape)
-    assert np.array_equal(FunkImputer(5, loss=loss).fit_transform(sparse), made)
+    stored = FunkImputer(5, loss=loss, sparse_means="missing")
+    assert np.array_equal(stored.fit_transform(sparse), made)
     one = FunkImputer(5, loss=loss).fit(table).transform(table[3:4])
     assert np.array_equal(one, made[3:4])
 
@@ -161,10 +164,11 @@ def test_columns_of_few_values(loss):
 @pytest.mark.parametrize("loss, bad", [("logistic", 2.0), ("poisson", -1.0)])
 def test_values_that_a_loss_can_not_have_are_named(loss, bad, form):
     table = np.nan_to_num(tables(loss)[0], nan=1.0)
-    imputer = FunkImputer(3, loss=loss).fit(form(table))
+    unfitted = FunkImputer(3, loss=loss, sparse_means="missing")
+    imputer = clone(unfitted).fit(form(table))
     table[5, 2] = bad
     words = f"^X: got {bad:g} in row 5 and column 2, which is"
-    for call in (imputer.transform, imputer.partial_fit, FunkImputer(3, loss=loss).fit):
+    for call in (imputer.transform, imputer.partial_fit, unfitted.fit):
         with pytest.raises(ValueError, match=words):
             call(form(table))
 

@@ -187,6 +187,8 @@ def completed(table: NDArray[np.float64]) -> None:
         "ann", 1, exclude=[1], only=[1, 2], exclude_trained=False
     )
     assert best[0].tolist() == [2]
+    print(imputer.score(table), imputer.indicator_)
+    print(funkc.FunkImputer(sparse_means="zero", sparse_output=True).fit(table).n_observed_)
 
 
 def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:

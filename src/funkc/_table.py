@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from funkc._errors import reject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -26,6 +27,11 @@ class Table:
 
     X: Any
     missing: float  # the value of what is missing
+    zeros: bool = False  # whether what a CSR table does not store is 0, and not missing
+
+    @property
+    def is_dense(self) -> bool:
+        return self.zeros or isinstance(self.X, np.ndarray)
 
     def blocks(self) -> Iterator[tuple[int, Cells]]:
         """The first row of each block, and its observed entries."""
@@ -34,8 +40,13 @@ class Table:
         for first in range(0, n_rows, at_once):
             yield first, self._cells(self.X[first : first + at_once])
 
+    def moments(self) -> Moments:
+        """Of all columns."""
+        return functools.reduce(Moments.joined, (Moments.of(cells) for _, cells in self.blocks()))
+
     def _cells(self, X: Any) -> Cells:
-        if isinstance(X, np.ndarray):
+        if self.is_dense:
+            X = X if isinstance(X, np.ndarray) else X.toarray()
             observed = self._is_observed(X)
             rows, cols = np.nonzero(observed)
             return Cells(rows, cols, X[observed], X.shape)
@@ -51,7 +62,7 @@ class Table:
         self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]
     ) -> tuple[Any, Any]:
         """Mask and values for `factorize`, standardized by column."""
-        if isinstance(self.X, np.ndarray):
+        if self.is_dense:
             out = np.full(self.X.shape, np.nan, dtype)
             for first, cells in self.blocks():
                 part = out[first : first + cells.shape[0]]
@@ -73,6 +84,10 @@ class Cells:
     cols: NDArray[Any]
     values: NDArray[Any]  # of the dtype of the output
     shape: tuple[int, int]
+
+    def only(self, chosen: NDArray[np.bool_]) -> Cells:
+        """The chosen ones of them."""
+        return Cells(self.rows[chosen], self.cols[chosen], self.values[chosen], self.shape)
 
     def scaled(self, mean: NDArray[Any], scale: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """The values, standardized by column."""
@@ -104,14 +119,16 @@ class Moments:
         squares = self.squares + more.squares + away**2 * self.count * share
         return Moments(count, self.mean + away * share, squares)
 
-    def units(self, scale: bool, nonnegative: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    def units(
+        self, scale: bool, nonnegative: bool, column: Callable[[int], str]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Mean and scale of the columns."""
         count = np.maximum(self.count, 1)
         variances = self.squares / count
         finite = np.isfinite(self.squares + count * self.mean**2)
         if not finite.all():
             at = int(np.argmin(finite))
-            reject("X", f"the squares of column {at} exceed float64", "divide it by a constant")
+            reject("X", f"the squares of {column(at)} exceed float64", "divide it by a constant")
         if not scale:
             return np.zeros_like(self.mean), np.ones_like(self.mean)
         if nonnegative:

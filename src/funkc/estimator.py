@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import numbers
 import sys
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from funkc._errors import missing_extra, reject, shown, warn
 from funkc._errstate import own_errstate
 from funkc._input import scalars
 from funkc._input.arrays import as_array, is_sparse, numeric
+from funkc._input.features import column_name, refuse_dates, refuse_what_is_not_finite
 from funkc._input.foreign import as_numpy, refuse_lazy
 from funkc._input.forms import checked_sparse, entries_of_sparse, refuse_sparse
 from funkc._input.loss import checked_loss, require_allowed_entries
@@ -26,13 +27,15 @@ from funkc._sides import Side
 from funkc._table import Cells, Moments, Table, ratio, robust_units
 
 try:
-    from scipy.sparse import coo_array
+    from scipy.sparse import coo_array, csr_array, vstack
     from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise missing_extra("scikit-learn 1.6 or newer", "sklearn", "FunkImputer") from error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from funkc._input.loss import Loss
@@ -46,6 +49,10 @@ NOISE_ENTRIES = 1 << 23
 NOISE_SHRINKAGE = 4
 # Entries of a column from which on its robust units stay.
 ENOUGH = 30
+# `score` hides every entry of a row once, in so many passes.
+PASSES = 10
+# What each estimator warned of; clones share it, so that a search warns once.
+_told: weakref.WeakKeyDictionary[FunkImputer, set[str]] = weakref.WeakKeyDictionary()
 
 
 class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -62,8 +69,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         overfitting.
     missing_values : number, numpy.nan, pandas.NA or None, default numpy.nan
         The placeholder for missing values; the last three all mean NaN after conversion to
-        float. With a number, NaN is refused. In **sparse** input, entries that are not stored
-        are missing, and stored entries (also zeros) are observed unless they equal this.
+        float. With a number, NaN is refused. For **sparse** input, see `sparse_means`.
     scale : bool, default True
         Whether to standardize each column to mean 0 and standard deviation 1 of its observed
         entries, so that the units of columns do not matter. Pass False if all columns share
@@ -86,7 +92,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         updates the average.
     nonnegative : bool, default False
         Whether the factors, and therefore the imputed values, are constrained to be at least
-        0. Then `scale` divides each column by its root mean square and subtracts nothing.
+        0. Then `scale` divides each column by its root mean square and subtracts nothing, and
+        negative values in X are refused, unless ``biases=True``.
     loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
         The loss of training and of `transform`, as in `funkc.factorize`. With "absolute" and
         "huber", which wild values do not ruin, `scale` takes the median and the robust standard
@@ -108,13 +115,23 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         `fit`: 1 where a value was missing and 0 elsewhere.
     keep_empty_features : bool, default False
         Whether columns without any observed entry in `fit` are filled with 0. By default they
-        are dropped, and `transform` warns.
+        are dropped (all of them, of a table without any value), and `transform` warns, once for
+        an estimator and its clones.
+    sparse_means : {"missing", "zero"} or None, default None
+        What entries are that a **sparse** X does not store. "missing": stored entries (also
+        zeros) are observed unless they equal `missing_values`. "zero": the others are observed
+        zeros, as in `sklearn.impute.SimpleImputer`, so that the dense and the sparse form of a
+        table mean the same; say so after a step that may return either, such as a
+        `ColumnTransformer` with its `sparse_threshold`. None is "missing" with a warning.
+    sparse_output : bool, default False
+        Whether `transform` returns a CSR array of what is not 0, for dense and for sparse input.
+        It has float32 for float16, which SciPy does not have.
 
     Attributes
     ----------
-    factorization_ : Factorization
+    factorization_ : Factorization or None
         Factors and biases of the columns, and of the average row only, with the covariance of
-        the rows; for the scaled columns.
+        the rows; for the scaled columns. None if `fit` saw no observed entry.
     mean_, scale_ : (n_features,) array
         The columns are shifted by the mean and then divided by the scale (0: a constant
         column, from which nothing is learned). Without `scale`, 0 and 1.
@@ -129,6 +146,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         The number of columns.
     feature_names_in_ : (n_features,) array of str
         The names of the columns, if X had any.
+    indicator_ : sklearn.impute.MissingIndicator or None
+        Of the columns with missing values; None without `add_indicator`.
 
     Raises
     ------
@@ -144,9 +163,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     Notes
     -----
     **Input and output**: X is any 2-D array or data frame of numbers, or any `scipy.sparse`
-    array or matrix. The output is dense, float32 for float32 and otherwise float64 (which is
-    also the precision of the computation). Observed entries are kept exactly; a row without
-    any is filled with typical values.
+    array or matrix. The output has the dtype of X if that is float16, float32 or float64, as in
+    scikit-learn's imputers, and is float64 otherwise; computed is in float64, or in float32 for
+    the first two. Observed entries are kept exactly; a row without any is filled with typical
+    values. Dates are refused: convert them to numbers first.
+
+    **No inverse_transform**: the output does not tell which of its values were imputed. Where
+    that is needed, keep X, or use `add_indicator`, whose columns mark them.
 
     **Rows**: with x̄ and C the mean and the covariance of the trained rows (factors and bias), the
     factors x of a row minimize Σ_j (r_j - x · y_j)² / noise_j² + (x - x̄)ᵀ C⁻¹ (x - x̄) over its
@@ -182,12 +205,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
     array([  50.,  500., 5000.])
     """
 
-    factorization_: Factorization
+    factorization_: Factorization | None
     mean_: NDArray[Any]
     scale_: NDArray[Any]
     noise_: NDArray[Any]
     n_observed_: NDArray[Any]
     n_samples_seen_: int
+    indicator_: Any
     _rate: float  # initial learning rate
     _moments: Moments
 
@@ -211,6 +235,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         n_jobs: int | None = None,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
+        sparse_means: Literal["missing", "zero"] | None = None,
+        sparse_output: bool = False,
     ) -> None:
         self.n_components = n_components
         self.missing_values = missing_values
@@ -229,6 +255,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.n_jobs = n_jobs
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
+        self.sparse_means: Literal["missing", "zero"] | None = sparse_means
+        self.sparse_output = sparse_output
 
     @own_errstate
     def fit(self, X: Any, y: object = None) -> FunkImputer:
@@ -254,10 +282,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         >>> imputer.n_observed_, imputer.mean_
         (array([2, 3]), array([2., 4.]))
         """
-        table = self._table(X, reset=True)
-        if not any(cells.values.size for _, cells in table.blocks()):
-            reject("X", "has no observed entry", "pass at least one value that is not missing")
-        return self._learn(table, None)
+        return self._learn(self._table(X, reset=True), more=False)
 
     @own_errstate
     def partial_fit(self, X: Any, y: object = None) -> FunkImputer:
@@ -290,11 +315,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         if not hasattr(self, "factorization_"):
             return self.fit(X)
-        table = self._table(X, reset=False)
-        if any(cells.values.size for _, cells in table.blocks()):
-            return self._learn(table, self.factorization_)
-        self.n_samples_seen_ += table.X.shape[0]
-        return self
+        return self._learn(self._table(X, reset=False), more=True)
 
     @own_errstate
     def transform(self, X: Any) -> Any:
@@ -308,8 +329,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         Returns
         -------
         (n_samples, n_features_out) array
-            A dense copy of X without missing values (or a data frame, as configured by
-            `set_output`).
+            A dense copy of X without missing values (or a CSR array with `sparse_output`, or a
+            data frame, as configured by `set_output`).
 
         Examples
         --------
@@ -321,31 +342,98 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         check_is_fitted(self)
         table = self._table(X, reset=False)
-        filled = np.zeros(table.X.shape, table.X.dtype)
-        incomplete = self._incomplete() if self.add_indicator else np.empty(0, np.intp)
-        missing = np.ones((len(filled), incomplete.size), filled.dtype)
         empty = self.n_observed_ == 0
-        low, high = self._range(table.X.shape[1])
-        for first, cells in table.blocks():
-            part = filled[first : first + cells.shape[0]]
-            with_missing = np.bincount(cells.rows, minlength=len(part)) < cells.shape[1]
-            if with_missing.any():
-                part[with_missing] = np.clip(self._products(cells, with_missing), low, high)
-            part[:, empty] = 0
-            part[cells.rows, cells.cols] = cells.values
-            at = np.full(cells.shape[1], -1)
-            at[incomplete] = np.arange(incomplete.size)
-            marked = at[cells.cols] >= 0
-            missing[first + cells.rows[marked], at[cells.cols[marked]]] = 0
         if empty.any() and not self.keep_empty_features:
             names = ", ".join(np.asarray(super().get_feature_names_out())[empty])
-            warn(
+            self._warn(
                 f"columns without any observed entry in fit are dropped: {shown(names)}; pass "
-                "keep_empty_features=True to fill them with 0",
-                UserWarning,
+                "keep_empty_features=True to fill them with 0"
             )
-            filled = filled[:, ~empty]
-        return np.hstack([filled, missing]) if self.add_indicator else filled
+        if self.sparse_output:
+            dtype = np.result_type(table.X.dtype, np.float32)  # SciPy has no float16
+            blocks = (csr_array(block.astype(dtype, copy=False)) for block in self._imputed(table))
+            return vstack(list(blocks), format="csr")
+        n_rows, n_out, first = table.X.shape[0], len(self._kept()), 0
+        if self.add_indicator:
+            n_out += len(self._incomplete())
+        out = np.empty((n_rows, n_out), table.X.dtype)
+        for block in self._imputed(table):
+            out[first : first + len(block)] = block
+            first += len(block)
+        return out
+
+    def _imputed(self, table: Table) -> Iterator[NDArray[Any]]:
+        """The output, in blocks of rows."""
+        incomplete = self._incomplete() if self.add_indicator else np.empty(0, np.intp)
+        kept, low_high = self._kept(), self._range(table.X.shape[1])
+        for _, cells in table.blocks():
+            filled = np.zeros(cells.shape, table.X.dtype)
+            with_missing = np.bincount(cells.rows, minlength=len(filled)) < cells.shape[1]
+            if with_missing.any():
+                filled[with_missing] = np.clip(self._products(cells, with_missing), *low_high)
+            filled[:, self.n_observed_ == 0] = 0
+            filled[cells.rows, cells.cols] = cells.values
+            if kept.size < cells.shape[1] or incomplete.size:
+                missing = np.ones(cells.shape, filled.dtype)
+                missing[cells.rows, cells.cols] = 0
+                filled = np.hstack([filled[:, kept], missing[:, incomplete]])
+            yield filled
+
+    @own_errstate
+    def score(self, X: Any, y: object = None) -> float:
+        """How well observed entries of X are imputed when they are hidden: R².
+
+        Every observed entry is hidden once, and imputed from others of its row: of each row, the
+        first, eleventh, twenty-first, ... observed entry are hidden together, then the second,
+        twelfth, ..., and so on, so that a row of up to ten entries loses one at a time. The same
+        X gives the same score.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array or sparse array
+            Rows that were not in `fit`: those of `fit` are imputed better than others.
+        y : object
+            Ignored.
+
+        Returns
+        -------
+        float
+            1 minus the mean squared error, in standard deviations of the columns of X: at most 1
+            (higher is better), 0 if the mean of each column in X does as well. It does not depend
+            on the units of columns, and compares imputers of any parameters. Columns that are
+            constant in X, and those without any observed entry in `fit`, do not count.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from funkc import FunkImputer
+        >>> table = np.outer(np.arange(1.0, 101), [1, 10, 100])  # of rank one
+        >>> imputer = FunkImputer().fit(table[::2])
+        >>> round(imputer.score(table[1::2]), 2)
+        1.0
+        """
+        check_is_fitted(self)
+        table = self._table(X, reset=False)
+        low, high = self._range(table.X.shape[1])
+        moments = table.moments()
+        deviations = moments.units(True, False, self._column)[1]
+        deviations[self.n_observed_ == 0] = 0
+        count = int(moments.count[deviations > 0].sum())
+        if not count:
+            reject("X", "has no column whose values differ", "pass more rows")
+        squares = 0.0
+        for _, cells in table.blocks():
+            # The place of each entry in its row.
+            turns = np.arange(cells.rows.size) - np.searchsorted(cells.rows, cells.rows)
+            turns %= PASSES
+            for turn in np.unique(turns):
+                hidden = turns == turn
+                of_them = cells.only(hidden)
+                chosen = np.bincount(of_them.rows, minlength=cells.shape[0]) > 0
+                made = np.clip(self._products(cells.only(~hidden), chosen), low, high)
+                made = made[(np.cumsum(chosen) - 1)[of_them.rows], of_them.cols]
+                squares += np.sum(ratio(of_them.values - made, deviations[of_them.cols]) ** 2)
+        return float(1 - squares / count)
 
     def _range(self, n_cols: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The smallest and the largest imputed value of every column."""
@@ -362,7 +450,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         low, high = ends
         if not (low < high).all():
             at = int(np.argmin(low < high))
-            what = f"got {low[at]:g}, which is not below max_value {high[at]:g}, in column {at}"
+            given = f"got {low[at]:g}, which is not below max_value {high[at]:g}"
+            what = f"{given}, in {self._column(at)}"
             reject("min_value", what, "pass a smaller one")
         return low, high
 
@@ -389,7 +478,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """
         check_is_fitted(self)
         names = np.asarray(super().get_feature_names_out(input_features))
-        kept = names if self.keep_empty_features else names[self.n_observed_ > 0]
+        kept: NDArray[Any] = names[self._kept()]
         if self.add_indicator:
             more = [f"missingindicator_{name}" for name in names[self._incomplete()]]
             kept = np.append(kept, np.array(more, object))
@@ -399,8 +488,42 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = _means_nan(self.missing_values)
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.positive_only = self._needs_positive()
+        kept = ["float64", "float32", "float16"][: 2 if self.sparse_output else 3]
+        tags.transformer_tags.preserves_dtype = kept
         return tags
+
+    def __sklearn_clone__(self) -> Any:
+        made: Any = super().__sklearn_clone__()
+        _told[made] = _told.setdefault(self, set())
+        return made
+
+    def _warn(self, text: str) -> None:
+        """Once for this estimator and its clones."""
+        told = _told.setdefault(self, set())
+        if text not in told:
+            warn(text, UserWarning)
+            told.add(text)
+
+    def _needs_positive(self) -> bool:
+        """Whether negative values in X are refused: no imputed value could be negative."""
+        loss: Any = self.loss  # which may be anything until it is checked
+        if isinstance(loss, str) and loss == "poisson":
+            return True
+        biased, constrained = (
+            isinstance(option, (bool, np.bool_)) and bool(option)
+            for option in (self.biases, self.nonnegative)
+        )
+        return constrained and not biased
+
+    def _column(self, at: int) -> str:
+        """What to call a column in a message."""
+        return column_name(getattr(self, "feature_names_in_", None), at)
+
+    def _kept(self) -> NDArray[Any]:
+        """The columns that the output has."""
+        kept: NDArray[Any] = np.flatnonzero((self.n_observed_ > 0) | self.keep_empty_features)
+        return kept
 
     def _incomplete(self) -> NDArray[Any]:
         """The columns with missing values in the rows seen so far."""
@@ -408,10 +531,13 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
     def _table(self, X: Any, *, reset: bool) -> Table:
         """X, in any supported form."""
+        for name in (
+            "scale", "nonnegative", "add_indicator", "keep_empty_features", "sparse_output",
+        ):  # fmt: skip
+            scalars.flag(name, getattr(self, name))
         missing = self.missing_values
         nan = _means_nan(missing)
-        if not nan:
-            missing = scalars.real("missing_values", missing, -math.inf)
+        missing = math.nan if nan else scalars.real("missing_values", missing, -math.inf)
         refuse_lazy("X", X)
         if hasattr(type(X), "__dlpack__"):
             X = as_numpy("X", X)
@@ -426,26 +552,59 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
                 X = coo_array((values, (rows, cols)), shape)
             scalars.require_memory(40 * X.shape[1], f"{X.shape[1]:,} columns", "pass fewer")
         _require_columns(X, None if reset else len(self.n_observed_))
+        refuse_dates("X", X)
         try:
-            X = validate_data(
+            checked = validate_data(
                 self,
                 X,
                 reset=reset,
                 accept_sparse="csr",
-                dtype=[np.float64, np.float32],
+                dtype=[np.float64, np.float32, np.float16],
                 ensure_all_finite="allow-nan" if nan else True,
             )
         except RuntimeError as error:  # of SciPy, about an index that it did not check
             refuse_sparse("X", error)
+        except (TypeError, ValueError, OverflowError) as error:
+            if "feature names" not in str(error):
+                refuse_what_is_not_finite("X", X, nan)
+            raise
+        X = checked
         if not isinstance(X, np.ndarray) and not X.has_canonical_format:
             X = X.copy()  # X may be the caller's object
             X.sum_duplicates()
-        table = Table(X, math.nan if nan else missing)
-        loss = self._checked_loss()
-        if loss.linked:
-            for first, cells in table.blocks():
-                require_allowed_entries(replace(cells, rows=first + cells.rows), loss, "X")
+        table = Table(X, missing, self._zeros(X, missing))
+        loss, positive = self._checked_loss(), self._needs_positive()
+        for first, cells in table.blocks() if loss.linked or positive else ():
+            cells = replace(cells, rows=first + cells.rows)
+            if positive and (cells.values < 0).any():
+                at = int(np.argmax(cells.values < 0))
+                place = f"row {cells.rows[at]} and {self._column(cells.cols[at])}"
+                reject(
+                    "X",  # and in scikit-learn's words, which its checks look for
+                    f"got {cells.values[at]:g} in {place}, which is below 0 (Negative values in "
+                    "data passed to FunkImputer)",
+                    "pass another loss" if loss.linked else "pass nonnegative=False",
+                )
+            require_allowed_entries(cells, loss, "X", self._column)
         return table
+
+    def _zeros(self, X: Any, missing: float) -> bool:
+        """Whether X is sparse, and what it does not store is 0."""
+        means = self.sparse_means
+        if means is not None:
+            means = scalars.choice("sparse_means", means, ("missing", "zero"))
+        if isinstance(X, np.ndarray):
+            return False
+        if means is None and missing != 0 and X.nnz < math.prod(X.shape):
+            self._warn(
+                "X: entries that are not stored are taken as missing; pass "
+                'sparse_means="missing" if they are, or sparse_means="zero" if they are zeros, as '
+                "in the sparse output of a ColumnTransformer"
+            )
+        if means == "zero":
+            what = f"{math.prod(X.shape):,} numbers"
+            scalars.require_memory(4 * math.prod(X.shape), what, "pass fewer rows at a time")
+        return bool(means == "zero")
 
     def _checked_loss(self) -> Loss:
         return checked_loss(self.loss, self.huber_delta)
@@ -456,7 +615,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         """Mean and scale of the columns; of robust losses, those that are known stay."""
         loss = self._checked_loss()
         if not loss.robust or not self.scale:
-            return moments.units(self.scale and not loss.linked, self.nonnegative)
+            return moments.units(self.scale and not loss.linked, self.nonnegative, self._column)
         mean, scale = robust_units(table)
         if known.any():
             mean, scale = (
@@ -464,19 +623,36 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             )
         return mean, scale
 
-    def _learn(self, table: Table, before: Factorization | None) -> FunkImputer:
-        """Train on the first entries, or continue from `before` with more."""
-        for name in ("scale", "nonnegative", "add_indicator", "keep_empty_features"):
-            scalars.flag(name, getattr(self, name))
-        moments = functools.reduce(
-            Moments.joined, (Moments.of(cells) for _, cells in table.blocks())
-        )
-        n_observed, n_rows = int(moments.count.sum()), table.X.shape[0]
-        dtype = table.X.dtype
+    def _learn(self, table: Table, *, more: bool) -> FunkImputer:
+        """Train on the first entries, or with more after others."""
+        moments, n_rows = table.moments(), table.X.shape[0]
+        n_observed = int(moments.count.sum())
+        before = self.factorization_ if more else None
+        if more:
+            moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
+        if n_observed:
+            self._train(table, moments, before, n_observed, n_rows)
+        elif before is None:
+            nothing = np.zeros(table.X.shape[1])
+            self.factorization_, self._moments = None, moments
+            self.mean_, self.scale_, self.noise_ = nothing, nothing.copy(), nothing.copy()
+        self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
+        self.indicator_ = self._indicator() if self.add_indicator else None
+        return self
+
+    def _train(
+        self,
+        table: Table,
+        moments: Moments,
+        before: Factorization | None,
+        n_observed: int,
+        n_rows: int,
+    ) -> None:
+        """Of all rows, the moments and their number; of these ones, the number of entries."""
+        dtype = np.result_type(table.X.dtype, np.float32)
         known = np.zeros(table.X.shape[1], np.bool_)
         if before is not None:
             known = (self.n_observed_ >= ENOUGH) & (self.scale_ > 0)
-            moments, n_rows = self._moments.joined(moments), n_rows + self.n_samples_seen_
             dtype = before.dtype
         mean, scale = self._units(table, moments, known)
         mask, values = table.scaled(mean, scale, dtype)
@@ -501,8 +677,19 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             noise = np.sqrt(noise**2 + old * (squares - noise**2))
         self.factorization_, self.noise_ = fit, noise
         self._moments, self.mean_, self.scale_ = moments, mean, scale
-        self.n_observed_, self.n_samples_seen_ = moments.count, n_rows
-        return self
+
+    def _indicator(self) -> Any:
+        """Fitted by scikit-learn to one row that lacks what some row lacks."""
+        from sklearn.impute import MissingIndicator
+
+        missing = np.nan if _means_nan(self.missing_values) else self.missing_values
+        row = np.full((1, len(self.n_observed_)), 1.0 if missing == 0 else 0.0)
+        row[0, self._incomplete()] = missing
+        made: Any = MissingIndicator(missing_values=missing, error_on_new=False).fit(row)
+        names = getattr(self, "feature_names_in_", None)
+        if names is not None:
+            made.feature_names_in_ = names
+        return made
 
     def _rescaled(
         self, before: Factorization, mean: NDArray[Any], scale: NDArray[Any]
@@ -605,6 +792,8 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
     def _products(self, cells: Cells, chosen: NDArray[np.bool_]) -> NDArray[Any]:
         """The predictions of the chosen rows for all columns, in the units of the columns."""
+        if self.factorization_ is None:
+            return np.zeros((int(np.count_nonzero(chosen)), cells.shape[1]))
         used = chosen[cells.rows] & (self.n_observed_ > 0)[cells.cols]
         cells = Cells(
             (np.cumsum(chosen) - 1)[cells.rows[used]],

@@ -160,6 +160,7 @@ def imputer(draw, name):
         scale=lambda: draw.one(True, False),
         learning_rate=lambda: 0.01, regularization=lambda: draw.one(0.1, (0.1, 0.2)),
         biases=lambda: draw.one(True, False, "auto"), members=lambda: draw.integer(1, 2),
+        sparse_means=lambda: draw.one("missing", "zero"), sparse_output=lambda: True,
         min_value=lambda: draw.one(-1.0, None), max_value=lambda: draw.one(3.0, None),
         random_state=lambda: draw.integer(0, 9), n_jobs=lambda: draw.one(None, 1, -1, 2),
         add_indicator=lambda: True, keep_empty_features=lambda: draw.one(True, False),
@@ -178,7 +179,12 @@ def imputer(draw, name):
     return run, {**given, "X": table}
 
 
-@called("FunkImputer.transform", "FunkImputer.partial_fit", "FunkImputer.get_feature_names_out")
+@called(
+    "FunkImputer.transform",
+    "FunkImputer.partial_fit",
+    "FunkImputer.get_feature_names_out",
+    "FunkImputer.score",
+)
 def fitted_imputer(draw, name):
     """What may be asked of a fitted one."""
     made = copy.deepcopy(draw.one(*world()["imputers"]))

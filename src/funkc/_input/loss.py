@@ -13,6 +13,8 @@ from funkc._errors import reject
 from funkc._input.scalars import choice, plain, real
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 # In the order of the core (loss.h).
@@ -125,10 +127,16 @@ def require_allowed(plan: Any, loss: Loss) -> None:
     """Refuse values of a plan that the loss can't have."""
     found = newton.first_misfit(plan, loss.kind)
     if found is not None:
-        _refuse(loss, *found)
+        row, col, value = found
+        _refuse(loss, row, f"column {col}", value)
 
 
-def require_allowed_entries(cells: Entries, loss: Loss, name: str = "values") -> None:
+def require_allowed_entries(
+    cells: Entries,
+    loss: Loss,
+    name: str = "values",
+    column: Callable[[int], str] = "column {}".format,
+) -> None:
     """The same for entries that are not trained on."""
     if loss.linked:
         values = cells.values
@@ -136,12 +144,12 @@ def require_allowed_entries(cells: Entries, loss: Loss, name: str = "values") ->
         if bad.any():
             at = int(np.argmax(bad))
             at_row, at_col = int(cells.rows[at]), int(cells.cols[at])
-            _refuse(loss, at_row, at_col, float(values[at]), name)
+            _refuse(loss, at_row, column(at_col), float(values[at]), name)
 
 
-def _refuse(loss: Loss, row: int, col: int, value: float, name: str = "values") -> None:
+def _refuse(loss: Loss, row: int, where: str, value: float, name: str = "values") -> None:
     fault, remedy = ALLOWED[loss.name]
-    reject(name, f"got {value:g} in row {row} and column {col}, which is {fault}", remedy)
+    reject(name, f"got {value:g} in row {row} and {where}, which is {fault}", remedy)
 
 
 def predictions(loss: Loss, scores: NDArray[np.floating]) -> None:
