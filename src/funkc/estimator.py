@@ -625,6 +625,7 @@ class FunkImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
     def _learn(self, table: Table, *, more: bool) -> FunkImputer:
         """Train on the first entries, or with more after others."""
+        self._range(table.X.shape[1])
         moments, n_rows = table.moments(), table.X.shape[0]
         n_observed = int(moments.count.sum())
         before = self.factorization_ if more else None
