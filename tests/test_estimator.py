@@ -686,7 +686,10 @@ def test_imputed_values_keep_to_their_range(ends):
     [(1, 1, "column 0"), ([0, 0, 5], 3, "column 2"), ([0, 0], 1, "shape"), (np.nan, 1, "NaN")],
 )
 def test_a_range_of_imputed_values_that_is_none_is_refused(low, high, words):
-    imputer = FunkImputer(1, min_value=low, max_value=high).fit(np.arange(12.0).reshape(4, 3))
+    table = np.arange(12.0).reshape(4, 3)
+    with pytest.raises(ValueError, match=words):
+        FunkImputer(1, min_value=low, max_value=high).fit(table)
+    imputer = FunkImputer(1).fit(table).set_params(min_value=low, max_value=high)
     with pytest.raises(ValueError, match=words):
         imputer.transform([[np.nan, 1.0, 2.0]])
 

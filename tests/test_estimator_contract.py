@@ -113,9 +113,11 @@ def test_other_columns_than_those_of_fit_are_refused_in_scikit_learns_words():
 def test_names_are_in_all_other_errors_about_columns():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 0.0, 1.0], "b": [1.0, np.nan, 0.0]})
-    imputer = FunkImputer(**QUICK, min_value=[0, 1], max_value=[1, 1]).fit(frame)
-    with pytest.raises(ValueError, match="which is not below max_value 1, in column 'b'"):
-        imputer.transform(frame)
+    imputer = FunkImputer(**QUICK, min_value=[0, 1], max_value=[1, 1])
+    for call in (imputer.fit, imputer.partial_fit, FunkImputer(**QUICK).fit(frame).set_params(
+        min_value=[0, 1], max_value=1).transform):  # fmt: skip
+        with pytest.raises(ValueError, match="which is not below max_value 1, in column 'b'"):
+            call(frame)
     frame.iloc[2, 1] = -1e200
     with pytest.raises(ValueError, match="the squares of column 'b' exceed"):
         FunkImputer().fit(frame)
