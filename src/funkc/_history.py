@@ -1,4 +1,4 @@
-"""The history of a training, as the arrays of a file, and as a figure."""
+"""The history of a training, as the arrays of a file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funkc._errors import missing_extra
-
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from funkc._input.loss import Loss
     from funkc._input.options import History
 
 # The names under which the parts of a training are stored.
@@ -44,22 +40,3 @@ def history_of(tensors: dict[str, NDArray[Any]]) -> History:
     history: History = {name: column.tolist() for name, column in columns.items()}
     history["epoch"] = [int(epoch) for epoch in history["epoch"]]
     return history
-
-
-def figure_of(history: History, loss: Loss) -> Figure:
-    """Errors against epochs."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_extra("matplotlib", "plot", "a figure") from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    marker = "." if len(history["epoch"]) <= 50 else None
-    for kind, label in (("train", "training"), ("validation", "validation")):
-        name = f"{kind}_{loss.measure}"
-        if name in history:
-            axes.plot(history["epoch"], history[name], marker=marker, label=label)
-    what = "" if loss.squared else f"{loss.name} "
-    axes.set(xlabel="epoch", ylabel=f"{what}{loss.label}")
-    axes.legend(frameon=False)
-    return figure

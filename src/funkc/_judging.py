@@ -12,6 +12,7 @@ import numpy as np
 
 from funkc._bar import bar
 from funkc._errors import missing_extra, reject, shown
+from funkc._errstate import own_errstate
 from funkc._input.arrays import numeric
 from funkc._input.cells import (
     Cells,
@@ -21,15 +22,18 @@ from funkc._input.cells import (
     require_once,
 )
 from funkc._input.lookups import Choice
-from funkc._input.scalars import flag, integer
+from funkc._input.scalars import choice, flag, integer
+from funkc._plots import of_groups
 from funkc._ranking import Ranking
 from funkc._scores import (
     OF_ENTRIES,
     OF_RANKINGS,
+    Bin,
     Predicted,
     Ranked,
     Score,
     checked_scoring,
+    in_bins,
     mean_over_rows,
     relevance,
 )
@@ -37,6 +41,7 @@ from funkc._scores import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from funkc.factorization import Factorization
@@ -142,6 +147,45 @@ class Evaluation:
             raise missing_extra("pandas", "pandas", "a data frame") from error
         return pandas.DataFrame(self.table).set_index("group")
 
+    @own_errstate
+    def plot(self, name: str | None = None) -> Figure:
+        """Plot a score of rows by their numbers of training entries.
+
+        Parameters
+        ----------
+        name : str, optional
+            The name of a score; by default the first one.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The score of each group of rows with error bars of one standard error, and of all rows
+            as a line; below each group its numbers of rows and of test entries. Nothing is drawn
+            where a score is not defined. Requires matplotlib (the extra ``plot``).
+
+        Raises
+        ------
+        ValueError
+            There is no such score; or `train` was not passed to `funkc.evaluation.evaluate`, so
+            that there are no groups.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> from funkc import evaluation
+        >>> split = evaluation.split_random(np.add.outer(np.arange(9.0), np.arange(8.0)), 0.2)
+        >>> fit = funkc.factorize(*split.train_data, k=1, shape=split.shape)
+        >>> result = evaluation.evaluate(fit, split.test_data, train=split.train_data)
+        >>> result.plot("mae").axes[0].get_ylabel()
+        'mean absolute error'
+        """
+        names = list(self.scores)
+        if len(self.table) == 1:
+            found = "was not passed to evaluate, so rows are in no groups"
+            reject("train", found, "evaluate again with train=")
+        return of_groups(self.table, names[0] if name is None else choice("name", name, names))
+
 
 def _with_error(value: float, error: float) -> str:
     if math.isnan(value):
@@ -186,10 +230,7 @@ class Judging:
     ) -> Evaluation:
         """Of a factorization, whose rows and columns are the first of those of the entries."""
         test, (m, n_cols) = _in_order(test), fit.shape
-        i, j = (
-            np.where(part < size, part, -1)
-            for part, size in zip((test.rows, test.cols), (m, n_cols), strict=True)
-        )
+        i, j = _known(test, fit.shape)
         made = None
         if self.predicts:
             made = fit.predict(i, j, ids=False, unknown="baseline")
@@ -345,6 +386,13 @@ class Judging:
         )
 
 
+def calibration(fit: Factorization, test: Cells, n: int) -> list[Bin]:
+    """Test entries in bins by the predictions of a factorization, as for `Judging.of_fit`."""
+    test = _in_order(test)
+    made = fit.predict(*_known(test, fit.shape), ids=False, unknown="baseline")
+    return in_bins(test.rows, test.values.astype(np.float64), made.astype(np.float64), n)
+
+
 # ---------------------------------------------------------------- entries and rows
 
 
@@ -354,6 +402,12 @@ def _in_order(cells: Cells) -> Cells:
     order = np.argsort(keys(cells.rows, cells.cols, cells.shape[1]), kind="stable")
     places = cells.rows[order].astype(np.int64), cells.cols[order].astype(np.int64)
     return replace(cells, rows=places[0], cols=places[1], values=cells.values[order])
+
+
+def _known(cells: Cells, shape: tuple[int, int]) -> list[NDArray[np.int64]]:
+    """Rows and columns of entries as in a model, with -1 for those that it lacks."""
+    parts = zip((cells.rows, cells.cols), shape, strict=True)
+    return [np.where(part < size, part, -1) for part, size in parts]
 
 
 def _of_rows(train: Cells, rows: NDArray[np.int64], n_cols: int) -> Choice:

@@ -200,6 +200,29 @@ class Predicted:
         return _ratio(numbers, np.ones(numbers.size), self.row)
 
 
+class Bin(NamedTuple):
+    """Entries with similar predictions."""
+
+    predicted: float  # the mean
+    observed: Score  # the mean
+    entries: int
+
+
+def in_bins(
+    row: NDArray[np.int64], values: NDArray[np.float64], made: NDArray[np.float64], n: int
+) -> list[Bin]:
+    """Entries by their predictions, in bins of equal numbers; equal predictions are in one bin."""
+    order = np.argsort(made, kind="stable")
+    ordered = made[order]
+    begin = np.unique(np.searchsorted(ordered, ordered[np.arange(n) * made.size // n]))
+    bins = []
+    for part in np.split(order, begin[1:]):
+        number = np.unique(row[part], return_inverse=True)[1]
+        observed = _ratio(values[part], np.ones(part.size), number)
+        bins.append(Bin(float(made[part].mean()), observed, part.size))
+    return bins
+
+
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64], row: NDArray[np.int64]) -> Score:
     """Of the sums of both."""
     tops, bottoms = _sums(row, above), _sums(row, below)

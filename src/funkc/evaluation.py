@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from funkc._baselines import baselines_of
+from funkc._errors import reject
 from funkc._errstate import own_errstate
+from funkc._input import scalars
 from funkc._input.arrays import are_ratings, as_array
 from funkc._input.cells import (
     UNKNOWN,
@@ -17,7 +19,8 @@ from funkc._input.cells import (
 from funkc._input.lookups import Choice, Choosing
 from funkc._input.options import checked_options
 from funkc._input.split import Split
-from funkc._judging import Evaluation, Judging
+from funkc._judging import Evaluation, Judging, calibration
+from funkc._plots import of_bins
 from funkc._splits import k_fold, leave_one_out, split_cols, split_random, split_rows, split_time
 from funkc.factorization import Factorization
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from funkc._input.cells import Matrix
@@ -36,6 +40,7 @@ __all__ = [
     "evaluate",
     "k_fold",
     "leave_one_out",
+    "plot_calibration",
     "split_cols",
     "split_random",
     "split_rows",
@@ -156,6 +161,57 @@ def evaluate(
         return judging.of_arrays(as_array("fit", array), tested, trained, only)
     shown_only = None if only is None else lambda index: _only(held, only, index, ids)
     return judging.of_fit(held, tested, trained, shown_only)
+
+
+@own_errstate
+def plot_calibration(fit: Any, test: Any, *, bins: int = 10, ids: bool | None = None) -> Figure:
+    """Plot observed against predicted means of held-out entries.
+
+    Parameters
+    ----------
+    fit : Factorization
+        What makes the predictions; within ``fit.clip``.
+    test, ids
+        As for `evaluate`.
+    bins : int, default 10
+        Into how many groups of equal size the entries are divided by their predictions, from 1 to
+        1,000. Entries with equal predictions are in one group, so there may be fewer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A point for every group, with an error bar of one standard error of the observed mean
+        (over rows, as in `evaluate`), and the diagonal, on which the points of a calibrated model
+        are. Requires matplotlib (the extra ``plot``).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Invalid input.
+
+    Notes
+    -----
+    With a logistic loss, the means are of probabilities and of zeros and ones. Points that rise
+    less steeply than the diagonal come from predictions that are too extreme: regularization is too
+    low; points that rise more steeply from predictions that are too close to the mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import funkc
+    >>> from funkc import evaluation
+    >>> split = evaluation.split_random(np.add.outer(np.arange(9.0), np.arange(8.0)), 0.2)
+    >>> fit = funkc.factorize(*split.train_data, k=1, shape=split.shape)
+    >>> figure = evaluation.plot_calibration(fit, split.test_data, bins=4)
+    >>> figure.axes[0].get_xlabel()
+    'mean prediction'
+    """
+    if not isinstance(fit, Factorization):
+        reject("fit", f"is of type {type(fit).__name__}", "pass a Factorization", TypeError)
+    held = fit._held()
+    number = scalars.integer("bins", bins, 1, 1000)
+    tested = _read("test", test, held._matrix(grows=True, ids=ids))
+    return of_bins(calibration(held, tested, number), held._loss)
 
 
 @own_errstate

@@ -16,9 +16,8 @@ from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._explain import Explanation, entries_of_row, explained
 from funkc._export import as_frame, as_given
-from funkc._history import figure_of
 from funkc._input import scalars
-from funkc._input.arrays import own_pair, require_apart, writable
+from funkc._input.arrays import listed_at_most, own_pair, require_apart, writable
 from funkc._input.cells import Axis, by_row, observed_by_blocks, observed_cells
 from funkc._input.factors import checked_factors, checked_ids, of_no_training
 from funkc._input.lookups import index_pair
@@ -33,6 +32,7 @@ from funkc._input.loss import (
 from funkc._input.options import checked_options, checked_start
 from funkc._judge import warn_of_outliers
 from funkc._model import Model, of_one_state
+from funkc._plots import of_columns, of_history
 from funkc._ranking import asked
 from funkc._sides import Side
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from funkc._input.options import History
     from funkc._model_file import Reader, Writer
 
+MOST_LABELS = 30  # of columns in a figure, unless they are named
 # For `partial_fit`, where no training tells.
 PASSED = {
     "learning_rate": "0.0015 divided by the standard deviation of the values",
@@ -1300,7 +1301,9 @@ class Factorization(Model):
         Returns
         -------
         matplotlib.figure.Figure
-            Save it with ``.savefig(path)``.
+            The errors, with those of the baselines as thin lines, and below the learning rate; a
+            vertical line where it rises again, because another stage begins. Save it with
+            ``.savefig(path)``.
 
         Raises
         ------
@@ -1315,7 +1318,72 @@ class Factorization(Model):
         >>> fit.plot_history().axes[0].get_ylabel()
         'RMSE'
         """
-        return figure_of(self.history, self._loss)
+        baselines = {name: self._loss.measured(v) for name, v in self.baseline_loss.items()}
+        return of_history(self.history, self._loss, baselines)
+
+    @of_one_state
+    def plot_cols(self, cols: Any = None, *, ids: bool | None = None, labels: Any = None) -> Figure:
+        """Plot the factors of some columns on the two principal axes of all of them.
+
+        Parameters
+        ----------
+        cols : array-like or slice, optional
+            Columns, or their ids. By default the 30 with the largest factors (by their norm).
+        ids : bool, optional
+            Whether `cols` lists ids; see `predict`.
+        labels : list, optional
+            Texts to show instead of ids or positions: one for each of `cols`, or without `cols`
+            one for every column of the matrix.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Black points with labels, and grey points for all other columns; the axes name their
+            shares of the variance. Requires matplotlib (the extra ``plot``).
+
+        Raises
+        ------
+        IndexError
+            For an index that is not in the matrix.
+        ValueError, TypeError
+            Invalid input; factors that are not finite.
+
+        Notes
+        -----
+        Factors are only defined up to a rotation: if x_i and y_j are multiplied by the same
+        orthogonal matrix, no product changes. Single factors therefore mean nothing, but the
+        principal axes, along which the columns vary most, rotate with them. The sign of an axis is
+        not defined either: the column that is farthest from the mean is on the positive side.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> fit = funkc.factorize(None, np.add.outer(np.arange(9.0), np.arange(8.0)) ** 2, k=2)
+        >>> axes = fit.plot_cols([0, 7], labels=["first", "last"]).axes[0]
+        >>> [text.get_text() for text in axes.texts]
+        ['first', 'last']
+        """
+        side = self._cols
+        names = side.called(scalars.flag_or_none("ids", ids))
+        if cols is None:
+            squares = np.einsum("ij,ij->i", side.factors, side.factors, dtype=np.float64)
+            chosen = np.argsort(-squares, kind="stable")[:MOST_LABELS]
+        else:
+            chosen = names.find("cols", cols, "omit it").reshape(-1)
+        if not chosen.size:
+            reject("cols", "is empty", "pass columns")
+        told = side.called(None).named(chosen).tolist()
+        if labels is not None:
+            n = len(side.factors) if cols is None else chosen.size
+            listed = [labels] if isinstance(labels, str) else labels
+            told = listed_at_most("labels", listed, "pass a list of texts", max(n, 1 << 16))
+            if len(told) != n:
+                reject("labels", f"has {len(told)} for {n} columns", "pass one for each")
+            told = [told[at] for at in chosen.tolist()] if cols is None else told
+        covariance = side.covariance(self.n_threads)[: self.k, : self.k]
+        texts = list(map(str, told))
+        return of_columns(side.factors, side.mean[: self.k], covariance, chosen, texts)
 
     # ------------------------------------------------------------ as other objects
 

@@ -25,6 +25,7 @@ from funkc._input.options import checked_grid, is_axis, is_distribution
 from funkc._input.split import checked_folds
 from funkc._judge import warn_of_outliers
 from funkc._judging import Judging
+from funkc._plots import Tuned, text
 from funkc._schedule import cut
 from funkc._scores import HIGHER_IS_BETTER, NEITHER_IS_BETTER, OF_RANKINGS
 from funkc.factorization import Factorization
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from funkc._input.split import Folds
 
 WAIT_SECONDS = 0.1  # without a timeout, Ctrl-C would have to wait on Windows
-MOST_TICKS = 10
 OF_CATALOGUE = ("coverage", "popularity")  # which entries of training don't change
 
 
@@ -105,7 +105,7 @@ class CrossValidation:
             elif math.isinf(row[kind]):
                 errors = row[f"fold_{kind}"]
                 mark = f"diverged in {sum(map(math.isinf, errors))} of {len(errors)} folds"
-            shown = [_text(row[name]) for name in self.best_parameters]
+            shown = [text(row[name]) for name in self.best_parameters]
             numbers = [f"{row[f'train_{name}']:.5g}" for name in trained]
             lines.append([*shown, *self._scores_of(row), *numbers, f"{row['seconds']:.2f}", mark])
         for row in self.baselines:
@@ -165,7 +165,8 @@ class CrossValidation:
         matplotlib.figure.Figure
             One line for every combination of the other parameters, with error bars of one
             standard error; a cross at the top where training diverged, a circle around the
-            best. Requires matplotlib (the extra ``plot``).
+            best. If not all combinations were tried: axes for each parameter that has several
+            values, with a point for every combination. Requires matplotlib (the extra ``plot``).
 
         Examples
         --------
@@ -176,67 +177,46 @@ class CrossValidation:
         >>> figure.axes[0].get_xlabel()
         'k'
         """
-        try:
-            from matplotlib import colormaps
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise missing_extra("matplotlib", "plot", "a figure") from error
-        best, kind = self._best, self.scoring[0]
-        values = {name: _distinct(row[name] for row in self.table) for name in self.best_parameters}
-        across, *others = [name for name in values if len(values[name]) > 1] or ["k"]
-        ticks = values[across]
-        logarithmic = all(type(value) in (int, float) and value > 0 for value in ticks)
-        if logarithmic:
-            ticks = sorted(ticks)
-        lines = _distinct([row[name] for name in others] for row in self.table)
-        drawn = Figure(figsize=(7, 4 + 0.1 * len(lines)), layout="constrained")
-        axes = drawn.add_subplot()
-        for nth, line in enumerate(lines):
-            rows = [row for row in self.table if [row[name] for name in others] == line]
-            rows.sort(key=lambda row: ticks.index(row[across]))
-            places = [row[across] if logarithmic else ticks.index(row[across]) for row in rows]
-            named = (f"{name} {_text(value)}" for name, value in zip(others, line, strict=True))
-            label = ", ".join(named) or "mean ± one standard error"
-            color = colormaps["viridis"](0.85 * nth / max(1, len(lines) - 1))
-            axes.errorbar(
-                places,
-                [row[kind] if math.isfinite(row[kind]) else math.nan for row in rows],
-                [row[f"{kind}_standard_error"] for row in rows],
-                color=color,
-                marker="o",
-                markersize=4,
-                capsize=3,
-                elinewidth=1,
-                label=label,
-            )
-            at_top = [
-                place for place, row in zip(places, rows, strict=True) if math.isinf(row[kind])
-            ]
-            if at_top:
-                axes.plot(
-                    at_top,
-                    [0.97] * len(at_top),
-                    "x",
-                    color=color,
-                    label=f"{label}: diverged",
-                    transform=axes.get_xaxis_transform(),
-                )
-            if best in rows:
-                place = places[rows.index(best)]
-                axes.plot(place, best[kind], "ko", markersize=12, fillstyle="none", label="best")
-        if logarithmic:
-            axes.set_xscale("log")
-        shown = slice(None, None, -(-len(ticks) // MOST_TICKS))
-        axes.set_xticks(
-            (ticks if logarithmic else range(len(ticks)))[shown],
-            [_text(value) for value in ticks[shown]],
-        )
-        axes.set_xticks([], minor=True)
-        axes.set_xlabel(across)
-        axes.set_ylabel(f"{'RMSE' if kind == 'rmse' else kind} on held-out entries")
-        axes.grid(alpha=0.3)
-        drawn.legend(loc="outside lower center", ncols=2, fontsize="small")
-        return drawn
+        return self._tuned.curves()
+
+    @own_errstate
+    def plot_surface(self, x: str | None = None, y: str | None = None) -> Figure:
+        """Plot the RMSE over two parameters.
+
+        Parameters
+        ----------
+        x, y : str, optional
+            Names of parameters, as in `best_parameters`. By default the first ones that have
+            several values.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A heat map with the numbers, with the other parameters as in the best combination,
+            which the title names; hatched where training diverged, the best framed. If not all
+            combinations were tried: a point for each that was, whatever its other parameters,
+            a cross where training diverged. Requires matplotlib (the extra ``plot``).
+
+        Raises
+        ------
+        ValueError
+            There is no such parameter, or fewer than two have several values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import funkc
+        >>> ratings = np.add.outer(np.arange(9.0), np.arange(8.0))
+        >>> result = funkc.cross_validate(None, ratings, [1, 2], [None, 0.1], cv=3)
+        >>> axes = result.plot_surface().axes[0]
+        >>> axes.get_xlabel(), axes.get_ylabel()
+        ('k', 'regularization')
+        """
+        return self._tuned.surface(x, y)
+
+    @property
+    def _tuned(self) -> Tuned:
+        return Tuned.read(self.table, self.best_parameters, self._best, self.scoring[0])
 
 
 @own_errstate
@@ -665,16 +645,3 @@ def _cause(error: BaseException, before: BaseException | None) -> BaseException:
     return error
 
 
-def _distinct(values: Any) -> list[Any]:
-    """Every value once, in order; also for lists, which are not hashable."""
-    out: list[Any] = []
-    for value in values:
-        if value not in out:
-            out.append(value)
-    return out
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "default"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
