@@ -1,6 +1,5 @@
-"""What training shows: nothing, a bar, lines in the log, a figure of its history."""
+"""What training shows: nothing, a bar, lines in the log."""
 
-import io
 import logging
 import sys
 
@@ -50,24 +49,3 @@ def test_without_tqdm_every_epoch_is_logged(capfd, caplog, monkeypatch):
     error, held = fit.history["train_rmse"][1], fit.history["validation_rmse"][1]
     assert caplog.messages[1] == f"epoch 2 of 3: RMSE {error:.4g}, held out {held:.4g}"
     assert tuple(capfd.readouterr()) == ("", "")
-
-
-def test_the_history_is_drawn():
-    pytest.importorskip("matplotlib")
-    for fit, lines in ((fitted(validation=0.2), 2), (fitted(n_epochs=60), 1)):
-        axes = fit.plot_history().axes[0]
-        assert len(axes.lines) == lines
-        assert axes.lines[0].get_ydata().tolist() == fit.history["train_rmse"]
-        assert axes.get_xlabel() == "epoch"
-        figure = io.BytesIO()
-        axes.figure.savefig(figure)
-        assert figure.tell()
-    assert len(fit.fold_in_rows(None, observed((2, 45))).plot_history().axes[0].lines) == 1
-
-
-def test_without_matplotlib_the_remedy_is_said(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(
-        ImportError, match=r'a figure needs matplotlib.*pip install "funkc\[plot\]"'
-    ):
-        fitted().plot_history()

@@ -173,6 +173,8 @@ def served(folder: Path, table: NDArray[np.float64], mask: NDArray[np.bool_]) ->
         assert (len(fit.row_frame()), len(fit.col_frame())) == fit.shape
     figure: Figure = fit.plot_history()
     figure.clear()
+    figure = fit.plot_cols([0, 1], ids=False, labels=["first", "second"])
+    figure.clear()
 
 
 def completed(table: NDArray[np.float64]) -> None:
@@ -219,6 +221,8 @@ def selections(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
     assert_type(scored.scoring, list[str])
     if find_spec("pandas"):
         print(scored.to_pandas())
+    figure = result.plot_surface("k", y="learning_rate")
+    figure.clear()
 
 
 def evaluations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
@@ -249,6 +253,10 @@ def evaluations(table: NDArray[np.float64], mask: NDArray[np.bool_]) -> None:
         print(result.to_pandas())
     simple = evaluation.baselines(split.train_data, loss="absolute", n_threads=1)
     assert_type(simple, dict[str, funkc.Factorization])
+    figure: Figure = result.plot("rmse")
+    figure.clear()
+    figure = evaluation.plot_calibration(fit, split.test_data, bins=4, ids=None)
+    figure.clear()
 
 
 def pictures(folder: Path) -> None:

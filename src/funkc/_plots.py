@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 MOST_TICKS = 10
 MOST_MARKED = 50  # points of a line
-MOST_NUMBERED = 16  # columns of a heat map whose numbers can be read
+MOST_NUMBERED = 20  # rows and columns of a heat map whose numbers can be read
 LONGEST_LABEL = 32
 ORDER = "first", "second"
 # Where a label may be, nearest first: how far from its point, and in which direction.
-AROUND = (3.0, 9.0, 18.0, 30.0, 45.0), tuple(np.radians(np.arange(0.0, 360.0, 30.0)))
+AROUND = (5.0, 10.0, 18.0, 30.0, 45.0), tuple(np.radians(np.arange(0.0, 360.0, 30.0)))
 # How scores are called on an axis.
 LABELS = {
     "rmse": "RMSE",
@@ -63,16 +63,16 @@ def _label(score: str) -> str:
 
 
 def _legend(figure: Figure) -> None:
-    """Below the axes, where it covers nothing; each entry once."""
-    both = [axes.get_legend_handles_labels() for axes in figure.axes]
-    found = {
-        label: handle
-        for handles, labels in both
-        for handle, label in zip(handles, labels, strict=True)
-    }
+    """Below the axes, where it covers nothing; each entry once, points with errors first."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found.update(zip(labels, handles, strict=True))
+    order = sorted(found, key=lambda label: not hasattr(found[label], "has_yerr"))
     figure.legend(
-        found.values(), found, loc="outside lower center", ncols=2, fontsize="small", frameon=False
-    )
+        [found[label] for label in order], order, loc="outside lower center", ncols=2,
+        fontsize="small", frameon=False,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- training
@@ -134,13 +134,11 @@ def of_groups(table: Sequence[Mapping[str, Any]], score: str) -> Figure:
     )
     whole = f"all {everyone['rows']:,} rows: {everyone[score]:.4g}"
     axes.axhline(everyone[score], color="0.35", linewidth=0.9, linestyle=":", label=whole)
-    axes.set_xticks(
-        range(len(groups)),
-        [f"{group['group']}\n{group['rows']:,} rows\n{group['entries']:,}" for group in groups],
-        fontsize="small",
-    )
+    sizes = [f"{group['rows']:,} rows\n{group['entries']:,} entries" for group in groups]
+    told = [f"{group['group']}\n{size}" for group, size in zip(groups, sizes, strict=True)]
+    axes.set_xticks(range(len(groups)), told, fontsize="small")
     axes.set_xlim(-0.5, len(groups) - 0.5)
-    axes.set_xlabel("training entries of a row; below: rows, and their test entries")
+    axes.set_xlabel("training entries of a row; rows, and test entries, of each group")
     axes.set_ylabel(_label(score))
     axes.grid(axis="y", alpha=0.3)
     _legend(figure)
@@ -203,12 +201,15 @@ def of_columns(
     figure = _new(7, 7)
     drawn = figure.add_subplot()
     # As an image, or a figure of a million columns would be a file of a million shapes.
-    drawn.plot(*places.T, ".", color="0.8", markersize=3, rasterized=True, zorder=1)
+    drawn.plot(*places.T, ".", color="0.8", markersize=3, rasterized=True, zorder=1,
+               label=f"all {len(places):,} columns")  # fmt: skip
     drawn.plot(*places[chosen].T, "ko", markersize=4)
     for axis, name, share in zip((drawn.xaxis, drawn.yaxis), ORDER, shares, strict=True):
         axis.set_label_text(f"{name} principal axis ({abs(share):.0%} of the variance)")
     drawn.grid(alpha=0.3)
     drawn.margins(0.1)
+    drawn.set_aspect("equal", "datalim")
+    _legend(figure)
     _name_points(drawn, places[chosen], [_shortened(label) for label in labels])
     return figure
 
@@ -232,7 +233,7 @@ def _name_points(axes: Axes, points: NDArray[np.float64], labels: list[str]) -> 
     far, angle = (part.reshape(-1) for part in np.meshgrid(*AROUND, indexing="ij"))
     around = np.column_stack([np.cos(angle), np.sin(angle)])
     for point, center, label in zip(points, at, labels, strict=True):
-        half = np.array(renderer.get_text_width_height_descent(label, font, False)[:2]) / 2
+        half = np.array(renderer.get_text_width_height_descent(label, font, False)[:2]) / 2 + 1
         shifts = around * (far[:, None] * pixels + half)
         boxes = np.hstack([center + shifts - half, center + shifts + half])
         inside = _covered(boxes, np.array([axes.bbox.extents]))
@@ -352,7 +353,7 @@ class Tuned(NamedTuple):
 
     def _panels(self) -> Figure:
         varied = self.varied
-        n_cols = min(3, len(varied))
+        n_cols = 2 if len(varied) == 4 else min(3, len(varied))
         n_rows = -(-len(varied) // n_cols)
         figure = _new(max(5, 3.2 * n_cols), 0.7 + 3 * n_rows)
         panels = figure.subplots(n_rows, n_cols, sharey=True, squeeze=False).reshape(-1)
@@ -361,9 +362,9 @@ class Tuned(NamedTuple):
             axis = _Axis.of(self.values(name), gridded=False)
             places = [axis.place(one.values[name]) for one in some]
             scores = [one.score for one in some]
-            axes.errorbar(
-                places, scores, [one.error for one in some], fmt="none", color="0.7", zorder=1
-            )
+            errors = [one.error for one in some]
+            label = "mean ± one standard error"
+            axes.errorbar(places, scores, errors, fmt="none", color="0.7", zorder=1, label=label)
             self._points(axes, places, scores, some)
             diverged = [one for one in self.tried if math.isinf(one.score)]
             if diverged:
@@ -417,40 +418,27 @@ class Tuned(NamedTuple):
             if all(one.values[name] == self.best.values[name] for name in others):
                 at = up.index(one.values[y]), across.index(one.values[x])
                 scores[at] = one.score
-        wide = min(len(across), MOST_NUMBERED)
-        figure = _new(max(5, 2.5 + 0.7 * wide), 2.2 + 0.45 * min(len(up), 2 * MOST_NUMBERED))
+        numbered = len(across) <= MOST_NUMBERED and len(up) <= MOST_NUMBERED
+        figure = _new(7, 6)
+        if numbered:
+            figure.set_size_inches(max(5, 2.5 + 0.7 * len(across)), 2.2 + 0.4 * len(up))
         axes = figure.add_subplot()
         drawn = axes.imshow(
             np.ma.masked_invalid(scores), cmap="viridis", origin="lower", aspect="auto"
         )
-        from matplotlib.patches import Rectangle
-
-        diverged = np.argwhere(np.isinf(scores)).tolist()
-        for nth, (i, j) in enumerate(diverged):
-            label = None if nth else "diverged"
-            axes.add_patch(
-                Rectangle(
-                    (j - 0.5, i - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.5",
-                    linewidth=0, label=label,
-                )
+        for nth, (i, j) in enumerate(np.argwhere(np.isinf(scores)).tolist()):
+            label = "" if nth else "diverged"
+            _frame(axes, j, i, label, hatch="///", edgecolor="0.5", linewidth=0)
+        for i, j in np.argwhere(np.isfinite(scores)).tolist() if numbered else ():
+            color = "black" if drawn.norm(scores[i, j]) > 0.5 else "white"  # on a light or dark one
+            axes.text(
+                j, i, f"{scores[i, j]:.4g}", ha="center", va="center", color=color,
+                fontsize="small",
             )  # fmt: skip
-        if len(across) <= MOST_NUMBERED and len(up) <= 2 * MOST_NUMBERED:
-            for i, j in np.argwhere(np.isfinite(scores)).tolist():
-                light = drawn.norm(scores[i, j]) > 0.5  # of the colours, the lighter half
-                color = "black" if light else "white"
-                axes.text(
-                    j, i, f"{scores[i, j]:.4g}", ha="center", va="center", color=color,
-                    fontsize="small",
-                )  # fmt: skip
         at = across.index(self.best.values[x]), up.index(self.best.values[y])
-        for color, width in (("black", 5), ("white", 2)):  # seen on every colour
-            label = "best" if color == "black" else None
-            corner = at[0] - 0.5, at[1] - 0.5
-            axes.add_patch(
-                Rectangle(corner, 1, 1, fill=False, edgecolor=color, linewidth=width, label=label)
-            )
+        _frame(axes, *at, "best", edgecolor="white", linewidth=2, clip_on=False, around="black")
         for axis, name in ((axes.xaxis, x), (axes.yaxis, y)):
-            _Axis(self.values(name), "even").show(axis, 2 * MOST_NUMBERED)
+            _Axis(self.values(name), "even").show(axis, MOST_NUMBERED if numbered else MOST_TICKS)
         axes.set(xlabel=x, ylabel=y)
         if others:
             at_best = ", ".join(f"{name} {text(self.best.values[name])}" for name in others)
@@ -510,8 +498,13 @@ class _Axis(NamedTuple):
             getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
         if self.gridded or self.scale == "even" or len(self.values) <= most // 2:
             some = self.values[:: -(-len(self.values) // most)]
-            axis.set_ticks([self.place(value) for value in some], [text(value) for value in some])
+            told = [text(value) for value in some]
+            tilted = axis.axis_name == "x" and len(told) > 4 and max(map(len, told)) > 7
+            style = {"rotation": 30, "ha": "right"} if tilted else {}
+            axis.set_ticks([self.place(value) for value in some], told, **style)
             axis.set_ticks([], minor=True)
+            if not self.gridded and self.scale == "even":
+                getattr(axis.axes, f"set_{axis.axis_name}lim")(-0.5, len(self.values) - 0.5)
         elif self.scale == "linear" and all(isinstance(value, int) for value in self.values):
             axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
@@ -528,6 +521,17 @@ def _colormap(name: str) -> Any:
 
 def _ring(axes: Axes, x: Any, y: Any) -> None:
     axes.plot(x, y, "ko", markersize=12, fillstyle="none", label="best")
+
+
+def _frame(axes: Axes, x: int, y: int, label: str, around: str = "", **style: Any) -> None:
+    """Around an element of a heat map; seen on every colour, if another is around it."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
+
+    frame = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, label=label, **style)
+    if around:
+        frame.set_path_effects([withStroke(linewidth=5, foreground=around)])
+    axes.add_patch(frame)
 
 
 def _crosses(axes: Axes, places: Sequence[Any], label: str, color: Any) -> None:

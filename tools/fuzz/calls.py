@@ -27,7 +27,11 @@ DOCUMENTED = (TypeError, ValueError, IndexError)
 LONG = ("n_epochs", "members", "stages", "folds", "k", "n_components", "ranks")
 PATHS = ("path", "file", "source", "checkpoint")
 OUTPUTS = ("out", "file", "path")
-SLOW = ("Factorization.plot_history", "CrossValidation.plot", "progress.figure", "cross_validate")
+SLOW = (
+    "Factorization.plot_history", "Factorization.plot_cols", "CrossValidation.plot",
+    "CrossValidation.plot_surface", "evaluation.Evaluation.plot", "evaluation.plot_calibration",
+    "progress.figure", "cross_validate",
+)  # fmt: skip
 WHOLE = ("DivergedError", "UnknownIdError", "CrossValidation")  # made by funkc alone
 ESTIMATORS = ("FunkImputer", "FunkRecommender")
 OWN = str(Path(__file__).parent)

@@ -5,7 +5,7 @@ import pandas as pd
 
 import funkc
 from funkc import evaluation
-from tools.fuzz.grammar import LOSSES, called, world
+from tools.fuzz.grammar import LOSSES, called, fit_of, world
 
 OF_ENTRIES = ("rmse", "mae", "r2", "log_loss", "auc", "brier", "poisson")
 OF_RANKINGS = ("precision", "recall", "hit_rate", "ndcg", "map", "mrr", "coverage", "popularity")
@@ -102,14 +102,15 @@ def evaluate(draw):
     return evaluation.evaluate, given
 
 
-@called("evaluation.Evaluation", "evaluation.Evaluation.to_pandas")
+@called("evaluation.Evaluation", "evaluation.Evaluation.to_pandas", "evaluation.Evaluation.plot")
 def evaluation_made(draw, name):
     """The result of one."""
     fit, train, test = judged(draw)
     made = evaluation.evaluate(fit, test, train=train, scoring=["rmse", "recall"], relevant=-1e9)
     if name.endswith("to_pandas"):
         return made.to_pandas, {}
-
+    if name.endswith("plot"):
+        return made.plot, draw.some(name=lambda: draw.one("rmse", "recall"))
     return lambda: (repr(made), made["rmse"]), {}
 
 
@@ -120,3 +121,30 @@ def baselines(draw):
     mask, values = draw.entries(draw.shape(), loss)
     train = values if mask is None else (mask, values)
     return evaluation.baselines, {"train": train, "loss": loss, "n_threads": draw.integer(1, 3)}
+
+
+@called("evaluation.plot_calibration")
+def plot_calibration(draw):
+    """Of any loss, with more bins than entries too."""
+    fit, _, test = judged(draw)
+    given = draw.some(bins=lambda: draw.one(1, 7, 300), ids=lambda: draw.one(False, None))
+    return evaluation.plot_calibration, {"fit": fit, "test": test, **given}
+
+
+@called("Factorization.plot_cols")
+def plot_cols(draw):
+    """Some, or those with the largest factors."""
+    fit = fit_of(draw)
+    given, n = {}, fit.shape[1]
+    if draw.rng.random() < 0.5:
+        at = draw.rng.integers(0, n, draw.integer(1, 5))
+        n = at.size
+        given["cols"] = at if fit.col_ids is None else fit.col_ids[at]
+    given |= draw.some(labels=lambda: ["a $_$ \n", "b"] * (n // 2) + [None] * (n % 2))
+    return fit.plot_cols, given
+
+
+@called("CrossValidation.plot_surface")
+def plot_surface(draw):
+    """Of a search over one parameter, or over two."""
+    return world()["search"].plot_surface, draw.one({"x": "k"}, {"y": "k"}, {}, {})
