@@ -86,12 +86,12 @@ def of_history(history: History, loss: Loss, baselines: Mapping[str, float]) -> 
     marked = len(epochs) <= MOST_MARKED
     told = {"color": "black", "marker": "o"}, {"color": "tab:orange", "marker": "^", "ls": "--"}
     drawn: list[float] = []
-    for kind, style in zip(("train", "validation"), told, strict=True):
+    for kind, look in zip(("train", "validation"), told, strict=True):
         errors = history.get(f"{kind}_{loss.measure}")
         if errors is not None:
             label = "training" if kind == "train" else kind
             marks = {"markersize": 3} if marked else {"marker": ""}
-            axes.plot(epochs, errors, label=label, **{**style, **marks})
+            axes.plot(epochs, errors, label=label, **{**look, **marks})
             drawn += errors
     if not epochs:
         axes.text(0.5, 0.5, "no epochs: not trained", ha="center", transform=axes.transAxes)
@@ -210,7 +210,7 @@ def of_columns(
     drawn.margins(0.1)
     drawn.set_aspect("equal", "datalim")
     _legend(figure)
-    _name_points(drawn, places[chosen], [_shortened(label) for label in labels])
+    _name_points(figure, drawn, places[chosen], [_shortened(label) for label in labels])
     return figure
 
 
@@ -220,14 +220,17 @@ def _shortened(label: str) -> str:
     return shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 1]}…"
 
 
-def _name_points(axes: Axes, points: NDArray[np.float64], labels: list[str]) -> None:
+def _name_points(
+    figure: Figure, axes: Axes, points: NDArray[np.float64], labels: list[str]
+) -> None:
     """Write labels next to points, each where it covers least of other labels and of points."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.font_manager import FontProperties
 
-    renderer, font = FigureCanvasAgg(axes.figure).get_renderer(), FontProperties(size="x-small")
-    axes.figure.draw_without_rendering()  # which lays out the axes
-    pixels = axes.figure.dpi / 72  # of a point of type
+    canvas: Any = FigureCanvasAgg(figure)
+    renderer, font = canvas.get_renderer(), FontProperties(size="x-small")
+    figure.draw_without_rendering()  # which lays out the axes
+    pixels = figure.dpi / 72  # of a point of type
     at = axes.transData.transform(points)
     taken = np.hstack([at - 3 * pixels, at + 3 * pixels])  # left, bottom, right, top
     far, angle = (part.reshape(-1) for part in np.meshgrid(*AROUND, indexing="ij"))
@@ -429,8 +432,10 @@ class Tuned(NamedTuple):
         for nth, (i, j) in enumerate(np.argwhere(np.isinf(scores)).tolist()):
             label = "" if nth else "diverged"
             _frame(axes, j, i, label, hatch="///", edgecolor="0.5", linewidth=0)
+        finite = scores[np.isfinite(scores)]
+        middle = finite.min() / 2 + finite.max() / 2  # above it colours are light
         for i, j in np.argwhere(np.isfinite(scores)).tolist() if numbered else ():
-            color = "black" if drawn.norm(scores[i, j]) > 0.5 else "white"  # on a light or dark one
+            color = "black" if scores[i, j] > middle else "white"
             axes.text(
                 j, i, f"{scores[i, j]:.4g}", ha="center", va="center", color=color,
                 fontsize="small",
@@ -451,19 +456,20 @@ class Tuned(NamedTuple):
         """Of values that were drawn at random, whatever the other parameters are."""
         figure = _new(6.5, 5)
         axes = figure.add_subplot()
-        some, places = self._best_last(), []
         sides = [_Axis.of(self.values(name), gridded=False) for name in (x, y)]
-        for group in (some, [one for one in self.tried if math.isinf(one.score)], [self.best]):
-            places.append(
-                [
-                    [side.place(one.values[name]) for one in group]
-                    for side, name in zip(sides, (x, y), strict=True)
-                ]
-            )
-        drawn = self._points(axes, *places[0], some)
-        if places[1][0]:
-            axes.plot(*places[1], "x", color="black", label="diverged")
-        _ring(axes, places[2][0][0], places[2][1][0])
+
+        def places(group: list[Tried]) -> list[list[Any]]:
+            both = zip(sides, (x, y), strict=True)
+            return [[side.place(one.values[name]) for one in group] for side, name in both]
+
+        some = self._best_last()
+        across, up = places(some)
+        drawn = self._points(axes, across, up, some)
+        diverged = [one for one in self.tried if math.isinf(one.score)]
+        if diverged:
+            axes.plot(*places(diverged), "x", color="black", label="diverged")
+        (best_x,), (best_y,) = places([self.best])
+        _ring(axes, best_x, best_y)
         for side, axis in zip(sides, (axes.xaxis, axes.yaxis), strict=True):
             side.show(axis)
         axes.set(xlabel=x, ylabel=y)

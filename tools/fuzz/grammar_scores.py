@@ -106,12 +106,19 @@ def evaluate(draw):
 def evaluation_made(draw, name):
     """The result of one."""
     fit, train, test = judged(draw)
-    made = evaluation.evaluate(fit, test, train=train, scoring=["rmse", "recall"], relevant=-1e9)
+    given = {"fit": fit, "test": test, "train": train, "scoring": ["rmse", "recall"],
+             "relevant": -1e9}  # fmt: skip
     if name.endswith("to_pandas"):
-        return made.to_pandas, {}
+        return evaluation.evaluate(**given).to_pandas, {}
     if name.endswith("plot"):
-        return made.plot, draw.some(name=lambda: draw.one("rmse", "recall"))
-    return lambda: (repr(made), made["rmse"]), {}
+        names = draw.some(name=lambda: draw.one("rmse", "recall"))
+        return evaluation.evaluate(**given).plot, names
+
+    def use(**given):
+        made = evaluation.evaluate(**given)
+        return repr(made), [made[name] for name in made.scores]
+
+    return use, given
 
 
 @called("evaluation.baselines")
