@@ -419,7 +419,7 @@ def test_axes_name_their_shares_of_the_variance():
     axes, _, _ = places_of(fit)
     assert axes.get_xlabel() == "first principal axis (80% of the variance)"
     assert axes.get_ylabel() == "second principal axis (20% of the variance)"
-    assert legend(axes) == ["all 4 columns"]
+    assert legend(axes) == ["all columns (4)"]
     alone = funkc.Factorization.from_factors([[1.0]], [[2.0]])
     assert places_of(alone)[0].get_xlabel() == "first principal axis (0% of the variance)"
 

@@ -130,7 +130,7 @@ def of_groups(table: Sequence[Mapping[str, Any]], score: str) -> Figure:
         fmt="ko",
         capsize=3,
         elinewidth=1,
-        label="mean ± one standard error",
+        label="score ± one standard error",
     )
     whole = f"all {everyone['rows']:,} rows: {everyone[score]:.4g}"
     axes.axhline(everyone[score], color="0.35", linewidth=0.9, linestyle=":", label=whole)
@@ -202,7 +202,7 @@ def of_columns(
     drawn = figure.add_subplot()
     # As an image, or a figure of a million columns would be a file of a million shapes.
     drawn.plot(*places.T, ".", color="0.8", markersize=3, rasterized=True, zorder=1,
-               label=f"all {len(places):,} columns")  # fmt: skip
+               label=f"all columns ({len(places):,})")  # fmt: skip
     drawn.plot(*places[chosen].T, "ko", markersize=4)
     for axis, name, share in zip((drawn.xaxis, drawn.yaxis), ORDER, shares, strict=True):
         axis.set_label_text(f"{name} principal axis ({abs(share):.0%} of the variance)")

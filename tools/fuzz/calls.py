@@ -203,7 +203,7 @@ def in_words(error, problem):
     if isinstance(error, OSError):
         named = error.filename is not None or re.search(r"[/\\]", str(error))
         return bool(named) and any(name in problem.given for name in PATHS)
-    if any(callable(problem.broken.get(name)) for name in ("callback", "watch")):
+    if any(callable(problem.broken.get(name)) for name in ("callback", "watch", "relevant")):
         return True  # what it raises, gives back or doesn't take is the caller's
     if os.path.dirname(last) == OWN:  # a value of the caller raises, or the signature does
         return os.path.basename(last) == "hostile.py" or "argument" in str(error)
