@@ -31,7 +31,7 @@ recommender.py: _api.py _errors.py _errstate.py _input/arrays.py _input/cells.py
     _input/ids.py _input/options.py _input/scalars.py _sides.py factorization.py ratings.py
 selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _input/split.py _judge.py
-    _judging.py _schedule.py _scores.py _train.py factorization.py
+    _judging.py _plots.py _schedule.py _scores.py _train.py factorization.py
 progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py
     images.py
 _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _input/loss.py
@@ -39,14 +39,15 @@ _api.py: _bar.py _checkpoint.py _errstate.py _input/cells.py _input/ids.py _inpu
     factorization.py ratings.py
 images.py: _bar.py _core/pictures.pyx _errors.py _errstate.py _export.py _input/cells.py
     _input/options.py _input/pixels.py _input/scalars.py _sides.py _train.py
-evaluation.py: _baselines.py _errstate.py _input/arrays.py _input/cells.py _input/lookups.py
-    _input/options.py _input/split.py _judging.py _splits.py factorization.py
+evaluation.py: _baselines.py _errors.py _errstate.py _input/arrays.py _input/cells.py
+    _input/lookups.py _input/options.py _input/scalars.py _input/split.py _judging.py _plots.py
+    _splits.py factorization.py
 _baselines.py: _biases.py _input/cells.py _input/options.py _schedule.py factorization.py
-_judging.py: _bar.py _errors.py _input/arrays.py _input/cells.py _input/lookups.py _input/scalars.py
-    _ranking.py _scores.py factorization.py
+_judging.py: _bar.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/lookups.py
+    _input/scalars.py _plots.py _ranking.py _scores.py factorization.py
 factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _export.py
-    _history.py _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
-    _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py
+    _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
+    _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _plots.py
     _ranking.py _sides.py _train.py
 _checkpoint.py: _errors.py _history.py _input/arrays.py _input/ids.py _input/options.py
     _input/scalars.py _io.py _state.py _train.py
@@ -96,7 +97,7 @@ _core/serve.pyx: _core/best.pxd _core/claims.h _core/float_state.h _core/lanes.p
     _core/types.pxd capi.pxd
 _core/biases.pyx: _core/float_state.pxd _core/machine.pxd _core/memory.pxd _core/nogil.h
     _core/sums.pxd _core/types.pxd
-_history.py: _errors.py _input/loss.py _input/options.py
+_history.py: _input/options.py
 _input/pixels.py: _errors.py _input/arrays.py _input/scalars.py
 _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_state.pxd
     _core/machine.pxd _core/memory.pxd _core/nogil.h _core/source.pxd _core/start.pxd
@@ -104,6 +105,7 @@ _core/plan.pyx: _core/bands.pxd _core/cut.pxd _core/defaults.pxd _core/float_sta
 _core/cut.pxd: _core/bands.pxd _core/memory.pxd _core/source.pxd _core/survey.pxd _core/types.pxd
     capi.pxd
 _input/factors.py: _errors.py _input/arrays.py _input/ids.py _input/loss.py _input/options.py
+_plots.py: _errors.py _input/loss.py _input/options.py _scores.py
 _input/options.py: _errors.py _input/arrays.py _input/loss.py _input/scalars.py
 _input/loss.py: _core/newton.pyx _errors.py _input/scalars.py
 _core/newton.pyx: _core/float_state.pxd _core/loss.pxd _core/machine.pxd _core/memory.pxd

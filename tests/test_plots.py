@@ -244,7 +244,7 @@ def test_calibration_refuses_in_words(judged, given, error, words):
 def searched():
     """Results of a search, made from scores of combinations."""
     real = funkc.cross_validate(
-        None, np.add.outer(np.arange(6.0), np.arange(5.0)), 1, n_epochs=1, folds=2, refit=False
+        None, np.add.outer(np.arange(6.0), np.arange(5.0)), 1, n_epochs=1, cv=2, refit=False
     )
 
     def made(rows):
@@ -484,7 +484,7 @@ def calls():
     split = evaluation.split_random(values, 0.3)
     fit = funkc.factorize(*split.train_data, k=2, n_epochs=2, shape=split.shape)
     found = evaluation.evaluate(fit, split.test_data, train=split.train_data)
-    search = funkc.cross_validate(None, values, [1, 2], [None, 0.1], n_epochs=2, folds=2)
+    search = funkc.cross_validate(None, values, [1, 2], [None, 0.1], n_epochs=2, cv=2)
     return [
         fit.plot_history, fit.plot_cols, found.plot, search.plot, search.plot_surface,
         lambda: evaluation.plot_calibration(fit, split.test_data),

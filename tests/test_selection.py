@@ -383,6 +383,10 @@ def test_several_scores_of_several_kinds_of_folds(how):
     rows, cols, values = ratings()
     data = (rows, cols), values
     splits = evaluation.k_fold(data, 3)
+    if how == "number":
+        fold, every = fold_of(rows, cols, (40, 30), 3), np.arange(rows.size)
+        splits = [evaluation.Split(every[fold != nth], every[fold == nth], None, splits[0]._entries)
+                  for nth in range(3)]  # fmt: skip
     cv = {"number": 3, "splits": splits, "pairs": [(s.train, s.test) for s in splits]}.get(how)
     if how == "marks":
         cv = [tuple(np.isin(np.arange(rows.size), part) for part in split) for split in splits]
@@ -482,8 +486,8 @@ def test_random_search_draws_combinations():
 
 def test_baselines_stand_in_the_same_table():
     rows, cols, values = ratings()
-    result = funkc.cross_validate((rows, cols), values, 2, cv=3, scoring=["rmse", "recall"])
     splits = evaluation.k_fold(((rows, cols), values), 3)
+    result = funkc.cross_validate((rows, cols), values, 2, cv=splits, scoring=["rmse", "recall"])
     told = {line["baseline"]: line for line in result.baselines}
     assert list(told) == ["mean", "biases", "popularity"]
     for name, scores in (("mean", ["rmse"]), ("biases", ["rmse", "recall"]),

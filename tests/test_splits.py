@@ -1,6 +1,7 @@
 """Splits of entries: which are held out, on every form of data."""
 
 import itertools
+import math
 
 import hypothesis
 import numpy as np
@@ -128,16 +129,35 @@ def newest(rows, cols, times, test=0.1, last=None):
 
 
 @given(st.integers(0, 2**63), st.floats(0.05, 0.95))
-def test_what_factorize_and_cross_validate_hold_out(seed, share):
+def test_factorize_trains_and_validates_on_the_parts(seed, share):
     rows, cols, values, _ = problem(seed % 7)
     split = ev.split_random(((rows, cols), values), share, random_state=seed)
-    one = funkc.factorize((rows, cols), values, 2, validation=share, random_state=seed, n_epochs=2)
+    assert split.test.size == math.floor(share * rows.size + 0.5)
     two = funkc.factorize((rows, cols), values, 2, validation=split, random_state=seed, n_epochs=2)
-    assert one.validation_rmse == two.validation_rmse
-    assert np.array_equal(one.row_factors, two.row_factors)
     by_hand = funkc.factorize(*split.train_data, 2, validation=split.test_data, shape=split.shape,
                               random_state=seed, n_epochs=2)  # fmt: skip
-    assert by_hand.validation_rmse == one.validation_rmse
+    assert by_hand.validation_rmse == two.validation_rmse
+    assert np.array_equal(by_hand.row_factors, two.row_factors)
+
+
+def test_parts_of_parts_are_fair_samples():
+    """By the same seed: neither empty nor taken from the same entries again and again."""
+    rows, cols, values, _ = problem(3, 300, 200)
+    whole = ev.split_random(((rows, cols), values), 0.2)
+    part = ev.split_random(whole.train_data, 0.25)
+    assert part.test.size == math.floor(0.25 * whole.train.size + 0.5)
+    inner = ev.k_fold(whole.train_data, 4)
+    assert len({fold.test.size for fold in inner}) <= 2
+    held = funkc.factorize(*whole.train_data, 2, validation=0.25, n_epochs=2, shape=whole.shape)
+    assert abs(held.parameters["n_entries"] / whole.train.size - 0.75) < 0.02
+    cold = ev.split_rows(whole.train_data, 0.3, given=0.5)
+    assert abs(cold.given.size / (cold.given.size + cold.test.size) - 0.5) < 0.02
+    # Held out of the part are entries of all rows and columns, as often as there are any.
+    (i, j), _ = part.test_data
+    for lines, of_part in ((rows, i), (cols, j)):
+        expected = np.bincount(lines) * (of_part.size / rows.size)
+        spread = (np.bincount(of_part, minlength=expected.size) - expected) / np.sqrt(expected)
+        assert 0.6 < spread.std() < 1.1
 
 
 @given(st.integers(0, 2**63), st.integers(2, 6), st.sampled_from(["cells", "rows", "cols"]))
@@ -245,7 +265,7 @@ FRAME = pd.DataFrame({"u": [1, 2], "i": [1, 1], "v": [1.0, 2.0], "t": [1, 2]})
     [
         (lambda: ev.split_random(TWO, 0), "test: got 0"),
         (lambda: ev.split_random(TWO, 1.5), "test: got 1.5; pass a share"),
-        (lambda: ev.split_random(TWO, 1e-12), "test: got test=1e-12, which leaves none of 2"),
+        (lambda: ev.split_random((([0], [0]), [1.0])), "test: got test=0.1, which leaves none of"),
         (lambda: ev.split_random(TWO, "0.1"), "test"),
         (lambda: ev.split_random(None), "values"),
         (lambda: ev.split_random((([0, 0], [1, 1]), [1.0, 2.0])), "row 0, column 1"),

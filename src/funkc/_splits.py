@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,6 @@ from funkc._core import draws
 from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._input.arrays import are_ratings
-from funkc._input.cells import Cells, Draw
 from funkc._input.ids import as_column, looked_up
 from funkc._input.scalars import choice, integer, plain, real, seed_of
 from funkc._input.split import MOST_FOLDS, Entries, Split
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Design
-# Whether an entry is drawn depends on its row, its column and the seed alone, as in `factorize`
-# (validation=) and `cross_validate`, whose draws these are: not on the order of listing, nor on
-# which other entries there are.
+# a. Every entry has a random number, which depends on its row, its column and the seed alone, and
+#    the smallest ones are held out: the order of listing leaves no trace.
+# b. What is left over has larger numbers, among which the smallest are as random as any.  So a part
+#    of a part, drawn by the same seed, is a fair sample.  (Those under a bound would be gone.)
+#    `factorize(validation=)` and `cross_validate(cv=)` have streams of their own, for the same
+#    reason.
 
 SHARE = "pass a share between 0 and 1"
 
@@ -48,11 +51,9 @@ def split_random(
         with NaN or a mask where it is not observed; a sparse one; or a data frame of ratings, with
         `row`, `col` and `value`. Each entry may occur once.
     test : float, default 0.1
-        The share that is held out. Every entry is with this probability, so that their number
-        varies a little.
+        The share that is held out, to the nearest number of entries.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        The seed. With the same one, the entries are those that ``validation=test`` of
-        `funkc.factorize` holds out.
+        The seed.
     row, col, value : str, optional
         Of a data frame with one rating in every row: the names of its columns of row ids, column
         ids and values. Without them, a data frame is a matrix.
@@ -71,10 +72,10 @@ def split_random(
     >>> import numpy as np
     >>> from funkc import evaluation
     >>> evaluation.split_random(np.ones((20, 30)), test=0.2)
-    Split(train=476, test=124, shape=(20, 30))
+    Split(train=480, test=120, shape=(20, 30))
     """
     entries = _entries(data, row, col, value)
-    held = _drawn(entries, Draw(True, seed_of(random_state), _share("test", test)))
+    held = _smallest(_keys(entries, seed_of(random_state)), _share("test", test))
     return _split(entries, held, test=test)
 
 
@@ -195,8 +196,8 @@ def split_rows(
     test : float, default 0.1
         The share of the rows that are held out.
     given : float or int, default 0.5
-        Which of their entries are given: a share, or the number in each row. A number of 0 gives
-        nothing; rows with no more entries than given are left out.
+        Which of their entries are given: a share of each row, rounded down, or the number in each
+        row. A number of 0 gives nothing; rows with no more entries than given are left out.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         The seed.
 
@@ -259,8 +260,8 @@ def split_cols(
     >>> import numpy as np
     >>> from funkc import evaluation
     >>> split = evaluation.split_cols(np.ones((10, 20)), test=0.25, given=3)
-    >>> split.given.size / split.test.size == 3 / 7
-    True
+    >>> split.given.size, split.test.size
+    (15, 35)
     """
     entries = _entries(data, row, col, value)
     turned = replace(entries, rows=entries.cols, cols=entries.rows, shape=entries.shape[::-1])
@@ -294,8 +295,7 @@ def k_fold(
     time : (c,) or (m, n) array, or str, optional
         As for `split_time`.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        The seed. With the same one, the folds of single entries are those of ``cv=n`` in
-        `funkc.cross_validate`.
+        The seed.
 
     Returns
     -------
@@ -311,7 +311,7 @@ def k_fold(
     >>> import numpy as np
     >>> from funkc import evaluation
     >>> [split.test.size for split in evaluation.k_fold(np.ones((20, 30)), 3)]
-    [183, 215, 202]
+    [200, 200, 200]
     """
     entries = _entries(data, row, col, value)
     number, seed = integer("n", n, 2, MOST_FOLDS), seed_of(random_state)
@@ -323,12 +323,13 @@ def k_fold(
         period = np.searchsorted(cuts, times, "right")
         each = range(1, number + 1)
         return [_split(entries, period == nth, period < nth, n=number) for nth in each]
-    lines = {"cells": None, "rows": entries.rows, "cols": entries.cols}[kind]
-    folds = []
-    for nth in range(number):
-        held = _drawn(entries, Draw(True, seed, folds=number, fold=nth), lines)
-        folds.append(_split(entries, held, n=number))
-    return folds
+    if kind == "cells":
+        fold = _ranks(_keys(entries, seed)) * number // entries.rows.size
+    else:
+        lines = entries.rows if kind == "rows" else entries.cols
+        there, place = np.unique(lines, return_inverse=True)
+        fold = (_ranks(_line_keys(there, seed)) * number // there.size)[place]
+    return [_split(entries, fold == nth, n=number) for nth in range(number)]
 
 
 # ---------------------------------------------------------------- what all of them share
@@ -385,26 +386,30 @@ def _share(name: str, value: object) -> float:
     return share
 
 
-def _drawn(
-    entries: Entries, draw: Draw, lines: NDArray[np.int64] | None = None
-) -> NDArray[np.bool_]:
-    """Which entries are drawn; or whose line is, if these are drawn as a whole."""
-    rows, cols, shape = entries.rows, entries.cols, entries.shape
-    if lines is not None:
-        rows = np.arange(int(lines.max()) + 1)
-        cols, shape = np.zeros_like(rows), (rows.size, 1)
-    numbers = np.arange(rows.size, dtype=np.float64)
-    found = Cells(rows, cols, numbers, shape, draw=draw).listed().values.astype(np.int64)
-    marks = np.zeros(rows.size, bool)
-    marks[found] = True
-    return marks if lines is None else marks[lines]
-
-
 def _keys(entries: Entries, seed: int) -> NDArray[np.uint64]:
-    """A random number for each entry, by its row and its column."""
+    """A random number for each entry, by its row and its column; all are different."""
     out = np.empty(entries.rows.size, np.uint64)
     draws.keys(entries.rows, entries.cols, entries.shape[1], seed, out)
     return out
+
+
+def _line_keys(lines: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """A random number for each row (or column), of another stream than those of entries."""
+    out = np.empty(lines.size, np.uint64)
+    draws.keys(lines, np.zeros_like(lines), 1, seed ^ (1 << 63), out)
+    return out
+
+
+def _ranks(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The place of each in ascending order."""
+    ranks = np.empty(keys.size, np.int64)
+    ranks[np.argsort(keys)] = np.arange(keys.size)
+    return ranks
+
+
+def _smallest(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """Marks of the smallest, at least one."""
+    return _ranks(keys) < max(1, math.floor(share * keys.size + 0.5))
 
 
 def _few_of_each_row(
@@ -426,19 +431,19 @@ def _cold(
 ) -> Split:
     """Whole rows are held out, and some entries of each are given."""
     seed = seed_of(random_state)
-    out = _drawn(entries, Draw(True, seed, _share("test", test)), rows)
+    there, place = np.unique(rows, return_inverse=True)
+    out = _smallest(_line_keys(there, seed), _share("test", test))[place]
+    size = np.bincount(place)[place]
     number = plain(given)
     if isinstance(number, int) and not isinstance(number, bool):
-        wanted = integer("given", number, 0, 2**31 - 1)
-        order = np.lexsort((entries.cols, _keys(entries, seed), rows))
-        size = np.bincount(rows)
-        from_end = np.cumsum(size)[rows[order]] - np.arange(rows.size)
-        shown = np.empty(rows.size, bool)
-        shown[order] = from_end <= wanted
-        out_and_large = out & (size[rows] > wanted)
+        wanted = np.full(rows.size, integer("given", number, 0, 2**31 - 1))
     else:
-        shown = _keys(entries, seed) < np.uint64(_share("given", given) * 2.0**64)
-        out_and_large = out
+        wanted = np.floor(_share("given", given) * size).astype(np.int64)
+    order = np.lexsort((_keys(entries, seed), rows))
+    rank = np.empty(rows.size, np.int64)
+    rank[order] = np.arange(rows.size) - np.searchsorted(rows[order], rows[order])
+    shown = rank < wanted
+    out_and_large = out & (size > wanted)
     held = out_and_large & ~shown
     made = _split(entries, held, ~out, test=test, given=given)
     return replace(made, given=np.flatnonzero(out_and_large & shown))

@@ -643,5 +643,3 @@ def _cause(error: BaseException, before: BaseException | None) -> BaseException:
             return cause
         cause = cause.__context__
     return error
-
-

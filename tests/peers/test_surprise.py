@@ -25,10 +25,9 @@ DIFFERENT = {
     "test_SVDpp_parameters": NotImplementedError,
     "test_mse": AssertionError,
     "test_fcp": NotImplementedError,
-    "test_KFold": ValueError,
+    "test_KFold": AssertionError,
     "test_ShuffleSplit": pytest.fail.Exception,
-    "test_train_test_split": AssertionError,
-    "test_RepeatedCV": ValueError,
+    "test_RepeatedCV": AssertionError,
 }
 
 
@@ -247,7 +246,6 @@ def test_the_square_is_right_but_for_rounding():
     "splitter", [KFold(3), RepeatedKFold(3, 2), ShuffleSplit(4), LeaveOneOut(2)]
 )
 def test_splits_have_every_rating_once(splitter, small_ml):
-    """Of thousands, where a share is a share."""
     n = len(small_ml.raw_ratings)
     tested = 0
     for train, test in splitter.split(small_ml):
@@ -255,7 +253,7 @@ def test_splits_have_every_rating_once(splitter, small_ml):
         of_train = {(train.to_raw_uid(u), train.to_raw_iid(i)) for u, i, _ in train.all_ratings()}
         assert not of_train & {one[:2] for one in test}
         if isinstance(splitter, ShuffleSplit):
-            assert len(test) == pytest.approx(0.2 * n, rel=0.15)
+            assert len(test) == pytest.approx(0.2 * n, abs=1)
         tested += len(test)
     if isinstance(splitter, KFold):
         assert tested == n * getattr(splitter, "n_repeats", 1)

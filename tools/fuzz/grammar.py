@@ -152,7 +152,7 @@ def _new_world(rng):
         recommender = FunkRecommender(2, n_epochs=3, **options)
         made["recommenders"].append(recommender.fit(pairs, rng.poisson(3.0, 11)))
     made["search"] = funkc.cross_validate(
-        None, rng.normal(size=(9, 8)), [1, 2], [None, 0.1], folds=2, n_epochs=2
+        None, rng.normal(size=(9, 8)), [1, 2], [None, 0.1], cv=2, n_epochs=2
     )
     return made
 
