@@ -29,7 +29,7 @@ estimator.py: _api.py _errors.py _errstate.py _input/arrays.py _input/features.p
     factorization.py
 recommender.py: _api.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/foreign.py
     _input/ids.py _input/options.py _input/scalars.py _sides.py factorization.py ratings.py
-selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py
+selection.py: _baselines.py _core/machine.pyx _core/threads.py _errors.py _errstate.py _export.py
     _input/cells.py _input/loss.py _input/options.py _input/scalars.py _input/split.py _judge.py
     _judging.py _plots.py _schedule.py _scores.py _train.py factorization.py
 progress.py: _errors.py _errstate.py _input/arrays.py _input/pixels.py _input/scalars.py _io.py
@@ -43,8 +43,8 @@ evaluation.py: _baselines.py _errors.py _errstate.py _input/arrays.py _input/cel
     _input/lookups.py _input/options.py _input/scalars.py _input/split.py _judging.py _plots.py
     _splits.py factorization.py
 _baselines.py: _biases.py _input/cells.py _input/options.py _schedule.py factorization.py
-_judging.py: _bar.py _errors.py _errstate.py _input/arrays.py _input/cells.py _input/lookups.py
-    _input/scalars.py _plots.py _ranking.py _scores.py factorization.py
+_judging.py: _bar.py _errors.py _errstate.py _export.py _input/arrays.py _input/cells.py
+    _input/lookups.py _input/scalars.py _plots.py _ranking.py _scores.py factorization.py
 factorization.py: _bar.py _core/threads.py _errors.py _errstate.py _explain.py _export.py
     _input/arrays.py _input/cells.py _input/factors.py _input/ids.py _input/lookups.py
     _input/loss.py _input/options.py _input/scalars.py _judge.py _model.py _model_file.py _plots.py
@@ -72,8 +72,8 @@ _sides.py: _core/serve.pyx _errors.py _input/ids.py _input/lookups.py _schedule.
 _biases.py: _core/biases.pyx _core/newton.pyx _core/plan.pyx _input/loss.py _schedule.py
 _validation.py: _core/newton.pyx _core/plan.pyx _core/serve.pyx _errors.py _input/cells.py
     _input/loss.py _schedule.py
-_splits.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/cells.py _input/ids.py
-    _input/scalars.py _input/split.py _input/tables.py ratings.py
+_splits.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/ids.py _input/scalars.py
+    _input/split.py _input/tables.py ratings.py
 ratings.py: _core/draws.pyx _errors.py _errstate.py _input/arrays.py _input/cells.py _input/forms.py
     _input/ids.py _input/scalars.py _input/tables.py
 _core/draws.pyx: _core/stream.pxd

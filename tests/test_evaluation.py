@@ -309,7 +309,24 @@ LIKED = (TEST[0], (TEST[1] >= 4).astype(float))
         (lambda: ev.evaluate(np.zeros(TEST[1].size), TEST, scoring="ndcg"), "no score of predict"),
         (lambda: ev.evaluate(np.zeros((25, 10), int), TEST), "'rmse' is no score of recommended"),
         (lambda: ev.evaluate(np.zeros((25, 9), int), TEST, scoring="ndcg"), "at least n = 10"),
-        (lambda: ev.evaluate(np.zeros((2, 10), int), TEST, scoring="ndcg"), "has 2 rows, but row"),
+        (
+            lambda: ev.evaluate(np.tile(np.arange(10), (2, 1)), TEST, scoring="ndcg"),
+            "has 2 rows, but",
+        ),
+        (
+            lambda: ev.evaluate(np.zeros((25, 10), int), TEST, scoring="ndcg"),
+            "a column twice to row 0",
+        ),
+        (lambda: ev.evaluate(np.full((25, 10), -2), TEST, scoring="ndcg"), r"fit\[0, 0\] = -2"),
+        (
+            lambda: ev.evaluate(np.full((25, 10), 2**40), TEST, scoring="ndcg"),
+            r"fit\[0, 0\] = 1099",
+        ),
+        (lambda: ev.evaluate(np.ma.zeros(TEST[1].size), TEST), "fit: is a masked array"),
+        (lambda: ev.evaluate(np.ma.zeros((25, 10), int), TEST, scoring="map"), "is a masked array"),
+        (lambda: ev.evaluate(FIT, TEST, only=["x"]), "only: is given, but no score of rankings"),
+        (lambda: ev.evaluate(FIT, TEST, scoring="map", only=[]), "only: is empty"),
+        (lambda: ev.evaluate(FIT, (([0, 0], [1, 1]), [1.0, 2.0])), "test, .*row 0, column 1"),
         (lambda: ev.evaluate(FIT, TEST, scoring="ndcg", only=[99]), r"only\[0\] = 99"),
         (lambda: ev.baselines(None), "values"),
         (lambda: ev.baselines(np.ones((2, 2)), loss="hinge"), "loss: got 'hinge'"),
@@ -346,3 +363,65 @@ def test_progress_is_shown(capfd):
     pytest.importorskip("tqdm")
     ev.evaluate(FIT, TEST, train=TRAIN, scoring="ndcg", verbose=True)
     assert "ranking" in capfd.readouterr().err
+
+
+def test_what_is_not_defined_is_nan():
+    constant = (([0, 1, 2], [0, 1, 2]), [0.1, 0.1, 0.1])
+    found = ev.evaluate(np.array([0.1, 0.2, 0.3]), constant, scoring=["r2", "mae"])
+    assert math.isnan(found["r2"])
+    assert math.isclose(found["mae"], 0.1)
+    wild = ev.evaluate(np.array([1e200, 2.0]), (([0, 1], [0, 1]), [1.0, 2.0]), scoring="r2")
+    assert wild["r2"] < -1e300
+
+
+def test_memory_does_not_follow_numbers():
+    far = 2**31 - 2
+    test, train = (([0], [1]), [5.0]), (([1], [far]), [1.0])
+    found = ev.evaluate(
+        np.array([[0, 1]], np.uint8), test, train=train, scoring=["recall", "popularity"], n=2
+    )
+    assert found["recall"] == 1
+    assert found["popularity"] == 0
+    fit, test, train = problem(1)
+    many = ev.evaluate(fit, test, train=train, scoring=RANKINGS, n=2**31 - 1)
+    few = ev.evaluate(fit, test, train=train, scoring=RANKINGS, n=18)
+    for name in RANKINGS[1:]:
+        assert many[name] == few[name]
+    assert math.isclose(many["precision"] * (2**31 - 1), few["precision"] * 18)
+    split = ev.split_rows((([0, far, far], [0, 1, 2]), [1.0, 2.0, 3.0]), 0.5, given=1)
+    assert split.shape == (far + 1, 3)
+
+
+def test_ids_that_are_all_unknown_are_told():
+    ratings = funkc.Ratings.from_arrays(["a", "a", "b"], ["x", "y", "x"], [1.0, 2.0, 3.0])
+    fit = funkc.factorize(None, ratings, 1)
+    with pytest.warns(
+        funkc.UnknownIdWarning, match="test: all of its rows and columns are unknown"
+    ):
+        ev.evaluate(fit, (([0, 0, 1], [0, 1, 0]), [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("form", ["ratings", "pair", "list"])
+def test_only_holds_for_unknown_rows(form):
+    ratings = funkc.Ratings.from_arrays(["a", "a", "b"], ["x", "y", "x"], [1.0, 2.0, 3.0])
+    fit = funkc.factorize(None, ratings, 1)
+    test = funkc.Ratings.from_arrays(["new"], ["x"], [5.0])
+    only = {"ratings": test, "pair": (["new"], ["x"]), "list": ["x"]}[form]
+    assert ev.evaluate(fit, test, scoring="recall", n=1, only=only)["recall"] == 1
+    other = {"ratings": funkc.Ratings.from_arrays(["new"], ["y"], [1.0]), "list": ["y"],
+             "pair": (["new"], ["y"])}[form]  # fmt: skip
+    assert ev.evaluate(fit, test, scoring="recall", n=1, only=other)["recall"] == 0
+
+
+def test_positions_of_other_ids_are_refused():
+    train = funkc.Ratings.from_arrays(["a", "b", "b"], ["x", "x", "y"], [5.0, 5.0, 5.0])
+    test = funkc.Ratings.from_arrays(["b"], ["y"], [5.0])
+    with pytest.raises(ValueError, match="train: has other row_ids than test"):
+        ev.evaluate(np.array([[1], [1]]), test, train=train, scoring="recall", n=1)
+
+
+def test_an_estimator_is_no_factorization():
+    pytest.importorskip("sklearn")
+    made = funkc.FunkRecommender(1).fit([("a", 1), ("b", 2)], [1.0, 2.0])
+    with pytest.raises(TypeError, match="fit: is a FunkRecommender; pass its factorization_"):
+        ev.evaluate(made, TEST)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import funkc
 from funkc import evaluation
 from funkc._input import scalars
-from funkc._scores import UNDEFINED
+from funkc._scores import Score
 
 
 def ratings(seed=0, shape=(40, 30), share=0.5):
@@ -353,7 +353,7 @@ def test_a_combination_that_diverges_is_said_and_not_chosen():
 
 def test_an_infinite_error_counts_as_divergence(monkeypatch):
     rows, cols, values = ratings()
-    monkeypatch.setattr("funkc._scores.Predicted._rmse", lambda _: UNDEFINED)
+    monkeypatch.setattr("funkc._scores.Predicted._rmse", lambda _: Score(math.inf, math.nan))
     with pytest.raises(funkc.DivergedError, match="epoch 2 "):
         funkc.cross_validate((rows, cols), values, 2, n_epochs=2)
 
@@ -427,21 +427,84 @@ def test_a_score_that_is_better_when_higher_chooses_the_highest():
     assert bad.table[1]["r2"] == -math.inf
 
 
-def test_new_rows_of_a_split_are_folded_in():
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("columns", [False, True])
+def test_new_rows_of_a_split_are_folded_in(columns, weighted):
     rows, cols, values = ratings(shape=(150, 90))
     data = (rows, cols), values
-    for make, fold_in in ((evaluation.split_rows, "fold_in_rows"),
-                          (evaluation.split_cols, "fold_in_cols")):  # fmt: skip
-        split = make(data, 0.3, given=6)
-        result = funkc.cross_validate(*data, 2, cv=[split], scoring=["rmse", "recall"])
-        fit = funkc.factorize(*split.train_data, 2, shape=split.shape)
-        new = getattr(fit, fold_in)(*split.given_data, shape=split.shape)
-        told = evaluation.evaluate(
-            new, split.test_data, train=split.given_data, scoring=["rmse", "recall"]
+    weights = np.random.default_rng(0).random(values.size) + 0.1 if weighted else None
+    split = (evaluation.split_cols if columns else evaluation.split_rows)(data, 0.3, given=6)
+    scoring = ["rmse", "recall", "popularity"]
+    result = funkc.cross_validate(*data, 2, cv=[split], scoring=scoring, weights=weights)
+
+    def part(chosen):
+        return None if weights is None else weights[chosen]
+
+    fit = funkc.factorize(
+        *split.train_data, 2, shape=split.shape, weights=part(split.train), dtype=np.float32
+    )
+    fold_in = fit.fold_in_cols if columns else fit.fold_in_rows
+    new = fold_in(*split.given_data, shape=split.shape, weights=part(split.given))
+    arrays = {"row_factors": fit.row_factors, "row_bias": fit.row_bias,
+              "col_factors": fit.col_factors, "col_bias": fit.col_bias}  # fmt: skip
+    cold = np.unique((cols if columns else rows)[split.given])
+    for name in ("col_factors", "col_bias") if columns else ("row_factors", "row_bias"):
+        arrays[name] = arrays[name].copy()
+        arrays[name][cold] = getattr(new, name)[cold]
+    whole = funkc.Factorization.from_factors(**arrays, offset=fit.offset)
+    both = np.concatenate([split.train, split.given])
+    seen = (rows[both], cols[both]), values[both]
+    told = evaluation.evaluate(whole, split.test_data, train=seen, scoring=scoring)
+    for name in scoring:
+        assert result.table[0][f"fold_{name}"] == pytest.approx([told[name]], rel=1e-6)
+    assert math.isnan(result.table[0]["rmse_standard_error"])
+    popular = next(line for line in result.baselines if line["baseline"] == "popularity")
+    counts = np.bincount(cols[both], minlength=90)
+    best = evaluation.evaluate(
+        np.array([sorted(set(range(90)) - set(cols[both][rows[both] == row]),
+                         key=lambda col: (-counts[col], col))[:10] for row in range(150)]),
+        split.test_data, train=seen, scoring="recall",
+    )  # fmt: skip
+    assert popular["recall"] == pytest.approx(best["recall"], rel=1e-9)
+
+
+def test_rows_of_which_nothing_is_given_are_the_mean_row():
+    rows, cols, values = ratings()
+    split = evaluation.split_rows(((rows, cols), values), 0.3, given=0)
+    result = funkc.cross_validate((rows, cols), values, 1, cv=[split])
+    fit = funkc.factorize(*split.train_data, 1, shape=split.shape)
+    found = evaluation.evaluate(fit, split.test_data)["rmse"]
+    assert result.best_score == pytest.approx(found, rel=1e-12)
+
+
+def test_baselines_of_a_huber_loss_are_measured_alike():
+    rows, cols, values = ratings(shape=(150, 90))
+    for delta in (None, 0.3):
+        result = funkc.cross_validate(
+            (rows, cols), values, 2, loss="huber", huber_delta=delta, cv=3
         )
-        assert result.table[0]["fold_rmse"] == [told["rmse"]]
-        assert result.table[0]["fold_recall"] == [told["recall"]]
-        assert math.isnan(result.table[0]["rmse_standard_error"])
+        told = {line["baseline"]: line["loss"] for line in result.baselines}
+        assert told["biases"] == pytest.approx(told["mean"], rel=0.1)
+        assert result.best_score < told["mean"] < 4 * result.best_score
+
+
+def test_scores_that_are_not_defined_are_no_divergence():
+    with pytest.raises(ValueError, match="scoring: 'r2' is not defined in fold"):
+        funkc.cross_validate(None, np.ones((20, 20)), 1, cv=3, scoring="r2")
+
+
+@pytest.mark.filterwarnings("ignore::funkc.OutlierWarning")
+def test_a_baseline_without_a_score_does_not_end_the_search():
+    rng = np.random.default_rng(0)
+    counts = np.outer(np.logspace(-2, 2, 40), np.logspace(-1, 1, 30))
+    counts *= rng.uniform(0.9, 1.1, counts.shape)
+    result = funkc.cross_validate(
+        None, counts, 1, scoring=["rmse", "poisson"], cv=3, nonnegative=True, biases=False,
+        offset=0.0,
+    )  # fmt: skip
+    told = {line["baseline"]: line for line in result.baselines}
+    assert "poisson" in told["mean"]
+    assert "poisson" not in told["biases"]
 
 
 def test_folds_by_time_train_on_the_past_alone():
@@ -541,7 +604,7 @@ def test_a_model_that_beats_no_baseline_is_told():
         ({"cv": [evaluation.leave_one_out(np.ones((3, 3)))]}, r"cv\[0\]: is a Split of other"),
         ({"scoring": "rsme"}, "scoring: got 'rsme'"),
         ({"scoring": ["popularity", "rmse"]}, "scoring: begins with 'popularity'"),
-        ({"scoring": "ndcg", "relevant": 99}, "has no relevant entry"),
+        ({"scoring": "ndcg", "relevant": 99}, r"fold \d of cv: test: has no relevant entry"),
         ({"scoring": "ndcg", "n": 0}, "n: got 0"),
         ({"n_iter": 0}, "n_iter: got 0"),
         ({"k": [1] * 1001, "n_epochs": [1] * 1001}, "n_iter: got None for a grid of 1,002,001"),

@@ -230,6 +230,20 @@ def test_each_row_is_drawn_alike():
     assert abs(held - 100).max() < 40
 
 
+def test_parts_of_frames_keep_times():
+    frame = pd.DataFrame({"u": [2, 1, 1, 2], "i": [1, 1, 2, 2], "v": [1.0, 2, 3, 4],
+                          "t": [4, 3, 2, 1]})  # fmt: skip
+    split = ev.split_time(frame, 0.25, time="t", row="u", col="i", value="v")
+    assert split.train_data.times.tolist() == [3, 2, 1]
+    assert [fold.test.size for fold in ev.k_fold(split.train_data, 2, by="time")] == [1, 1]
+
+
+def test_whole_rows_are_no_validation():
+    split = ev.split_rows(np.add.outer(np.arange(9.0), np.arange(9.0)), 0.3)
+    with pytest.raises(ValueError, match="validation: is a Split of whole rows or columns"):
+        funkc.factorize(None, np.add.outer(np.arange(9.0), np.arange(9.0)), 1, validation=split)
+
+
 def test_ratings_keep_ids_weights_and_times():
     ratings = funkc.Ratings.from_arrays(
         ["a", "b", "a", "b"], [1, 1, 2, 2], [1.0, 2, 3, 4], weight=[0, 1, 2, 3], time=[4, 3, 2, 1]
@@ -245,7 +259,14 @@ def test_ratings_keep_ids_weights_and_times():
 
 def test_dates():
     pair = (([0, 0, 0], [0, 1, 2]), [1.0, 2, 3])
+    big = 17 * 10**17
+    ratings = funkc.Ratings.from_arrays([0], [0], [1.0], time=[big + 1])
+    assert ratings.times.tolist() == [big + 1]
+    for wrong in (["20200105", "2020-01-06", "2020-01-07"], ["today"] * 3, ["978300760"] * 3):
+        with pytest.raises(ValueError, match="neither a number nor a date"):
+            ev.split_time(pair, time=wrong)
     for when in (
+        [big + 2, big + 3, big + 1],
         ["2020-01-02", "2020-01-03", "2020-01-01"],
         np.array(["2020-01-02", "2020-01-03", "2020-01-01"], "M8[ns]"),
         pd.to_datetime(["2020-01-02", "2020-01-03", "2020-01-01"]),
@@ -282,10 +303,10 @@ FRAME = pd.DataFrame({"u": [1, 2], "i": [1, 1], "v": [1.0, 2.0], "t": [1, 2]})
         (lambda: ev.split_time(TWO, 0.1, last=2, time=[1, 2]), "test: got 0.1 as well as last"),
         (lambda: ev.split_time(TWO, last=0, time=[1, 2]), "last: got 0"),
         (lambda: ev.split_time(TWO, last=1, time=[1, 2]), "last: got last=1, which leaves none"),
-        (lambda: ev.leave_one_out(TWO), "leaves none of 2 entries to test with"),
+        (lambda: ev.leave_one_out(TWO), "data: has no row with two entries"),
         (lambda: ev.split_rows(TWO, 0.5, given=-1), "given: got -1"),
         (lambda: ev.split_rows(TWO, 0.5, given=1.0), "given: got 1.0"),
-        (lambda: ev.split_rows(TWO, 0.5, given=9, random_state=1), "given=9, which leaves none"),
+        (lambda: ev.split_rows(TWO, 0.5, given=9, random_state=1), "got given=9, test=0.5, which"),
         (lambda: ev.k_fold(TWO, 1), "n: got 1"),
         (lambda: ev.k_fold(TWO, 900), "n: got n=900, which leaves none"),
         (lambda: ev.k_fold(TWO, by="users"), "by: got 'users'"),

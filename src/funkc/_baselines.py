@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from funkc._biases import Biases
+from funkc._input.loss import Loss
 from funkc._schedule import cut
 from funkc.factorization import Factorization
 
@@ -23,35 +24,34 @@ if TYPE_CHECKING:
 def baselines_of(
     cells: Cells, options: Options, heed: Callable[[], object]
 ) -> dict[str, Factorization]:
-    """The mean, biases, and popularity, of entries to train on."""
+    """The mean and biases of entries to train on, and the popularity of columns."""
     schedule, loss = cut(cells, options), options.loss
-    out = {}
-    for name, alone in (("mean", True), ("biases", False)):
-        ridges = None if alone else options.bias_regularization
-        fitted = Biases(
-            schedule, options.dtype, options.n_threads, loss, alone=alone, ridges=ridges
-        )
-        fitted.settle_loss(heed)
-        if alone and loss.squared:
-            fitted.level = schedule.mean - schedule.offset
-        else:
-            fitted.fit(math.nan, None, heed)
-        sides = fitted.taken(False), fitted.taken(True)
-        level = schedule.offset + fitted.level
-        left = schedule.deviation if alone else fitted.fitted.left
-        out[name] = _without_factors(cells, options, *sides, level, left)
-    cols = cells.listed().cols
-    counts = np.bincount(cols, minlength=cells.shape[1]).astype(options.dtype)
-    out["popularity"] = _without_factors(
-        cells,
-        options,
-        np.zeros(cells.shape[0], options.dtype),
-        counts,
-        0.0,
-        schedule.deviation,
-        ranks_only=True,
+    fitted = Biases(
+        schedule, options.dtype, options.n_threads, loss, ridges=options.bias_regularization
     )
-    return out
+    fitted.settle_loss(heed)
+    fitted.fit(math.nan, None, heed)
+    # One Huber loss for all, so that they can be compared.
+    loss = Loss(loss.name, fitted.delta)
+    sides = fitted.taken(False), fitted.taken(True)
+    level, noise = schedule.offset + fitted.level, fitted.fitted.left
+    biases = _without_factors(cells, options, *sides, level, noise, loss)
+    mean = schedule.mean
+    if not loss.squared:
+        alone = Biases(schedule, options.dtype, options.n_threads, loss, alone=True)
+        alone.settle_loss(heed)
+        alone.fit(math.nan, None, heed)
+        mean = schedule.offset + alone.level
+    zeros = np.zeros_like(sides[0]), np.zeros_like(sides[1])
+    usual = _without_factors(cells, options, *zeros, mean, schedule.deviation, loss)
+    return {"mean": usual, "biases": biases, "popularity": popularity_of(cells, options)}
+
+
+def popularity_of(cells: Cells, options: Options) -> Factorization:
+    """The number of entries of each column."""
+    counts = np.bincount(cells.listed().cols, minlength=cells.shape[1]).astype(options.dtype)
+    rows = np.zeros(cells.shape[0], options.dtype)
+    return _without_factors(cells, options, rows, counts, 0.0, 0.0, Loss())
 
 
 def _without_factors(
@@ -61,23 +61,19 @@ def _without_factors(
     col_bias: NDArray[np.floating],
     offset: float,
     noise: float,
-    *,
-    ranks_only: bool = False,
+    loss: Loss,
 ) -> Factorization:
-    loss = options.loss
-    given = not ranks_only and loss.name == "huber" and not math.isnan(loss.delta)
-    named = "squared" if ranks_only or (loss.name == "huber" and not given) else loss.name
-    nothing = [np.zeros((size, 1), options.dtype) for size in cells.shape]
+    zeros = [np.zeros((size, 1), options.dtype) for size in cells.shape]
     made = Factorization.from_factors(
-        *nothing,
+        *zeros,
         row_bias=row_bias,
         col_bias=col_bias,
         offset=offset,
         noise=noise,
         row_ids=None if cells.ids[0] is None else cells.ids[0].names,
         col_ids=None if cells.ids[1] is None else cells.ids[1].names,
-        loss=named,  # type: ignore[arg-type]
-        huber_delta=loss.delta if given else None,
+        loss=loss.name,  # type: ignore[arg-type]
+        huber_delta=loss.delta if loss.name == "huber" else None,
     )
     made.n_threads = options.n_threads
     return made

@@ -84,14 +84,20 @@ def _changed(column: Any, filled: NDArray[Any]) -> NDArray[Any] | None:
     return numbers if np.isfinite(numbers).all() else filled.astype(np.float64)
 
 
+def imported_pandas() -> Any:
+    """The library, or an error that says what to install."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise missing_extra("pandas", "pandas", "a data frame") from error
+    return pandas
+
+
 def as_frame(
     factors: NDArray[Any], bias: NDArray[Any] | None, ids: NDArray[Any] | None, name: str
 ) -> Any:
     """The factors and biases of one side as a data frame of pandas, labelled by id or position."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise missing_extra("pandas", "pandas", "a data frame of factors") from error
+    pandas = imported_pandas()
     names = [f"factor_{at}" for at in range(factors.shape[1])]
     parts = [factors]
     if bias is not None:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funkc._bar import bar
-from funkc._errors import missing_extra, reject, shown
+from funkc._errors import UnknownIdWarning, reject, shown, warn
 from funkc._errstate import own_errstate
+from funkc._export import imported_pandas
 from funkc._input.arrays import numeric
 from funkc._input.cells import (
     Cells,
     among,
     in_order,
     keys,
-    require_once,
 )
 from funkc._input.lookups import Choice
 from funkc._input.scalars import choice, flag, integer
@@ -141,11 +141,7 @@ class Evaluation:
         >>> evaluation.evaluate(fit, (([0, 1], [1, 1]), [3.0, 5.0])).to_pandas().index.tolist()
         ['all']
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise missing_extra("pandas", "pandas", "a data frame") from error
-        return pandas.DataFrame(self.table).set_index("group")
+        return imported_pandas().DataFrame(self.table).set_index("group")
 
     @own_errstate
     def plot(self, name: str | None = None) -> Figure:
@@ -229,7 +225,7 @@ class Judging:
         only: Callable[[NDArray[np.int64]], Choice | None] | None = None,
     ) -> Evaluation:
         """Of a factorization, whose rows and columns are the first of those of the entries."""
-        test, (m, n_cols) = _in_order(test), fit.shape
+        test, (m, n_cols) = _sorted(test), fit.shape
         i, j = _known(test, fit.shape)
         made = None
         if self.predicts:
@@ -240,20 +236,24 @@ class Judging:
             hidden = Choice.nothing(rows.size)
             if train is not None:
                 hidden = _of_rows(train, rows, n_cols)
-            some = None if only is None else only(index)
-            shown_cols = n_cols if some is None or some.shared is None else some.shared.size
+            some = None if only is None else only(rows)
+            shown_cols = n_cols
+            if some is not None and some.shared is not None:
+                shown_cols = some.shared.size
+                if not shown_cols:
+                    reject("only", "is empty", "pass the columns to rank")
             return self._best(fit, index, hidden, some), shown_cols
 
         unknown = int(np.count_nonzero((i < 0) | (j < 0)))
-        return self._evaluation(test, train, made, recommended, n_cols, unknown)
+        if max(i.max(), j.max()) < 0:
+            warn("test: all of its rows and columns are unknown", UnknownIdWarning)
+        return self._evaluation(test, train, made, recommended, unknown)
 
-    def of_arrays(
-        self, array: NDArray[Any], test: Cells, train: Cells | None, only: Any
-    ) -> Evaluation:
+    def of_arrays(self, array: NDArray[Any], test: Cells, train: Cells | None) -> Evaluation:
         """Of predictions, or of recommended columns."""
         numeric("fit", array)
-        if only is not None:
-            reject("only", "is given together with an array", "rank these columns before")
+        if isinstance(array, np.ma.MaskedArray):
+            reject("fit", "is a masked array", "pass a plain array")
         predictions = array.ndim == 1 and array.dtype.kind == "f"
         if not predictions and (array.ndim != 2 or array.dtype.kind not in "iu"):
             reject(
@@ -274,21 +274,31 @@ class Judging:
                 at = int(np.argmin(np.isfinite(array)))
                 reject("fit", f"fit[{at}] = {array[at]}", "pass finite predictions")
             order = np.argsort(keys(test.rows, test.cols, test.shape[1]), kind="stable")
-            return self._evaluation(_in_order(test), train, array[order], None, 0, 0)
-        n_cols = max(
-            int(array.max(initial=-1)) + 1, test.shape[1], 0 if train is None else train.shape[1]
-        )
-        if array.shape[1] < self.n or array.min(initial=0) < -1:
-            found = f"has {array.shape[1]} columns, the lowest {array.min(initial=0)}"
-            reject("fit", found, f"pass at least n = {self.n}, of positions or -1")
+            return self._evaluation(_sorted(test), train, array[order], None, 0)
+        if array.shape[1] < self.n:
+            found = f"has {array.shape[1]} columns"
+            reject("fit", found, f"pass at least n = {self.n}, filled up with -1")
+        array = array[:, : self.n].astype(np.int64)
+        bad = (array < -1) | (array >= 2**31)
+        ordered = np.sort(array, axis=1)
+        twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+        if bad.any():
+            row, nth = np.argwhere(bad)[0]
+            found = f"fit[{row}, {nth}] = {array[row, nth]}"
+            reject("fit", found, "pass positions of columns, or -1")
+        if twice.any():
+            found = f"recommends a column twice to row {int(np.argmax(twice))}"
+            reject("fit", found, "pass each once")
+        shapes = [test.shape[1], 0 if train is None else train.shape[1]]
+        n_cols = max(int(array.max(initial=-1)) + 1, *shapes)
 
         def recommended(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
             if rows.size and rows[-1] >= len(array):
                 found = f"has {len(array)} rows, but row {rows[-1]} has test entries"
                 reject("fit", found, "pass a list for every row")
-            return array[rows, : self.n].astype(np.int64), n_cols
+            return array[rows], n_cols
 
-        return self._evaluation(_in_order(test), train, None, recommended, n_cols, 0)
+        return self._evaluation(_sorted(test), train, None, recommended, 0)
 
     # ------------------------------------------------------------ its parts
 
@@ -298,7 +308,7 @@ class Judging:
         """The best columns of each row, in parts between which progress is shown."""
         answers, y = fit._answers, fit._cols.ready
         wanted = min(self.n, len(y))
-        found = np.full((index.size, self.n), -1, np.int64)
+        found = np.full((index.size, wanted), -1, np.int64)
         at_once = max(1, SCORES_AT_ONCE // len(y))
         with _progress(self.verbose, index.size) as tell:
             for first in range(0, index.size, at_once):
@@ -308,7 +318,7 @@ class Judging:
                 ranking = Ranking(answers, x, y, answers.wanted(wanted, len(x), len(y)))
                 itself = Choice.nothing(len(x))
                 part, _ = ranking.best(hidden.part(first, last), some, itself)
-                found[first:last, :wanted] = part
+                found[first:last] = part
                 tell(last - first)
         return found
 
@@ -318,7 +328,6 @@ class Judging:
         train: Cells | None,
         made: NDArray[Any] | None,
         recommended: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], int]] | None,
-        n_cols: int,
         n_unknown: int,
     ) -> Evaluation:
         """Of entries in order, predictions for them, and what is recommended to rows."""
@@ -326,7 +335,7 @@ class Judging:
         chosen, gains = relevance(self.relevant, values)
         rows, row = np.unique(test.rows, return_inverse=True)
         predicted = ranked = None
-        if made is not None and self.predicts:
+        if made is not None:
             targets = values if self.relevant is None else chosen.astype(np.float64)
             eps = float(np.finfo(made.dtype).eps)
             predicted = Predicted(row, values, made.astype(np.float64), targets, eps)
@@ -344,13 +353,10 @@ class Judging:
             if train is not None:
                 _require_apart(test, train)
             top, catalogue = recommended(rows[with_relevant])
-            counts = np.zeros(n_cols, np.int64)
-            if train is not None:
-                cols = train.cols[train.cols < n_cols]
-                counts = np.bincount(cols, minlength=n_cols)
+            trained = np.empty(0, np.int64) if train is None else np.sort(train.cols)
             nth = np.searchsorted(with_relevant, row[chosen])
             cols = test.cols[chosen].astype(np.int64)
-            ranked = Ranked(top, nth, cols, gains[chosen], catalogue, counts)
+            ranked = Ranked(self.n, top, nth, cols, gains[chosen], catalogue, trained)
             of_rows = ranked.of_rows(self.names)
 
         def score(name: str, some: NDArray[np.bool_]) -> Score:
@@ -365,8 +371,9 @@ class Judging:
         everyone = np.ones(rows.size, bool)
         groups = [("all", everyone)]
         if train is not None:
-            size = np.bincount(train.rows, minlength=int(rows[-1]) + 1)[rows]
-            groups += list(_groups(size))
+            ordered = np.sort(train.rows)
+            begin, end = (np.searchsorted(ordered, rows, side) for side in ("left", "right"))
+            groups += list(_groups(end - begin))
         table = []
         for label, some in groups:
             line: dict[str, Any] = {"group": label, "rows": int(np.count_nonzero(some))}
@@ -388,7 +395,7 @@ class Judging:
 
 def calibration(fit: Factorization, test: Cells, n: int) -> list[Bin]:
     """Test entries in bins by the predictions of a factorization, as for `Judging.of_fit`."""
-    test = _in_order(test)
+    test = _sorted(test)
     made = fit.predict(*_known(test, fit.shape), ids=False, unknown="baseline")
     return in_bins(test.rows, test.values.astype(np.float64), made.astype(np.float64), n)
 
@@ -396,9 +403,8 @@ def calibration(fit: Factorization, test: Cells, n: int) -> list[Bin]:
 # ---------------------------------------------------------------- entries and rows
 
 
-def _in_order(cells: Cells) -> Cells:
-    """By row and then by column, each once."""
-    require_once(cells)
+def _sorted(cells: Cells) -> Cells:
+    """By row and then by column."""
     order = np.argsort(keys(cells.rows, cells.cols, cells.shape[1]), kind="stable")
     places = cells.rows[order].astype(np.int64), cells.cols[order].astype(np.int64)
     return replace(cells, rows=places[0], cols=places[1], values=cells.values[order])

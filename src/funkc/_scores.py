@@ -156,13 +156,14 @@ class Predicted:
         return Score(math.ldexp(mean, size), math.ldexp(error, size))
 
     def _r2(self) -> Score:
-        scaled, size = self._errors()
-        about = np.ldexp(self.values, -size)
-        spread = (about - about.mean()) ** 2
-        if not spread.any():
+        if self.values.min() == self.values.max():
             return UNDEFINED
-        ratio, error = _ratio(scaled**2, spread, self.row)
-        return Score(1 - ratio, error)
+        scaled, size = self._errors()
+        exponent = int(np.frexp(np.abs(self.values).max())[1])
+        about = np.ldexp(self.values, -exponent)
+        ratio, error = _ratio(scaled**2, (about - about.mean()) ** 2, self.row)
+        scale = math.ldexp(1.0, 2 * max(-500, min(500, size - exponent)))
+        return Score(1 - ratio * scale, error * scale)
 
     def _log_loss(self) -> Score:
         made = np.clip(self.made, self.eps, 1 - self.eps)
@@ -172,8 +173,10 @@ class Predicted:
         return self._mean((self.targets - self.made) ** 2)
 
     def _poisson(self) -> Score:
-        ratio = np.where(self.values > 0, self.values / self.made, 1.0)
-        return self._mean(2 * (self.values * np.log(ratio) - self.values + self.made))
+        some = self.values > 0
+        logarithms = np.log(np.where(some, self.values, 1.0)) - np.log(self.made)
+        gained = np.where(some, self.values * logarithms, 0.0)
+        return self._mean(2 * (gained - self.values + self.made))
 
     def _auc(self) -> Score:
         """The probability that a relevant entry is predicted higher than another; its standard
@@ -255,19 +258,20 @@ class Ranked:
     relevant.
     """
 
-    found: NDArray[np.int64]  # (rows, n)
+    n: int  # how many were asked for
+    found: NDArray[np.int64]  # (rows, n), or as many columns as there are
     row: NDArray[np.int64]  # of each relevant entry, in order
     cols: NDArray[np.int64]
     gains: NDArray[np.float64]
     catalogue: int  # how many columns may be recommended
-    counts: NDArray[np.int64]  # of training entries of each column
+    trained: NDArray[np.int64]  # the column of every training entry, in order
 
     def of_rows(self, names: list[str]) -> dict[str, NDArray[np.float64]]:
         """The scores of every row, for those that are means of these."""
-        n_rows, n = self.found.shape
+        (n_rows, width), n = self.found.shape, self.n
         n_relevant = np.bincount(self.row, minlength=n_rows)
         hits, gains = self._hits()
-        place = np.arange(1, n + 1)
+        place = np.arange(1, width + 1)
         out: dict[str, NDArray[np.float64]] = {}
         if "precision" in names:
             out["precision"] = hits.sum(axis=1) / n
@@ -282,14 +286,15 @@ class Ranked:
             out["map"] = (precision * hits).sum(axis=1) / np.minimum(n, n_relevant)
         if "ndcg" in names:
             discount = 1 / np.log2(place + 1)
-            ideal = self._ideal(n, discount)
+            ideal = self._ideal()
             worth = ideal > 0  # gains may all be 0
             out["ndcg"] = np.where(
                 worth, (gains * discount).sum(axis=1) / np.where(worth, ideal, 1.0), np.nan
             )
         if "popularity" in names:
             filled = self.found >= 0
-            some = np.where(filled, self.counts[self.found], 0).sum(axis=1)
+            begin, end = (np.searchsorted(self.trained, self.found, x) for x in ("left", "right"))
+            some = np.where(filled, end - begin, 0).sum(axis=1)
             out["popularity"] = np.where(
                 filled.any(axis=1), some / np.maximum(1, filled.sum(axis=1)), np.nan
             )
@@ -305,13 +310,13 @@ class Ranked:
         there = (self.found >= 0) & (keys[order][at] == wanted)
         return there, np.where(there, self.gains[order][at], 0.0)
 
-    def _ideal(self, n: int, discount: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _ideal(self) -> NDArray[np.float64]:
         """The sum of discounted gains of the best ranking of each row."""
         order = np.lexsort((-self.gains, self.row))
         rows = self.row[order]
         place = np.arange(rows.size) - np.searchsorted(rows, rows)
-        first = place < n
-        weighed = self.gains[order][first] * discount[place[first]]
+        first = place < self.n
+        weighed = self.gains[order][first] / np.log2(place[first] + 2)
         return _sums(rows[first], weighed, len(self.found))
 
     def coverage(self, rows: NDArray[np.bool_]) -> Score:
@@ -324,9 +329,10 @@ class Ranked:
             return UNDEFINED
         found = np.sort(found, axis=1)
         once = (found >= 0) & (np.diff(found, axis=1, prepend=-1) != 0)
-        times = np.bincount(found[once], minlength=1)
-        share = int(np.count_nonzero(times)) / self.catalogue
-        alone = (once & (times[found] == 1)).sum(axis=1) / self.catalogue
+        different, times = np.unique(found[once], return_counts=True)
+        share = different.size / self.catalogue
+        single = np.isin(found, different[times == 1])
+        alone = (once & single).sum(axis=1) / self.catalogue
         if n_rows < 2:
             return Score(share, math.nan)
         error = math.sqrt((n_rows - 1) / n_rows * float(((alone - alone.mean()) ** 2).sum()))

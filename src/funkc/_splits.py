@@ -125,8 +125,8 @@ def split_time(
     >>> evaluation.split_time(((rows, cols), values), last=1, time=[5, 9, 2, 4, 1]).test
     array([1, 3])
     """
-    entries = _entries(data, row, col, value)
-    times = _times(entries, data, time)
+    entries = _with_times(_entries(data, row, col, value), data, time)
+    times = np.asarray(entries.times)
     if last is None:
         share = _share("test", 0.1 if test is None else test)
         different, first = np.unique(np.sort(times), return_index=True)
@@ -137,7 +137,8 @@ def split_time(
         return _split(entries, held, test=share)
     if test is not None:
         reject("test", f"got {test!r} as well as last", "pass one of both")
-    held = _few_of_each_row(entries, entries.cols, np.unique(times, return_inverse=True)[1], last)
+    number = integer("last", last, 1, 2**31 - 1)
+    held = _last(entries, number, entries.cols, np.unique(times, return_inverse=True)[1])
     return _split(entries, held, last=last)
 
 
@@ -171,9 +172,10 @@ def leave_one_out(
     Split(train=8, test=4, shape=(4, 3))
     """
     entries = _entries(data, row, col, value)
-    keys = _keys(entries, seed_of(random_state))
-    held = _few_of_each_row(entries, entries.cols, keys, 1)
-    return _split(entries, held, data="rows of one entry")
+    held = _last(entries, 1, _keys(entries, seed_of(random_state)))
+    if not held.any():
+        reject("data", "has no row with two entries", "pass data with some")
+    return _split(entries, held, data=data)
 
 
 @own_errstate
@@ -317,7 +319,8 @@ def k_fold(
     number, seed = integer("n", n, 2, MOST_FOLDS), seed_of(random_state)
     kind = choice("by", by, ("cells", "rows", "cols", "time"))
     if kind == "time":
-        times = _times(entries, data, time)
+        entries = _with_times(entries, data, time)
+        times = np.asarray(entries.times)
         ordered = np.sort(times)
         cuts = ordered[ordered.size * np.arange(1, number + 1) // (number + 1)]
         period = np.searchsorted(cuts, times, "right")
@@ -358,8 +361,8 @@ def _entries(data: Any, row: Any, col: Any, value: Any) -> Entries:
     return Entries(rows, cols, values, ratings.shape, ratings, order)
 
 
-def _times(entries: Entries, data: Any, time: Any) -> NDArray[Any]:
-    """A time for each of the entries."""
+def _with_times(entries: Entries, data: Any, time: Any) -> Entries:
+    """The same, with a time for each."""
     if are_ratings(data) and time is not None:
         found = "is given together with Ratings, which are sorted: the order may differ"
         reject("time", found, "pass it to Ratings.from_arrays or Ratings.from_dataframe")
@@ -367,7 +370,7 @@ def _times(entries: Entries, data: Any, time: Any) -> NDArray[Any]:
         if entries.times is None:
             what = "to Ratings.from_arrays or Ratings.from_dataframe" if are_ratings(data) else ""
             reject("time", "is not given", f"pass the times of the entries {what}".rstrip())
-        return entries.times
+        return entries
     if isinstance(plain(time), str):
         time = columns_of(data, {"time": time})[0]
     column = as_column("time", time)
@@ -376,7 +379,11 @@ def _times(entries: Entries, data: Any, time: Any) -> NDArray[Any]:
     if column.shape != entries.rows.shape:
         found = f"has shape {column.shape} where there are {entries.rows.size} entries"
         reject("time", found, f"pass one for each entry, or an array of shape {entries.shape}")
-    return times_of_column(column, "time", "the time", "time[{}]".format)
+    times = times_of_column(column, "time", "the time", "time[{}]".format)
+    ratings = entries.ratings
+    if entries.order is not None:
+        ratings = replace(ratings, times=times[entries.order])
+    return replace(entries, times=times, ratings=ratings)
 
 
 def _share(name: str, value: object) -> float:
@@ -412,41 +419,42 @@ def _smallest(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     return _ranks(keys) < max(1, math.floor(share * keys.size + 0.5))
 
 
-def _few_of_each_row(
-    entries: Entries, ties: NDArray[Any], keys: NDArray[Any], number: object
-) -> NDArray[np.bool_]:
-    """The entries with the largest keys of each row that has more than so many."""
-    wanted = integer("last", number, 1, 2**31 - 1)
-    order = np.lexsort((ties, keys, entries.rows))
-    rows = entries.rows[order]
-    size = np.bincount(rows, minlength=entries.shape[0])
-    from_end = np.cumsum(size)[rows] - np.arange(rows.size)
-    marks = np.empty(rows.size, bool)
-    marks[order] = (from_end <= wanted) & (size[rows] > wanted)
-    return marks
+def _places(
+    lines: NDArray[np.int64], *keys: NDArray[Any]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The place of every entry among those of its row (or column), in ascending order of keys of
+    which the last counts first; and how many these are.
+    """
+    order = np.lexsort((*keys, lines))
+    ordered = lines[order]
+    first, end = (np.searchsorted(ordered, ordered, side) for side in ("left", "right"))
+    place, size = np.empty(lines.size, np.int64), np.empty(lines.size, np.int64)
+    place[order], size[order] = np.arange(lines.size) - first, end - first
+    return place, size
+
+
+def _last(entries: Entries, number: int, *keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """Marks of the entries with the largest keys of each row that has more than so many."""
+    place, size = _places(entries.rows, *keys)
+    return (place >= size - number) & (size > number)
 
 
 def _cold(
-    entries: Entries, test: object, given: object, random_state: Any, rows: NDArray[np.int64]
+    entries: Entries, test: object, given: object, random_state: Any, lines: NDArray[np.int64]
 ) -> Split:
-    """Whole rows are held out, and some entries of each are given."""
+    """Whole rows (or columns) are held out, and some entries of each are given."""
     seed = seed_of(random_state)
-    there, place = np.unique(rows, return_inverse=True)
-    out = _smallest(_line_keys(there, seed), _share("test", test))[place]
-    size = np.bincount(place)[place]
+    there, nth = np.unique(lines, return_inverse=True)
+    out = _smallest(_line_keys(there, seed), _share("test", test))[nth]
+    place, size = _places(lines, _keys(entries, seed))
     number = plain(given)
     if isinstance(number, int) and not isinstance(number, bool):
-        wanted = np.full(rows.size, integer("given", number, 0, 2**31 - 1))
+        wanted = np.full(lines.size, integer("given", number, 0, 2**31 - 1))
     else:
         wanted = np.floor(_share("given", given) * size).astype(np.int64)
-    order = np.lexsort((_keys(entries, seed), rows))
-    rank = np.empty(rows.size, np.int64)
-    rank[order] = np.arange(rows.size) - np.searchsorted(rows[order], rows[order])
-    shown = rank < wanted
     out_and_large = out & (size > wanted)
-    held = out_and_large & ~shown
-    made = _split(entries, held, ~out, test=test, given=given)
-    return replace(made, given=np.flatnonzero(out_and_large & shown))
+    made = _split(entries, out_and_large & (place >= wanted), ~out, given=given, test=test)
+    return replace(made, given=np.flatnonzero(out_and_large & (place < wanted)))
 
 
 def _split(
@@ -461,5 +469,5 @@ def _split(
         if not marks.any():
             got = ", ".join(f"{name}={value}" for name, value in asked.items())
             found = f"got {got}, which leaves none of {marks.size} entries to {purpose}"
-            reject(next(iter(asked)), found, "pass another, or more entries")
+            reject(next(iter(asked)), found, "pass another one, or more entries")
     return Split(np.flatnonzero(left), np.flatnonzero(held), None, entries)

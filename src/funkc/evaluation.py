@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from funkc._baselines import baselines_of
 from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._input import scalars
-from funkc._input.arrays import are_ratings, as_array
-from funkc._input.cells import (
-    UNKNOWN,
-    Axis,
-    Cells,
-    observed_cells,
-)
-from funkc._input.lookups import Choice, Choosing
+from funkc._input.arrays import are_ratings, as_array, is_sparse
+from funkc._input.cells import UNKNOWN, Axis, observed_cells, require_once
+from funkc._input.lookups import Choosing, Names
 from funkc._input.options import checked_options
 from funkc._input.split import Split
 from funkc._judging import Evaluation, Judging, calibration
@@ -27,11 +24,11 @@ from funkc.factorization import Factorization
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from funkc._input.cells import Matrix
+    from funkc._input.cells import Cells, Matrix
+    from funkc._input.lookups import Choice
 
 __all__ = [
     "Evaluation",
@@ -158,8 +155,19 @@ def evaluate(
         )
         trained = _read("train", train, (rows, cols))
     if held is None:
-        return judging.of_arrays(as_array("fit", array), tested, trained, only)
-    shown_only = None if only is None else lambda index: _only(held, only, index, ids)
+        if hasattr(fit, "factorization_"):
+            reject("fit", f"is a {type(fit).__name__}", "pass its factorization_", TypeError)
+        if only is not None:
+            reject("only", "is given together with an array", "rank these columns before")
+        for name in ("row_ids", "col_ids"):
+            one, other = (getattr(_values(data), name, None) for data in (test, train))
+            if one is not None and other is not None and not np.array_equal(one, other):
+                found = f"has other {name} than test, so that positions mean something else"
+                reject("train", found, "pass train_data and test_data of one split")
+        return judging.of_arrays(as_array("fit", array), tested, trained)
+    if only is not None and not judging.ranks:
+        reject("only", "is given, but no score of rankings is asked for", "omit it")
+    shown_only = None if only is None else lambda rows: _only(held, only, rows, tested, ids)
     return judging.of_fit(held, tested, trained, shown_only)
 
 
@@ -224,7 +232,7 @@ def baselines(
     ----------
     train : Ratings, pair, array or sparse array
         The observed entries: as for `split_random`, such as ``split.train_data``.
-    loss : {"squared", "absolute", "logistic", "poisson"}, default "squared"
+    loss : {"squared", "absolute", "huber", "logistic", "poisson"}, default "squared"
         As for `funkc.factorize`.
     n_threads : int, optional
         As for `funkc.factorize`.
@@ -253,23 +261,34 @@ def baselines(
 # ---------------------------------------------------------------- entries, rows and columns
 
 
+def _values(data: Any) -> Any:
+    """Without the places, if data are a pair."""
+    return data[1] if isinstance(data, tuple) and len(data) == 2 else data
+
+
 def _read(name: str, data: Any, matrix: Matrix) -> Cells:
     """Held-out entries, or those of training, in the numbers of a matrix that may grow."""
-    values: Any = data
-    mask = None
-    if isinstance(data, tuple) and len(data) == 2:
-        mask, values = data
+    values = _values(data)
+    mask = None if values is data else data[0]
     if are_ratings(values):
         values = replace(values, weights=None)
     try:
-        return observed_cells(mask, values, matrix=matrix).listed()
+        cells = observed_cells(mask, values, matrix=matrix).listed()
+        require_once(cells)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}, {error}") from None
+    return cells
 
 
 def _only(
-    fit: Factorization, only: Any, index: NDArray[np.int64], ids: bool | None
+    fit: Factorization, only: Any, rows: NDArray[np.int64], tested: Cells, ids: bool | None
 ) -> Choice | None:
-    """The columns that a caller wants to be ranked for rows at these positions."""
-    called = fit._rows.called(ids), fit._cols.called(ids)
-    return Choosing(index, *called, (fit._rows.ids, fit._cols.ids), "raise").read("only", only)
+    """The columns that a caller wants to be ranked for rows of the test, which may be unknown."""
+    called = fit._rows.called(ids)
+    if not is_sparse(only) and getattr(only, "ndim", 1) == 1:
+        named = called.ids is not None
+        called = Names("rows", tested.shape[0], tested.ids[0] if named else None)
+    else:  # of the matrix of the fit
+        rows = np.where(rows < called.size, rows, -1)
+    known = tested.ids[0], fit._cols.ids
+    return Choosing(rows, called, fit._cols.called(ids), known, "").read("only", only)

@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from funkc import _train
-from funkc._baselines import baselines_of
+from funkc._baselines import baselines_of, popularity_of
 from funkc._core import machine
 from funkc._core.threads import warn_if_refused
-from funkc._errors import DivergedError, missing_extra, reject, warn
+from funkc._errors import DivergedError, reject, warn
 from funkc._errstate import own_errstate
+from funkc._export import imported_pandas
 from funkc._input import scalars
-from funkc._input.cells import observed_cells
+from funkc._input.cells import Cells, observed_cells
 from funkc._input.loss import mean_loss
 from funkc._input.options import checked_grid, is_axis, is_distribution
 from funkc._input.split import checked_folds
@@ -28,6 +30,7 @@ from funkc._judging import Judging
 from funkc._plots import Tuned, text
 from funkc._schedule import cut
 from funkc._scores import HIGHER_IS_BETTER, NEITHER_IS_BETTER, OF_RANKINGS
+from funkc._sides import Side
 from funkc.factorization import Factorization
 
 if TYPE_CHECKING:
@@ -36,12 +39,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    from funkc._input.cells import Cells, Duplicates
+    from funkc._input.cells import Duplicates
     from funkc._input.options import Options
     from funkc._input.split import Folds
 
 WAIT_SECONDS = 0.1  # without a timeout, Ctrl-C would have to wait on Windows
-OF_CATALOGUE = ("coverage", "popularity")  # which entries of training don't change
+# Which say nothing of what was trained on.
+OF_CATALOGUE = ("coverage", "popularity")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -56,7 +60,7 @@ class CrossValidation:
         mean over the folds), ``rmse_standard_error`` (of that mean), ``fold_rmse`` (a list) and, if
         `scoring` was given, ``train_rmse`` (the mean over the folds of the score on the entries
         that trained them); and ``seconds`` (total of its fits). If a fit diverged, its scores and
-        their means are infinite and the standard errors are NaN.
+        their means are the worst infinity and the standard errors are NaN.
     baselines : list of dict
         The same scores of models without factors: ``baseline`` ("mean", "biases", "popularity"),
         and the scores that the model can have.
@@ -146,11 +150,7 @@ class CrossValidation:
         >>> result.to_pandas()["baseline"].tolist()
         [nan, nan, 'mean', 'biases']
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise missing_extra("pandas", "pandas", "a data frame") from error
-        return pandas.DataFrame([*self.table, *self.baselines])
+        return imported_pandas().DataFrame([*self.table, *self.baselines])
 
     @property
     def _best(self) -> dict[str, Any]:
@@ -382,16 +382,17 @@ def cross_validate(
     }
     grid = checked_grid(parameters, seed, n_threads, dtype, loss, huber_delta, n_iter)
     folds = checked_folds(cv, (mask, values, shape), cells, seed)
-    judging = None
-    if scoring is not None or grid[0][1].loss.squared:
-        judging = Judging.checked("rmse" if scoring is None else scoring, n, relevant, False)
-        if judging.names[0] in NEITHER_IS_BETTER:
-            remedy = "put another score first, by which to choose"
-            reject("scoring", f"begins with {judging.names[0]!r}, which has no best", remedy)
+    judging = Judging.checked("rmse" if scoring is None else scoring, n, relevant, False)
+    if judging.names[0] in NEITHER_IS_BETTER:
+        remedy = "put another score first, by which to choose"
+        reject("scoring", f"begins with {judging.names[0]!r}, which has no best", remedy)
+    by_loss = scoring is None and not grid[0][1].loss.squared
     wanted = scalars.flag("refit", refit)
     warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids)
     listen = scalars.callback(callback, "(done, total)")
-    search = _Search(folds, [options for _, options in grid], judging, scoring is not None)
+    search = _Search(
+        folds, [o for _, o in grid], None if by_loss else judging, trained=scoring is not None
+    )
     scores, refused = _run(search, listen)
     named = [
         name
@@ -472,7 +473,10 @@ class _Search:
         training, held, given = self.folds.part(nth)
         made = _train.train(training, options, between_spans=heed)
         fit = Factorization._of(*made, *training.ids)
-        told = self.judged(fit, held, training, given)
+        try:
+            told = self.judged(fit, held, training, given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"fold {nth} of cv: {error}") from None
         if self.trained:
             assert self.judging is not None
             own = replace(self.judging, names=[x for x in self.names if x not in OF_CATALOGUE])
@@ -480,6 +484,9 @@ class _Search:
                 found = own.of_fit(fit, training.listed(), None).scores
                 told |= {f"train_{name}": score for name, score in found.items()}
         deciding = told[self.names[0]]
+        if math.isnan(deciding) and np.isfinite(fit.noise or 0.0):
+            undefined = f"{self.names[0]!r} is not defined in fold {nth}"
+            reject("scoring", undefined, "begin with another score, or pass other folds")
         if not math.isfinite(deciding):
             epoch, rate = (fit.history[name][-1] for name in ("epoch", "learning_rate"))
             raise DivergedError(int(epoch), rate)
@@ -491,32 +498,65 @@ class _Search:
         """The scores of a model; new rows or columns are folded in."""
         seen = training.listed()
         if given is not None:
-            cold_rows = not np.isin(held.rows, seen.rows).any()
-            fold_in = fit.fold_in_rows if cold_rows else fit.fold_in_cols
-            pair = given.rows, given.cols
-            fit = fold_in(pair, given.values, shape=given.shape, ids=False)
-            seen = given
+            fit = self._with_new(fit, held, seen, given)
+            seen = _together(seen, given)
         if self.judging is not None:
             return self.judging.of_fit(fit, held, seen).scores
         rows, cols = held.rows.astype(np.int64), held.cols.astype(np.int64)
         scores = fit._answers.scores(rows, cols)
         return {"loss": mean_loss(fit._loss, held.values, scores, np.empty(0))}
 
+    def _with_new(
+        self, fit: Factorization, held: Cells, seen: Cells, given: Cells
+    ) -> Factorization:
+        """With the factors of new rows (or columns) in place of the mean ones."""
+        cold_rows = not np.isin(held.rows, seen.rows).any()
+        fold_in = fit.fold_in_rows if cold_rows else fit.fold_in_cols
+        weights = given.weights if given.weights.size else None
+        pair = given.rows, given.cols
+        new = fold_in(pair, given.values, weights=weights, shape=given.shape, ids=False)
+        old, others = (fit._rows, new._rows) if cold_rows else (fit._cols, new._cols)
+        lines = np.unique(given.rows if cold_rows else given.cols)
+        ready = old.ready.copy()
+        ready[lines] = others.ready[lines]
+        k, biased = fit.k, old.bias is not None
+        side = Side.of_ready(ready, k, old.ids, biased=biased, first=cold_rows)
+        return fit._changed(**{"_rows" if cold_rows else "_cols": side})
+
     def baselines(self) -> list[dict[str, Any]]:
-        """The scores of models without factors."""
+        """The scores of models without factors, as far as they have them."""
         several: dict[str, tuple[_Search, list[_Score]]] = {}
         for nth in range(self.folds.number):
             training, held, given = self.folds.part(nth)
-            for name, fit in baselines_of(training, self.grid[0], lambda: None).items():
+            simple = baselines_of(training, self.grid[0], lambda: None)
+            for name, fit in simple.items():
                 scored = self if name == "biases" else self._only_of(name == "popularity")
-                if scored is not None:
-                    found = scored.judged(fit, held, training, given)
-                    several.setdefault(name, (scored, []))[1].append(_Score(found, 0.0))
+                if scored is None:
+                    continue
+                known, others = training, given
+                if name == "popularity" and given is not None:
+                    known, others = _together(training.listed(), given), None
+                    fit = popularity_of(known, self.grid[0])
+                found = scored.judged_as_far(fit, held, known, others)
+                several.setdefault(name, (scored, []))[1].append(_Score(found, 0.0))
         out = []
         for name, (scored, scores) in several.items():
-            line = {"baseline": name, **replace(scored, trained=False).summary(scores)}
-            del line["seconds"]
+            names = [one for one in scored.names if all(one in score.scores for score in scores)]
+            line = {"baseline": name, **_summary(names, scores)}
             out.append(line)
+        return out
+
+    def judged_as_far(
+        self, fit: Factorization, held: Cells, training: Cells, given: Cells | None
+    ) -> dict[str, float]:
+        """Without the scores that its predictions can't have."""
+        if self.judging is None:
+            return self.judged(fit, held, training, given)
+        out: dict[str, float] = {}
+        for name in self.names:
+            alone = replace(self, judging=replace(self.judging, names=[name]))
+            with suppress(ValueError):
+                out |= alone.judged(fit, held, training, given)
         return out
 
     def _only_of(self, rankings: bool) -> _Search | None:
@@ -528,20 +568,40 @@ class _Search:
 
     def summary(self, scores: list[_Score]) -> dict[str, Any]:
         """Means and standard errors over the folds of one combination."""
-        out: dict[str, Any] = {}
+        out = _summary(self.names, scores)
         for name in self.names:
-            diverged = -math.inf if name in HIGHER_IS_BETTER else math.inf
-            found = [score.scores.get(name, diverged) for score in scores]
-            mean = math.fsum(found) / len(found)
-            squares = math.fsum((score - mean) ** 2 for score in found)
-            error = math.nan
-            if len(found) > 1:
-                error = math.sqrt(squares / (len(found) - 1) / len(found))
-            out |= {name: mean, f"{name}_standard_error": error, f"fold_{name}": found}
-            trained = [score.scores.get(f"train_{name}", diverged) for score in scores]
             if self.trained and name not in OF_CATALOGUE:
-                out[f"train_{name}"] = math.fsum(trained) / len(trained)
+                found = [score.scores.get(f"train_{name}", _worst(name)) for score in scores]
+                out[f"train_{name}"] = math.fsum(found) / len(found)
         return {**out, "seconds": math.fsum(score.seconds for score in scores)}
+
+
+def _worst(name: str) -> float:
+    """The score of a fit that diverged."""
+    return -math.inf if name in HIGHER_IS_BETTER else math.inf
+
+
+def _summary(names: list[str], scores: list[_Score]) -> dict[str, Any]:
+    """Means and standard errors of scores over the folds."""
+    out: dict[str, Any] = {}
+    for name in names:
+        found = [score.scores.get(name, _worst(name)) for score in scores]
+        mean = math.fsum(found) / len(found)
+        squares = math.fsum((score - mean) ** 2 for score in found)
+        error = math.nan
+        if len(found) > 1:
+            error = math.sqrt(squares / (len(found) - 1) / len(found))
+        out |= {name: mean, f"{name}_standard_error": error, f"fold_{name}": found}
+    return out
+
+
+def _together(some: Cells, more: Cells) -> Cells:
+    """The entries of both, without weights."""
+    rows, cols, values = (
+        np.concatenate([getattr(some, name), getattr(more, name)])
+        for name in ("rows", "cols", "values")
+    )
+    return Cells(rows, cols, values, some.shape, ids=some.ids)
 
 
 def _run(

@@ -220,7 +220,7 @@ class Choosing:
     rows: Names
     cols: Names
     ids: tuple[Ids | None, Ids | None]  # of both, by which Ratings are read, whatever is asked for
-    unknown: str  # "raise" or "skip"
+    unknown: str  # "raise" or "skip"; "", where the caller has no choice
 
     def read(self, name: str, value: Any) -> Choice | None:
         """What the caller passed as `exclude` or `only`."""
@@ -278,7 +278,8 @@ class Choosing:
 
     @property
     def _remedy(self) -> str | None:
-        return None if self.unknown == "skip" else 'omit it, or pass unknown="skip"'
+        told = {"skip": None, "raise": 'omit it, or pass unknown="skip"'}
+        return told.get(self.unknown, "omit it")
 
     def _known(self, name: str, value: Any) -> NDArray[np.int64]:
         found = self.cols.find(name, value, self._remedy, 1).reshape(-1)

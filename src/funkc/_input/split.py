@@ -45,7 +45,10 @@ class Entries:
         if ratings is not None:  # also those with a weight of 0, or positions would differ
             values = replace(ratings, weights=None)
         cells = observed_cells(mask, values, shape=shape).listed()
-        require_once(cells)
+        try:
+            require_once(cells)
+        except ValueError as error:
+            raise ValueError(f"data to split, {error}") from None
         places = cells.rows.astype(np.int64), cells.cols.astype(np.int64)
         times = None if ratings is None else ratings.times
         return cls(*places, cells.values, cells.shape, ratings, None, times)
@@ -165,6 +168,9 @@ def held_out(
     if validation is None:
         return cells, None
     if isinstance(validation, Split):
+        if validation.given is not None:
+            found = "is a Split of whole rows or columns, which have no factors in training"
+            reject("validation", found, "pass split.train_data, and judge with funkc.evaluation")
         return validation._of(cells, "validation")
     if is_own(validation):
         return cells, _own_validation(validation, cells, duplicates)
@@ -217,7 +223,7 @@ class Folds:
         if self.splits is not None:
             split = self.splits[nth]
             given = None
-            if split.given is not None:
+            if split.given is not None and split.given.size:
                 given = replace(split, train=split.given)._of(self.cells, f"cv[{nth}]")[0]
             return *split._of(self.cells, f"cv[{nth}]"), given
         return self.drawn(nth, False), self.drawn(nth, True).listed(), None

@@ -7,6 +7,7 @@ import gzip
 import itertools
 import math
 import numbers
+import re
 import warnings
 import zlib
 from array import array
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 #    floats or of objects, which names the gap in an error.
 
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")
+DATE = re.compile(r"\d{4}-\d\d")
 USUAL_DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".dat": ("::",)}
 NAMES = ("row", "column", "value")  # of the columns of a file without a header
 
@@ -413,6 +415,19 @@ def table_of_arrays(
     return Table(names, sides[0], sides[1], values, place, weights, times)
 
 
+def _dates(entries: list[Any], source: str, what: str) -> NDArray[Any]:
+    """Of text in ISO 8601, or of objects that NumPy takes for dates."""
+    try:
+        if any(isinstance(entry, str) and not DATE.match(entry) for entry in entries):
+            raise ValueError(entries)  # NumPy takes a number for a year, and knows "today"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy drops a time zone
+            return np.array(entries, "datetime64")
+    except (TypeError, ValueError, UserWarning, DeprecationWarning):
+        remedy = "pass numbers, or dates of NumPy without a time zone (.dt.tz_convert(None))"
+        reject(source, f"{what} holds what is neither a number nor a date", remedy)
+
+
 def table_of_frame(
     df: Any, row: Any, col: Any, value: Any, weight: Any = None, time: Any = None
 ) -> Table:
@@ -428,17 +443,12 @@ def table_of_frame(
 
 def times_of_column(column: NDArray[Any], source: str, what: str, where: Place) -> NDArray[Any]:
     """Times that can be compared: integers, finite floats, or dates of NumPy; also from text."""
-    texts = column.dtype.kind in "OTU" and not any(
-        isinstance(entry, numbers.Real) for entry in column.tolist()
-    )
-    if texts:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # NumPy drops a time zone
-                column = np.array([plain(entry) for entry in column.tolist()], "datetime64")
-        except (TypeError, ValueError, UserWarning, DeprecationWarning):
-            remedy = "pass numbers, or dates of NumPy without a time zone (.dt.tz_convert(None))"
-            reject(source, f"{what} holds what is neither a number nor a date", remedy)
+    if column.dtype.kind in "OTU":
+        entries = [plain(entry) for entry in column.tolist()]
+        if all(type(entry) is int for entry in entries):
+            column = np.array(entries)  # of 64 bits, which float64 would round
+        elif not any(isinstance(entry, numbers.Real) for entry in entries):
+            column = _dates(entries, source, what)
     if column.dtype.kind == "M":
         if np.isnat(column).any():
             at = int(np.argmax(np.isnat(column)))
