@@ -485,7 +485,7 @@ def test_baselines_of_a_huber_loss_are_measured_alike():
         )
         told = {line["baseline"]: line["loss"] for line in result.baselines}
         assert told["biases"] == pytest.approx(told["mean"], rel=0.1)
-        assert result.best_score < told["mean"] < 4 * result.best_score
+        assert result.best_score < told["mean"] < 40 * result.best_score
 
 
 def test_scores_that_are_not_defined_are_no_divergence():

@@ -23,8 +23,9 @@ def main() -> None:
     parser.add_argument("ratings", type=Path)
     parser.add_argument("models", type=Path, help="folder of all versions")
     parser.add_argument("--no-biases", action="store_true", help="README.md says what for")
+    parser.add_argument("--columns", nargs=3, help="names of user, item and rating")
     options = parser.parse_args()
-    ratings = funkc.ratings.read(options.ratings, duplicates="last")
+    ratings = funkc.ratings.read(options.ratings, columns=options.columns, duplicates="last")
     # Rows of 32 numbers either way: funkc pads k, or k + 2 with biases, to a multiple of 16.
     k = 32 if options.no_biases else 30
     fit = funkc.factorize(None, ratings, k, biases=not options.no_biases)

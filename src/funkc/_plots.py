@@ -511,6 +511,12 @@ class _Axis(NamedTuple):
             axis.set_ticks([], minor=True)
             if not self.gridded and self.scale == "even":
                 getattr(axis.axes, f"set_{axis.axis_name}lim")(-0.5, len(self.values) - 0.5)
+        elif self.scale == "log":
+            from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
         elif self.scale == "linear" and all(isinstance(value, int) for value in self.values):
             axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 

@@ -125,7 +125,7 @@ def split_time(
     >>> evaluation.split_time(((rows, cols), values), last=1, time=[5, 9, 2, 4, 1]).test
     array([1, 3])
     """
-    entries = _with_times(_entries(data, row, col, value), data, time)
+    entries = _with_times(_entries(data, row, col, value, time), data, time)
     times = np.asarray(entries.times)
     if last is None:
         share = _share("test", 0.1 if test is None else test)
@@ -315,7 +315,7 @@ def k_fold(
     >>> [split.test.size for split in evaluation.k_fold(np.ones((20, 30)), 3)]
     [200, 200, 200]
     """
-    entries = _entries(data, row, col, value)
+    entries = _entries(data, row, col, value, time)
     number, seed = integer("n", n, 2, MOST_FOLDS), seed_of(random_state)
     kind = choice("by", by, ("cells", "rows", "cols", "time"))
     if kind == "time":
@@ -338,10 +338,13 @@ def k_fold(
 # ---------------------------------------------------------------- what all of them share
 
 
-def _entries(data: Any, row: Any, col: Any, value: Any) -> Entries:
+def _entries(data: Any, row: Any, col: Any, value: Any, time: Any = None) -> Entries:
     """The entries of what a caller passes as data."""
     names: dict[str, Any] = {"row": row, "col": col, "value": value}
     missing = [name for name, given in names.items() if given is None]
+    if len(missing) == 3 and isinstance(plain(time), str):
+        found = f"is not given, but time={time!r} names a column"
+        reject("row", found, "pass row=, col= and value=, the names of the other columns")
     if len(missing) == 3:
         mask, values = data if isinstance(data, tuple) and len(data) == 2 else (None, data)
         return Entries.of(mask, values)

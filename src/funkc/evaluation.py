@@ -116,8 +116,10 @@ def evaluate(
     J. Kekäläinen, 2002, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20); "map",
     the mean over rows of the average precision, divided by min(n, relevant entries); "mrr", the
     mean of 1 / rank of the first relevant column. Further "coverage", the share of all columns that
-    is recommended to anyone, and "popularity", the mean number of training entries of recommended
-    columns. Relevant entries in columns that the factorization lacks count as not found.
+    is recommended to any of these rows, and "popularity", the mean number of training entries of
+    recommended columns. Relevant entries in columns that the factorization lacks count as not
+    found. Rows without entries in training, which the data of a split keep, are ranked as the mean
+    row; they are the group "0".
 
     **Standard errors** are over rows: of a mean over rows the usual one; for ratios of sums over
     entries, rows are clusters; of the coverage by the jackknife. Differences between two fits on

@@ -48,7 +48,7 @@ SORTED = "use Ratings.from_arrays, which sorts"
 USUAL_NAMES = ("rows", "cols", "values")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Ratings:
     """Ratings with ids, whose rows and columns are numbered from 0.
 
@@ -120,6 +120,12 @@ class Ratings:
         if self.times is not None:
             times_of_column(self.times, "times", "the time", "times[{}]".format)
         _require_sorted(self.rows, self.cols, self.col_ids.size)
+
+    def __repr__(self) -> str:
+        more = "".join(
+            f", {name}" for name in ("weights", "times") if getattr(self, name) is not None
+        )
+        return f"Ratings(shape={self.shape}, entries={self.values.size}, names={self.names}{more})"
 
     @property
     def shape(self) -> tuple[int, int]:

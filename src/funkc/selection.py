@@ -157,8 +157,13 @@ class CrossValidation:
         return self.table[_best_of(self.table, self.scoring[0])]
 
     @own_errstate
-    def plot(self) -> Figure:
-        """Plot the RMSE against the first parameter that has several values.
+    def plot(self, name: str | None = None) -> Figure:
+        """Plot a score against the first parameter that has several values.
+
+        Parameters
+        ----------
+        name : str, optional
+            One of `scoring`, by default the first.
 
         Returns
         -------
@@ -177,11 +182,11 @@ class CrossValidation:
         >>> figure.axes[0].get_xlabel()
         'k'
         """
-        return self._tuned.curves()
+        return self._tuned(name).curves()
 
     @own_errstate
     def plot_surface(self, x: str | None = None, y: str | None = None) -> Figure:
-        """Plot the RMSE over two parameters.
+        """Plot the first score over two parameters.
 
         Parameters
         ----------
@@ -212,11 +217,12 @@ class CrossValidation:
         >>> axes.get_xlabel(), axes.get_ylabel()
         ('k', 'regularization')
         """
-        return self._tuned.surface(x, y)
+        return self._tuned(None).surface(x, y)
 
-    @property
-    def _tuned(self) -> Tuned:
-        return Tuned.read(self.table, self.best_parameters, self._best, self.scoring[0])
+    def _tuned(self, name: str | None) -> Tuned:
+        score = self.scoring[0] if name is None else scalars.choice("name", name, self.scoring)
+        best = self.table[_best_of(self.table, score)]
+        return Tuned.read(self.table, self.best_parameters, best, score)
 
 
 @own_errstate
@@ -435,12 +441,17 @@ def _warn_of_baselines(best: dict[str, Any], simple: list[dict[str, Any]], name:
     """Say which models without factors are as good as the best combination."""
     sign = -1 if name in HIGHER_IS_BETTER else 1
     as_good = [row for row in simple if name in row and sign * row[name] <= sign * best[name]]
+    advice = "try other parameters, or collect more entries"
+    if name in OF_RANKINGS:
+        advice = (
+            "what is seen next may say more than values do: train with loss='logistic' on what was "
+            "seen and what funkc.ratings.sample_unobserved draws"
+        )
     if as_good:
         row = min(as_good, key=lambda row: sign * row[name])
         warn(
             f"cross_validate: the best combination ({name} {best[name]:.5g}) is no better than "
-            f"{row['baseline']!r}, a model without factors ({row[name]:.5g}); try other "
-            "parameters, or collect more entries",
+            f"{row['baseline']!r}, a model without factors ({row[name]:.5g}); {advice}",
             UserWarning,
         )
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 #    floats or of objects, which names the gap in an error.
 
 DELIMITERS = ("\t", "::", ",", ";", "|", " ")
+NO_DATE = (TypeError, ValueError, UserWarning, DeprecationWarning)
 DATE = re.compile(r"\d{4}-\d\d")
 USUAL_DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".dat": ("::",)}
 NAMES = ("row", "column", "value")  # of the columns of a file without a header
@@ -415,17 +416,26 @@ def table_of_arrays(
     return Table(names, sides[0], sides[1], values, place, weights, times)
 
 
-def _dates(entries: list[Any], source: str, what: str) -> NDArray[Any]:
+def _dates(entries: list[Any], what: str, where: Place) -> NDArray[Any]:
     """Of text in ISO 8601, or of objects that NumPy takes for dates."""
     try:
-        if any(isinstance(entry, str) and not DATE.match(entry) for entry in entries):
-            raise ValueError(entries)  # NumPy takes a number for a year, and knows "today"
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy drops a time zone
-            return np.array(entries, "datetime64")
-    except (TypeError, ValueError, UserWarning, DeprecationWarning):
-        remedy = "pass numbers, or dates of NumPy without a time zone (.dt.tz_convert(None))"
-        reject(source, f"{what} holds what is neither a number nor a date", remedy)
+        return _as_dates(entries)
+    except NO_DATE:
+        for at, entry in enumerate(entries):
+            try:
+                _as_dates([entry])
+            except NO_DATE:
+                remedy = "pass numbers, or dates as YYYY-MM-DD or of NumPy, without a time zone"
+                reject(where(at), f"{what} is {shown(entry)}, neither a number nor a date", remedy)
+        raise
+
+
+def _as_dates(entries: list[Any]) -> NDArray[Any]:
+    if any(isinstance(entry, str) and not DATE.match(entry) for entry in entries):
+        raise ValueError(entries)  # NumPy takes a number for a year, and knows "today"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # NumPy drops a time zone
+        return np.array(entries, "datetime64")
 
 
 def table_of_frame(
@@ -448,7 +458,7 @@ def times_of_column(column: NDArray[Any], source: str, what: str, where: Place) 
         if all(type(entry) is int for entry in entries):
             column = np.array(entries)  # of 64 bits, which float64 would round
         elif not any(isinstance(entry, numbers.Real) for entry in entries):
-            column = _dates(entries, source, what)
+            column = _dates(entries, what, where)
     if column.dtype.kind == "M":
         if np.isnat(column).any():
             at = int(np.argmax(np.isnat(column)))
