@@ -262,7 +262,7 @@ def test_ratings_that_were_written_to_are_checked_again():
 
 
 def test_ratings_are_shown_in_one_line():
-    table = Ratings.from_arrays(["a", "b"], [1, 2], [1.0, 2.0], weight=[1, 2], time=[3, 4])
+    table = funkc.Ratings.from_arrays(["a", "b"], [1, 2], [1.0, 2.0], weight=[1, 2], time=[3, 4])
     assert repr(table) == (
-        "Ratings(shape=(2, 2), entries=2, names=('rows', 'cols', 'values'), weights, times)"
+        "Ratings(shape=(2, 2), entries=2, names=('row', 'column', 'value'), weights, times)"
     )
