@@ -394,7 +394,10 @@ def cross_validate(
         reject("scoring", f"begins with {judging.names[0]!r}, which has no best", remedy)
     by_loss = scoring is None and not grid[0][1].loss.squared
     wanted = scalars.flag("refit", refit)
-    warn_of_outliers(cut(cells, grid[0][1]), grid[0][1].loss, cells.ids)
+    schedule = cut(cells, grid[0][1])
+    warn_of_outliers(schedule, grid[0][1].loss, cells.ids)
+    constant = schedule.low == schedule.high
+    del schedule  # its memory
     listen = scalars.callback(callback, "(done, total)")
     search = _Search(
         folds, [o for _, o in grid], None if by_loss else judging, trained=scoring is not None
@@ -416,7 +419,8 @@ def cross_validate(
     best = _best_of(table, search.names[0])
     if math.isinf(table[best][search.names[0]]):
         raise next(score.diverged for score in scores if score.diverged is not None)
-    _warn_of_baselines(table[best], simple, search.names[0])
+    if not constant:  # or there is nothing to be better at
+        _warn_of_baselines(table[best], simple, search.names[0])
     fit = None
     if wanted:
         fit = Factorization._of(*_train.train(cells, grid[best][1]), *cells.ids)

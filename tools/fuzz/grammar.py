@@ -288,6 +288,10 @@ def cross_validate(draw):
         group_size=lambda: draw.one(1, [1, 8]),
         stages=lambda: draw.one(1, [1, 2]),
         members=lambda: draw.one(1, [1, 2]),
+        scoring=lambda: draw.one("mae", ["rmse", "recall"], ["ndcg", "coverage", "r2"]),
+        n=lambda: draw.integer(1, 9),
+        relevant=lambda: draw.one(0.5, lambda v: v > 0),
+        n_iter=lambda: draw.integer(1, 3),
         refit=lambda: draw.one(True, False),
         random_state=lambda: draw.integer(0, 99),
         dtype=lambda: draw.one(np.float32, np.float64),
@@ -328,12 +332,14 @@ def addresses(draw):
     return funkc.capi.addresses, {}
 
 
-@called("CrossValidation", "CrossValidation.plot")
+@called("CrossValidation", "CrossValidation.plot", "CrossValidation.to_pandas")
 def search(draw, name):
     """The result of a search, and one of the caller's own making."""
     found = world()["search"]
+    if name.endswith("to_pandas"):
+        return found.to_pandas, {}
     if name.endswith("plot"):
-        return found.plot, {}
+        return found.plot, draw.some(name=lambda: "rmse")
     parts = ("table", "baselines", "scoring", "best_parameters", "best_score", "fit")
     return funkc.CrossValidation, {name: copy.deepcopy(getattr(found, name)) for name in parts}
 
