@@ -425,3 +425,34 @@ def test_an_estimator_is_no_factorization():
     made = funkc.FunkRecommender(1).fit([("a", 1), ("b", 2)], [1.0, 2.0])
     with pytest.raises(TypeError, match="fit: is a FunkRecommender; pass its factorization_"):
         ev.evaluate(made, TEST)
+
+
+def test_errors_of_rows_of_one_size_are_those_of_a_mean():
+    rng = np.random.default_rng(0)
+    rows, cols = np.divmod(np.arange(7 * 5), 5)
+    values, made = rng.normal(size=(2, 35))
+    found = ev.evaluate(made, ((rows, cols), values), scoring="mae")
+    of_rows = np.abs(values - made).reshape(7, 5).mean(axis=1)
+    wanted = of_rows.std(ddof=1) / math.sqrt(7)
+    assert math.isclose(found.standard_errors["mae"], wanted, rel_tol=1e-12)
+
+
+def test_weights_of_the_test_are_ignored():
+    columns = [0, 0, 1], [0, 1, 0], [1.0, 2.0, 5.0]
+    fit = funkc.factorize(None, funkc.Ratings.from_arrays(*columns), 1)
+    weighed = funkc.Ratings.from_arrays(*columns, weight=[0.0, 1.0, 3.0])
+    plain = ev.evaluate(fit, funkc.Ratings.from_arrays(*columns))
+    assert ev.evaluate(fit, weighed).scores == plain.scores
+    assert ev.evaluate(fit, weighed).n_entries == 3
+
+
+def test_baselines_know_their_error_and_fold_in():
+    rng = np.random.default_rng(0)
+    values = np.add.outer(rng.normal(size=50), rng.normal(size=30)) + rng.normal(size=(50, 30)) / 9
+    mask = rng.random(values.shape) < 0.5
+    simple = ev.baselines((mask, values))
+    for name in ("mean", "biases"):
+        own = ev.evaluate(simple[name], pair(mask, values))["rmse"]
+        assert math.isclose(simple[name].noise, own, rel_tol=1e-3)
+    new = simple["biases"].fold_in_rows(None, values[:1] + 5)
+    assert abs(new.predict(0) - values[0] - 5).mean() < 0.5

@@ -328,3 +328,9 @@ def test_a_split_of_other_ids_is_refused():
     assert funkc.factorize(None, one, 1, validation=split).validation_rmse is not None
     with pytest.raises(ValueError, match="is a Split of other data"):
         funkc.factorize(None, other, 1, validation=split)
+
+
+def test_rows_are_drawn_by_other_numbers_than_entries():
+    column = np.arange(200.0)[:, None] + 1
+    rows = ev.split_rows(column, 0.5, given=0)
+    assert 20 < np.intersect1d(rows.test, ev.split_random(column, 0.5).test).size < 80
