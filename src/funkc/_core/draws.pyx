@@ -1,7 +1,7 @@
 """Entries drawn at random: some that are not observed, or a few of those that are."""
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memmove
-from funkc._core.stream cimport GIVEN, UNOBSERVED, below, stream, stream_seed
+from funkc._core.stream cimport SPLIT, UNOBSERVED, below, stream, stream_seed
 
 
 cdef int64_t place_of(const int64_t *drawn, int64_t n, int64_t rank) noexcept nogil:
@@ -66,7 +66,7 @@ def keys(const int64_t[::1] rows, const int64_t[::1] cols, int64_t n_cols, uint6
     """A random number for every entry, by its place and the seed alone."""
     cdef:
         int64_t c
-        uint64_t own = stream_seed(seed, GIVEN)
+        uint64_t own = stream_seed(seed, SPLIT)
     with nogil:
         for c in range(rows.shape[0]):
             out[c] = stream(own, <uint64_t>rows[c] * <uint64_t>n_cols + <uint64_t>cols[c])

@@ -15,7 +15,7 @@ cdef enum Purpose:          # each use draws from a stream of its own
     FOLD = 7
     SEARCH = 8
     UNOBSERVED = 9
-    GIVEN = 10
+    SPLIT = 10
 
 
 cdef inline uint64_t mixed(uint64_t z) noexcept nogil:
