@@ -13,8 +13,8 @@ from funkc._errors import reject
 from funkc._errstate import own_errstate
 from funkc._input.arrays import are_ratings
 from funkc._input.ids import as_column, looked_up
-from funkc._input.scalars import choice, integer, plain, real, seed_of
-from funkc._input.split import MOST_FOLDS, Entries, Split
+from funkc._input.scalars import choice, integer, plain, seed_of
+from funkc._input.split import MOST_FOLDS, Entries, Split, mask_and_values, share_of
 from funkc._input.tables import columns_of, times_of_column
 from funkc.ratings import Ratings
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 #    of a part, drawn by the same seed, is a fair sample.  (Those under a bound would be gone.)
 #    `factorize(validation=)` and `cross_validate(cv=)` have streams of their own, for the same
 #    reason.
-
-SHARE = "pass a share between 0 and 1"
 
 
 @own_errstate
@@ -75,7 +73,7 @@ def split_random(
     Split(train=480, test=120, shape=(20, 30))
     """
     entries = _entries(data, row, col, value)
-    held = _smallest(_keys(entries, seed_of(random_state)), _share("test", test))
+    held = _smallest(_keys(entries, seed_of(random_state)), share_of("test", test))
     return _split(entries, held, test=test)
 
 
@@ -128,7 +126,7 @@ def split_time(
     entries = _with_times(_entries(data, row, col, value, time), data, time)
     times = np.asarray(entries.times)
     if last is None:
-        share = _share("test", 0.1 if test is None else test)
+        share = share_of("test", 0.1 if test is None else test)
         different, first = np.unique(np.sort(times), return_index=True)
         if different.size < 2:
             reject("time", f"is the same for all {times.size} entries", "pass different times")
@@ -346,8 +344,7 @@ def _entries(data: Any, row: Any, col: Any, value: Any, time: Any = None) -> Ent
         found = f"is not given, but time={time!r} names a column"
         reject("row", found, "pass row=, col= and value=, the names of the other columns")
     if len(missing) == 3:
-        mask, values = data if isinstance(data, tuple) and len(data) == 2 else (None, data)
-        return Entries.of(mask, values)
+        return Entries.of(*mask_and_values(data))
     if missing:
         reject(missing[0], "is not given, but others are", "name row, col and value of the frame")
     ratings = Ratings.from_dataframe(data, **names)
@@ -387,13 +384,6 @@ def _with_times(entries: Entries, data: Any, time: Any) -> Entries:
     if entries.order is not None:
         ratings = replace(ratings, times=times[entries.order])
     return replace(entries, times=times, ratings=ratings)
-
-
-def _share(name: str, value: object) -> float:
-    share = real(name, value, 0.0, above=True)
-    if share >= 1:
-        reject(name, f"got {value!r}", SHARE)
-    return share
 
 
 def _keys(entries: Entries, seed: int) -> NDArray[np.uint64]:
@@ -448,13 +438,13 @@ def _cold(
     """Whole rows (or columns) are held out, and some entries of each are given."""
     seed = seed_of(random_state)
     there, nth = np.unique(lines, return_inverse=True)
-    out = _smallest(_line_keys(there, seed), _share("test", test))[nth]
+    out = _smallest(_line_keys(there, seed), share_of("test", test))[nth]
     place, size = _places(lines, _keys(entries, seed))
     number = plain(given)
     if isinstance(number, int) and not isinstance(number, bool):
         wanted = np.full(lines.size, integer("given", number, 0, 2**31 - 1))
     else:
-        wanted = np.floor(_share("given", given) * size).astype(np.int64)
+        wanted = np.floor(share_of("given", given) * size).astype(np.int64)
     out_and_large = out & (size > wanted)
     made = _split(entries, out_and_large & (place >= wanted), ~out, given=given, test=test)
     return replace(made, given=np.flatnonzero(out_and_large & (place < wanted)))

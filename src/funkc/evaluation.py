@@ -15,7 +15,7 @@ from funkc._input.arrays import are_ratings, as_array, is_sparse
 from funkc._input.cells import UNKNOWN, Axis, observed_cells, require_once
 from funkc._input.lookups import Choosing, Names
 from funkc._input.options import checked_options
-from funkc._input.split import Split
+from funkc._input.split import Split, mask_and_values
 from funkc._judging import Evaluation, Judging, calibration
 from funkc._plots import of_bins
 from funkc._splits import k_fold, leave_one_out, split_cols, split_random, split_rows, split_time
@@ -162,7 +162,7 @@ def evaluate(
         if only is not None:
             reject("only", "is given together with an array", "rank these columns before")
         for name in ("row_ids", "col_ids"):
-            one, other = (getattr(_values(data), name, None) for data in (test, train))
+            one, other = (getattr(mask_and_values(data)[1], name, None) for data in (test, train))
             if one is not None and other is not None and not np.array_equal(one, other):
                 found = f"has other {name} than test, so that positions mean something else"
                 reject("train", found, "pass train_data and test_data of one split")
@@ -255,23 +255,16 @@ def baselines(
     >>> float(simple["mean"].predict(0, 1)), simple["popularity"].top(0, 3)[0].tolist()
     (3.1666667..., [0, 1, 2])
     """
-    pair = train if isinstance(train, tuple) and len(train) == 2 else (None, train)
     options = checked_options(1, loss=loss, n_threads=n_threads)
-    return baselines_of(observed_cells(*pair), options, lambda: None)
+    return baselines_of(observed_cells(*mask_and_values(train)), options, lambda: None)
 
 
 # ---------------------------------------------------------------- entries, rows and columns
 
 
-def _values(data: Any) -> Any:
-    """Without the places, if data are a pair."""
-    return data[1] if isinstance(data, tuple) and len(data) == 2 else data
-
-
 def _read(name: str, data: Any, matrix: Matrix) -> Cells:
     """Held-out entries, or those of training, in the numbers of a matrix that may grow."""
-    values = _values(data)
-    mask = None if values is data else data[0]
+    mask, values = mask_and_values(data)
     if are_ratings(values):
         values = replace(values, weights=None)
     try:

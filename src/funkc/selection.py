@@ -483,6 +483,11 @@ class _Search:
         """Of the scores."""
         return ["loss"] if self.judging is None else self.judging.names
 
+    @property
+    def _ranks(self) -> bool:
+        """Whether what was trained on matters to the scores."""
+        return self.judging is not None and self.judging.ranks
+
     def fitted(self, options: Options, nth: int, heed: Callable[[], object]) -> dict[str, float]:
         """The scores of one fit."""
         training, held, given = self.folds.part(nth)
@@ -511,12 +516,12 @@ class _Search:
         self, fit: Factorization, held: Cells, training: Cells, given: Cells | None
     ) -> dict[str, float]:
         """The scores of a model; new rows or columns are folded in."""
-        seen = training.listed()
-        if given is not None:
+        seen = training.listed() if given is not None or self._ranks else None
+        if given is not None and seen is not None:
             fit = self._with_new(fit, held, seen, given)
             seen = _together(seen, given)
         if self.judging is not None:
-            return self.judging.of_fit(fit, held, seen).scores
+            return self.judging.of_fit(fit, held, seen if self._ranks else None).scores
         rows, cols = held.rows.astype(np.int64), held.cols.astype(np.int64)
         scores = fit._answers.scores(rows, cols)
         return {"loss": mean_loss(fit._loss, held.values, scores, np.empty(0))}
@@ -566,6 +571,8 @@ class _Search:
     ) -> dict[str, float]:
         """Without the scores that its predictions can't have."""
         if self.judging is None:
+            return self.judged(fit, held, training, given)
+        with suppress(ValueError):
             return self.judged(fit, held, training, given)
         out: dict[str, float] = {}
         for name in self.names:

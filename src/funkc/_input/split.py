@@ -161,6 +161,19 @@ def is_own(validation: object) -> bool:
     return isinstance(validation, (tuple, list, Split)) or are_ratings(validation)
 
 
+def share_of(name: str, value: object) -> float:
+    """A number between 0 and 1."""
+    share = real(name, value, 0.0, above=True)
+    if share >= 1:
+        reject(name, f"got {share!r}", "pass a share between 0 and 1")
+    return share
+
+
+def mask_and_values(data: Any) -> tuple[Any, Any]:
+    """Of data that are passed in one piece: a pair, or values that tell what is observed."""
+    return data if isinstance(data, tuple) and len(data) == 2 else (None, data)
+
+
 def held_out(
     validation: Any, cells: Cells, options: Options, duplicates: object = "error"
 ) -> tuple[Cells, Cells | None]:
@@ -174,9 +187,7 @@ def held_out(
         return validation._of(cells, "validation")
     if is_own(validation):
         return cells, _own_validation(validation, cells, duplicates)
-    share = real("validation", validation, 0.0, above=True)
-    if share >= 1:
-        reject("validation", f"got {share!r}", "pass a share between 0 and 1")
+    share = share_of("validation", validation)
     held = replace(cells, draw=Draw(True, options.seed, share)).listed()
     total = cells.count()
     left = total - held.values.size
